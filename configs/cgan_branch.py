@@ -1,0 +1,70 @@
+"""Conditional GAN on MNIST: latents and label get a layer each and are joined (G with BatchNorm).
+
+Source: post P003, the conditional GAN post (PyTorch), its second generator; D is the post's concat discriminator.
+Run:    tfgan-lab train --config=cgan_branch --data_dir=FOLDER_WITH_MNIST
+Variants: `:smoke` seconds, for tests; `:branch_d` embeds image and label apart in D too (the post says that it can be
+done; the widths of that D are ours); `:dropout_after_output` is the post's ablation.
+"""
+
+from tfgan_lab.config import MLP, Adam, Branch, Every, Game, GanConfig, Init, Latents, Mnist
+
+
+def get_config(variant: str = "") -> GanConfig:
+    init = Init(kernel="normal", std=0.02, bias="zeros")
+    config = GanConfig(
+        name="cgan_branch",
+        post="P003",
+        data=Mnist(train_split="train+validation", pixels="tanh"),
+        num_labels=10,
+        batch_size=100,
+        epochs=50,
+        latents=Latents(dim=100, distribution="normal"),
+        generator=Branch(
+            input_units=256,
+            label_units=256,
+            joint=(512, 1024),
+            activation="relu",
+            norm="batch",
+            dropout=0.2,
+            output="tanh",
+            init=init,
+        ),
+        discriminator=MLP(
+            hidden=(1024, 512, 256), activation=("leaky_relu",), slope=0.2, dropout=0.3, output="linear", init=init
+        ),
+        g_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
+        d_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
+        game=Game(first="generator", fakes="shared", d_loss="half_sum"),
+        num_samples=100,
+        log=Every(steps=100),
+        log_line="Train Epoch: [{epoch}/{epochs}]  Step: [{step_in_epoch}/{steps_per_epoch}]"
+        "  G loss: {g_loss:.5f}  D loss: {d_loss:.5f}",
+        evaluate=Every(epochs=1),
+        sample=Every(epochs=1),
+        checkpoint=Every(epochs=1),
+    )
+    branch_d = Branch(
+        input_units=512,
+        label_units=512,
+        joint=(1024, 512, 256),
+        activation="leaky_relu",
+        slope=0.2,
+        branch_dropout=0.3,
+        dropout=0.3,
+        output="linear",
+        init=init,
+    )
+    match variant:
+        case "":
+            return config
+        case "smoke":
+            config.batch_size, config.epochs, config.steps = 50, 0, 20
+            config.generator.joint = config.discriminator.hidden = (16, 16)
+            config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
+        case "branch_d":
+            config.discriminator = branch_d
+        case "dropout_after_output":
+            config.generator.dropout_after_output = True
+        case _:
+            raise ValueError(f"unknown variant {variant!r}: smoke, branch_d, dropout_after_output")
+    return config

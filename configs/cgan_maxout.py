@@ -1,0 +1,73 @@
+"""The CGAN paper itself on MNIST: two-branch ReLU generator, maxout discriminator, SGD with its schedule.
+
+Source: Mirza & Osindero, 2014, section 4.1, as post P003 describes it ("paper"); the post says nobody builds the maxout.
+Run:    tfgan-lab train --config=cgan_maxout --data_dir=FOLDER_WITH_MNIST
+The paper fixes widths, pieces, dropout 0.5, batch 100, rate 0.1 / 1.00004 a step down to 1e-6, momentum 0.5 to 0.7. It
+leaves open: start values (uniform in +-0.05 here as in the authors' published settings: a normal of the same spread),
+how fast momentum rises (over 250 epochs, as in the GAN authors' published settings) and the epochs (100 here).
+Variants: `:smoke` seconds, for tests; `:adam` is the same game with Adam, which learns faster.
+"""
+
+from tfgan_lab.config import SGD, Adam, Branch, Every, Game, GanConfig, Init, Latents, MaxoutBranch, Mnist
+
+
+def get_config(variant: str = "") -> GanConfig:
+    init = Init(kernel="normal", std=0.03, bias="zeros")
+    schedule = SGD(
+        learning_rate=0.1,
+        decay=1.00004,
+        min_learning_rate=1e-6,
+        momentum=0.5,
+        final_momentum=0.7,
+        momentum_steps=250 * 600,
+    )
+    config = GanConfig(
+        name="cgan_maxout",
+        post="P003",
+        data=Mnist(train_split="train+validation", pixels="unit"),
+        num_labels=10,
+        batch_size=100,
+        epochs=100,
+        latents=Latents(dim=100, distribution="unit_uniform"),
+        generator=Branch(
+            input_units=200,
+            label_units=1000,
+            joint=(1200,),
+            activation="relu",
+            branch_dropout=0.5,
+            dropout=0.5,
+            output="sigmoid",
+            init=init,
+        ),
+        discriminator=MaxoutBranch(
+            input_units=240,
+            input_pieces=5,
+            label_units=50,
+            label_pieces=5,
+            joint_units=240,
+            joint_pieces=4,
+            dropout=0.5,
+            init=init,
+        ),
+        g_optimizer=schedule,
+        d_optimizer=schedule,
+        game=Game(first="generator", fakes="shared", d_loss="half_sum"),
+        num_samples=100,
+        log=Every(steps=100),
+        log_line="Train Epoch: [{epoch}/{epochs}]  Step: [{step_in_epoch}/{steps_per_epoch}]"
+        "  G loss: {g_loss:.5f}  D loss: {d_loss:.5f}",
+        evaluate=Every(epochs=1),
+        sample=Every(epochs=1),
+        checkpoint=Every(epochs=1),
+    )
+    match variant:
+        case "":
+            return config
+        case "smoke":
+            config.batch_size, config.epochs, config.steps = 50, 0, 20
+            config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
+        case "adam":
+            config.g_optimizer = config.d_optimizer = Adam(learning_rate=2e-4, beta_1=0.5)
+        case _:
+            raise ValueError(f"unknown variant {variant!r}: smoke, adam")
+    return config

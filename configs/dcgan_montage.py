@@ -1,0 +1,93 @@
+"""DCGAN on 128x128 centre-cropped montage faces.
+
+Source: post P001, "Generative Adversarial Network (4)" (PyTorch), its montage DCGAN.
+Run:    tfgan-lab train --config=dcgan_montage:small                      (faces that the package draws itself)
+        tfgan-lab train --config=dcgan_montage --data_dir=montage.h5      (the post's file; a GPU is advised)
+As posted: batch 1, 256 filters of 8x8, BatchNorm over each batch of one, three updates a step.
+Variants: `:smoke` seconds, for tests; `:small` 64x64 and few filters, for two CPU cores; `:leaky_relu` is the post's
+commented-out activation.
+"""
+
+from tfgan_lab.config import Adam, ConvDiscriminator, ConvGenerator, Every, Game, GanConfig, Init, Latents, Montage
+
+
+def get_config(variant: str = "") -> GanConfig:
+    init = Init(kernel="torch", bias="torch")
+    config = GanConfig(
+        name="dcgan_montage",
+        post="P001",
+        data=Montage(crop=128, size=128, pixels="unit"),
+        batch_size=1,
+        epochs=10,
+        latents=Latents(dim=100, distribution="normal"),
+        generator=ConvGenerator(
+            seed_size=11,
+            seed_channels=3,
+            filters=(256, 256, 3),
+            kernel=8,
+            stride=2,
+            paddings=(0, 0, 1),
+            activation="gelu",
+            output="sigmoid",
+            init=init,
+        ),
+        discriminator=ConvDiscriminator(
+            filters=(256, 256, 3), kernel=8, stride=2, paddings=(0, 0, 0), activation="gelu", init=init
+        ),
+        g_optimizer=Adam(learning_rate=1e-4),
+        d_optimizer=Adam(learning_rate=1e-4),
+        game=Game(d_update="separate"),
+        num_samples=36,
+        log=Every(steps=100),
+        log_line="step {step}/{steps}  D loss: {d_loss_mean:.4f}  G loss: {g_loss_mean:.4f}",
+        sample=Every(epochs=0.25),
+        checkpoint=Every(epochs=0.25),
+    )
+    match variant:
+        case "":
+            return config
+        case "smoke":
+            config.epochs, config.steps, config.batch_size = 0, 4, 2
+            config.data.num_faces = 16
+            config.generator.filters, config.discriminator.filters = (4, 4, 3), (4, 4, 3)
+            config.num_samples = 4
+            config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=2)
+        case "small":
+            _make_small(config)
+        case "leaky_relu":
+            config.generator.activation = config.discriminator.activation = "leaky_relu"
+            config.generator.slope = config.discriminator.slope = 0.2
+        case _:
+            raise ValueError(f"unknown variant {variant!r}: smoke, small, leaky_relu")
+    return config
+
+
+def _make_small(config: GanConfig) -> None:
+    """64x64, kernels of 4 with padding 1 (sizes 4-8-16-32-64), batches, and the DCGAN paper's Adam."""
+    config.data = Montage(crop=128, size=64, pixels="unit")
+    config.batch_size, config.epochs = 32, 60
+    init = Init(kernel="normal", std=0.02, bias="zeros")
+    config.generator = ConvGenerator(
+        seed_size=4,
+        seed_channels=128,
+        filters=(96, 64, 32, 3),
+        kernel=4,
+        stride=2,
+        paddings=(1, 1, 1, 1),
+        activation="gelu",
+        output="sigmoid",
+        output_norm=False,
+        init=init,
+    )
+    config.discriminator = ConvDiscriminator(
+        filters=(32, 64, 96, 16),
+        kernel=4,
+        stride=2,
+        paddings=(1, 1, 1, 1),
+        activation="leaky_relu",
+        slope=0.2,
+        init=init,
+    )
+    config.g_optimizer = Adam(learning_rate=2e-4, beta_1=0.5)
+    config.d_optimizer = Adam(learning_rate=2e-4, beta_1=0.5)
+    config.log, config.sample, config.checkpoint = Every(epochs=1), Every(epochs=1), Every(epochs=2)

@@ -1,0 +1,60 @@
+"""A GAN that learns a 1-D normal distribution, 100 numbers being one example.
+
+Source: post P004, "1D Gaussian Distribution Generation" (PyTorch).
+Run:    tfgan-lab train --config=gaussian
+Other targets: --config.data.mean=-2 --config.data.std=0.5. The post's result depends on the seed: try --config.seed=1.
+Variants: `:smoke` seconds, for tests; `:raw` shows D the numbers alone; `:bimodal` is the hard case, two normals.
+"""
+
+from tfgan_lab.config import (
+    MLP,
+    Adam,
+    Every,
+    Game,
+    GanConfig,
+    Gaussian,
+    Init,
+    Latents,
+    SetDiscriminator,
+)
+
+
+def get_config(variant: str = "") -> GanConfig:
+    init = Init(kernel="torch", bias="torch")
+    config = GanConfig(
+        name="gaussian",
+        post="P004",
+        data=Gaussian(mean=4.0, std=1.25),
+        batch_size=100,
+        steps=2400,
+        latents=Latents(dim=1, distribution="unit_uniform"),
+        generator=MLP(hidden=(50, 50), activation=("elu", "sigmoid"), output="linear", init=init),
+        discriminator=SetDiscriminator(
+            set_size=100, preprocess="variances", exponent=2.0, hidden=(50, 50), activation="elu", init=init
+        ),
+        g_optimizer=Adam(learning_rate=2e-4),
+        d_optimizer=Adam(learning_rate=2e-4),
+        game=Game(d_steps=1, g_steps=1),
+        num_samples=10_000,
+        log=Every(steps=100),
+        log_line="{step}: D: {d_real:.4f}/{d_fake:.4f} G: {g_loss:.4f} "
+        "(Real: [{real_mean:.4f}, {real_std:.4f}], Fake: [{fake_mean:.4f}, {fake_std:.4f}])",
+        evaluate=Every(steps=100),
+        sample=Every(steps=100),
+        checkpoint=Every(steps=400),
+    )
+    match variant:
+        case "":
+            return config
+        case "smoke":
+            config.steps, config.num_samples = 20, 500
+            config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
+        case "raw":
+            config.discriminator.preprocess = "raw"
+        case "bimodal":
+            config.data = Gaussian(mean=4.0, std=0.5, target="bimodal", separation=2.0)
+            config.steps = 12_000
+            config.sample, config.checkpoint = Every(steps=500), Every(steps=2000)
+        case _:
+            raise ValueError(f"unknown variant {variant!r}: smoke, raw, bimodal")
+    return config

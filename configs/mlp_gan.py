@@ -1,0 +1,50 @@
+"""MLP GAN on MNIST with p_real / p_fake traces.
+
+Source: post P000, "Generative Adversarial Nets part3" (PyTorch); Goodfellow et al., 2014.
+Run:    tfgan-lab train --config=mlp_gan --data_dir=FOLDER_WITH_MNIST
+Variants: `:smoke` seconds, for tests; `:fresh_real` gives each of k discriminator steps its own real batch, as
+algorithm 1 of the paper does; `:minimax` trains G on log(1 - D(G(z))).
+"""
+
+from tfgan_lab.config import MLP, Adam, Every, Game, GanConfig, Init, Latents, Mnist
+
+
+def get_config(variant: str = "") -> GanConfig:
+    init = Init(kernel="xavier_normal", bias="uniform", bias_low=0.1, bias_high=0.2)
+    config = GanConfig(
+        name="mlp_gan",
+        post="P000",
+        data=Mnist(train_split="train+validation", pixels="tanh"),
+        batch_size=200,
+        epochs=200,
+        latents=Latents(dim=100, distribution="normal"),
+        generator=MLP(hidden=(256, 256), activation=("relu",), dropout=0.1, output="tanh", init=init),
+        discriminator=MLP(
+            hidden=(256, 256), activation=("leaky_relu",), slope=0.01, dropout=0.1, output="linear", init=init
+        ),
+        g_optimizer=Adam(learning_rate=1e-4),
+        d_optimizer=Adam(learning_rate=1e-4),
+        game=Game(d_steps=1, d_dropout_in_g_step=False, g_loss="non_saturating"),
+        num_samples=16,
+        log=Every(epochs=1),
+        log_line="",
+        evaluate=Every(epochs=1),
+        evaluate_line="(epoch {epoch}/{epochs}) p_real: {p_real:.6f}, p_g: {p_fake:.6f}",
+        evaluate_print=Every(epochs=20),
+        sample=Every(epochs=1),
+        checkpoint=Every(epochs=1),
+    )
+    match variant:
+        case "":
+            return config
+        case "smoke":
+            config.batch_size, config.epochs, config.steps = 50, 0, 20
+            config.generator.hidden = config.discriminator.hidden = (16, 16)
+            config.log = config.evaluate = config.sample = config.checkpoint = config.evaluate_print = Every(steps=10)
+        case "fresh_real":
+            config.game.d_steps, config.game.fresh_real = 2, True
+        case "minimax":
+            config.game.g_loss = "minimax"
+        case _:
+            raise ValueError(f"unknown variant {variant!r}: smoke, fresh_real, minimax")
+    return config

@@ -1,0 +1,29 @@
+"""tfgan_lab: the classic GANs of five blog posts, reproduced in TensorFlow 2 and Keras 3.
+
+`train`, `evaluate` and `load_generator` are what a program needs; `tfgan-lab --help` is the command line.
+Importing this package imports neither TensorFlow nor Keras: its names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ClassifierConfig": "tfgan_lab.config",
+    "GAN": "tfgan_lab.gan",
+    "GanConfig": "tfgan_lab.config",
+    "UserError": "tfgan_lab.errors",
+    "evaluate": "tfgan_lab.evaluation",
+    "load_generator": "tfgan_lab.export",
+    "train": "tfgan_lab.trainer",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tfgan_lab' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

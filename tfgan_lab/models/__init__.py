@@ -1,0 +1,38 @@
+"""Subclassed Keras networks; `build_*` makes the one that a config names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfgan_lab import config as config_lib
+from tfgan_lab.models.cgan import BranchDiscriminator, BranchGenerator, MaxoutDiscriminator
+from tfgan_lab.models.classifier import ConvClassifier
+from tfgan_lab.models.dcgan import ConvDiscriminator, ConvGenerator
+from tfgan_lab.models.gaussian import SetDiscriminator
+from tfgan_lab.models.mlp import MLPDiscriminator, MLPGenerator
+from tfgan_lab.models.network import Network
+
+GENERATORS = {"mlp": MLPGenerator, "branch": BranchGenerator, "conv_generator": ConvGenerator}
+DISCRIMINATORS = {
+    "mlp": MLPDiscriminator,
+    "branch": BranchDiscriminator,
+    "maxout": MaxoutDiscriminator,
+    "conv_discriminator": ConvDiscriminator,
+    "set": SetDiscriminator,
+}
+
+
+def build_generator(config: config_lib.GanConfig, image_shape: Sequence[int]) -> Network:
+    """Makes the config's generator: call(latents, labels, training, seed) -> images."""
+    make = GENERATORS[config.generator.kind]
+    return make(config.generator, config.latents.dim, image_shape, config.num_labels, config.seed)
+
+
+def build_discriminator(config: config_lib.GanConfig, image_shape: Sequence[int]) -> Network:
+    """Makes the config's discriminator: call(images, labels, training, seed) -> logits [B]."""
+    return DISCRIMINATORS[config.discriminator.kind](config.discriminator, image_shape, config.num_labels, config.seed)
+
+
+def build_classifier(config: config_lib.ClassifierConfig, image_shape: Sequence[int]) -> Network:
+    """Makes the config's classifier: call(images, training) -> logits [B, 10]."""
+    return ConvClassifier(config.classifier, image_shape, 10, config.seed)

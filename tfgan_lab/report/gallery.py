@@ -1,0 +1,127 @@
+"""The pictures a run leaves: real examples, curves, real against generated, evolution, film."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfgan_lab import images as images_lib
+from tfgan_lab.config import GanConfig, Gaussian
+from tfgan_lab.data import describe_target
+from tfgan_lab.data.examples import Examples
+from tfgan_lab.report import plots
+from tfgan_lab.report.samples import columns_of, png_of, saved_samples
+from tfgan_lab.training.experiment import Experiment
+from tfgan_lab.training.workdir import Workdir
+
+_FILM_FRAMES = 60  # more make the file big, not the film better
+
+
+def provenance_line(experiment: Experiment) -> str:
+    """Data and seed, as printed below every figure of a run."""
+    source, config = experiment.source, experiment.config
+    if isinstance(config.data, Gaussian):
+        return f"target {describe_target(config.data)}; post {config.post}, seed {config.seed}"
+    parts = "; ".join(str(part) for part in source.provenance.values())
+    return f"{parts}; post {config.post}, seed {config.seed}"
+
+
+def real_images(experiment: Experiment, number: int) -> np.ndarray:
+    """The first examples to look at, uint8 [N, H, W, C]: of the test split where there is one."""
+    examples: Examples = experiment.source.test or experiment.source.train  # type: ignore[assignment]
+    number = min(number, examples.num)
+    if examples.images is not None:
+        return examples.images[:number]
+    assert examples.fetch is not None
+    return np.stack([np.asarray(examples.fetch(np.int64(index))) for index in range(number)])
+
+
+def write_real(folder: Workdir, experiment: Experiment) -> None:
+    """Writes real.png: a grid of real examples (nothing for the Gaussian)."""
+    if not isinstance(experiment.config.data, Gaussian):
+        picture = images_lib.grid(real_images(experiment, 64))
+        images_lib.write_atomically(folder.path / "real.png", images_lib.png_bytes(images_lib.enlarge(picture)))
+
+
+def write_final(folder: Workdir, experiment: Experiment, network: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Writes all pictures of a finished run and returns their names, the most telling first."""
+    config = experiment.config
+    title, provenance = f"{config.name}, {experiment.total_steps:,} steps", provenance_line(experiment)
+    names = []
+    if isinstance(config, GanConfig):
+        moments = saved_samples(folder.samples)
+        names += _write_generator_pictures(folder, experiment, moments, title, provenance)
+    if rows:
+        images_lib.write_atomically(folder.path / "curves.png", plots.png(plots.curves(rows, title, provenance)))
+        names.append("curves.png")
+    return names
+
+
+def _write_generator_pictures(
+    folder: Workdir, experiment: Experiment, moments: Sequence[tuple[int, np.ndarray]], title: str, provenance: str
+) -> list[str]:
+    config: Any = experiment.config
+    last_step, last = moments[-1]
+    images_lib.write_atomically(folder.path / "samples.png", png_of(last, config, last_step))
+    names = ["samples.png"]
+    if not isinstance(config.data, Gaussian):
+        real = images_lib.grid(real_images(experiment, 16), 8)
+        split = "test" if experiment.source.test is not None else "train"
+        grids = [(f"real ({split} split)", real), ("generated", images_lib.grid(last[:16], 8))]
+        if columns_of(config):
+            grids[1] = ("generated, a row per label", images_lib.grid(last, columns_of(config)))
+        figure = plots.labelled_grids(grids, title, provenance)
+        images_lib.write_atomically(folder.path / "real_and_generated.png", plots.png(figure))
+        names.append("real_and_generated.png")
+        trained = [moment for moment in moments if moment[0] > 0]
+        if len(trained) > 1:
+            evolution = plots.evolution(_evolution_rows(trained, experiment), title, provenance)
+            images_lib.write_atomically(folder.path / "evolution.png", plots.png(evolution))
+            names.append("evolution.png")
+    if len(moments) > 1:
+        images_lib.write_atomically(folder.path / "film.gif", film(moments, config))
+        names.append("film.gif")
+    return names
+
+
+def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Experiment) -> list[tuple[str, np.ndarray]]:
+    """Ten moments of training, evenly spread from the first, six samples each (post P002's 10x6 grid)."""
+    picked = np.unique(np.linspace(0, len(moments) - 1, 10).round().astype(int))
+    per_epoch = experiment.batches.steps_per_epoch
+    rows = []
+    for index in picked:
+        step, samples = moments[index]
+        columns = np.linspace(0, len(samples) - 1, min(6, len(samples))).round().astype(int)
+        rows.append((f"epoch {step / per_epoch:g}" if step >= per_epoch else f"step {step}", samples[columns]))
+    return rows
+
+
+def film(moments: Sequence[tuple[int, np.ndarray]], config: GanConfig) -> bytes:
+    """An animated GIF of the fixed samples through training, at most 60 frames."""
+    picked = np.unique(np.linspace(0, len(moments) - 1, _FILM_FRAMES).round().astype(int))
+    frames = []
+    for index in picked:
+        step, samples = moments[index]
+        frames.append(np.asarray(Image.open(io.BytesIO(png_of(samples, config, step))).convert("RGB")))
+    return images_lib.gif_bytes(frames)
+
+
+def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
+    """The last row of each kind in one line, with what it was measured on."""
+    lines = []
+    for kind, where in (("train", "last batch"), ("eval", _where(experiment))):
+        last = next((row for row in reversed(rows) if row["kind"] == kind), None)
+        if last:
+            numbers = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if isinstance(v, float) and k != "epoch" and not k.endswith("_mean"))
+            lines.append(f"{where}: {numbers}")
+    return "\n".join(lines)
+
+
+def _where(experiment: Experiment) -> str:
+    test = experiment.source.test
+    seed = f"seed {experiment.config.seed}"
+    return f"test split ({test.provenance.source}, n={test.num:,}, {seed})" if test is not None else f"10,000 generated numbers ({seed})"

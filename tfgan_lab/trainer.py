@@ -1,0 +1,214 @@
+"""`train(config, workdir)`: one run from the first step, or from where it stopped, to its pictures and export."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab import data as data_lib
+from tfgan_lab.config import Config, GanConfig, validate
+from tfgan_lab.errors import UserError
+from tfgan_lab.export import export_network
+from tfgan_lab.report import gallery
+from tfgan_lab.training.checkpoints import Checkpoints
+from tfgan_lab.training.engine import Engine
+from tfgan_lab.training.evaluation import Evaluator
+from tfgan_lab.training.experiment import Experiment, build
+from tfgan_lab.training.loop import Event, StopRequest, Window, interval_of, run_loop
+from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.report.samples import Sampler
+from tfgan_lab.training.workdir import Workdir, environment
+from tfgan_lab.training.writers import TensorBoard, Terminal
+
+
+class Interrupted(UserError):
+    """Stopped by a signal after saving: exit code 128 + signal, as shells expect."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.code = 128 + number
+
+
+def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None = None) -> Workdir:
+    """Trains a config in a folder, resuming what is there.
+
+    Args:
+      config: From a config file; see `tfgan_lab.config`.
+      workdir: The run's folder; made if need be.
+      data_dir: Where data is, if not to be found by itself (`tfgan_lab.data.open_source`).
+
+    Returns:
+      The run's folder, with checkpoints, metrics, pictures and export in it.
+
+    Raises:
+      UserError: A mistake its user can mend; `TrainingDiverged` for NaN; `Interrupted` after Ctrl-C.
+    """
+    config = validate(config)
+    folder = Workdir(workdir)
+    folder.claim()
+    try:
+        folder.keep_config(config)
+        record = folder.read_record()
+        source = data_lib.open_source(config.data, data_dir or record.get("data_dir"), config.seed)
+        _refuse_other_data(folder, record, source)
+        experiment = build(config, source)
+        folder.write_record(
+            data_dir=os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
+            data={name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
+            total_steps=experiment.total_steps, steps_per_epoch=experiment.batches.steps_per_epoch, command=shlex.join(sys.argv),
+            **environment(),
+        )  # fmt: skip
+        print(source.chosen, flush=True)
+        _Run(experiment, folder).go()
+    finally:
+        folder.release()
+    return folder
+
+
+def _refuse_other_data(folder: Workdir, record: dict[str, Any], source: data_lib.Source) -> None:
+    for split, before in record.get("data", {}).items():
+        now = source.provenance.get(split)
+        if now is not None and isinstance(before, dict) and before.get("sha256") != now.sha256:
+            raise UserError(
+                f"--workdir={folder.path} was trained on other data ({before.get('source')}, n={before.get('count')}), now found: {now}. "
+                "Name that data with --data_dir, or use another --workdir."
+            )
+
+
+class _Run:
+    """The parts of one call of `train`, wired up."""
+
+    def __init__(self, experiment: Experiment, folder: Workdir) -> None:
+        self.experiment, self.folder = experiment, folder
+        self.config: Any = experiment.config
+        names = list(experiment.task.metric_names)
+        self.checkpoints = Checkpoints(folder.checkpoints, experiment.state(), len(names), self.config.keep_checkpoints)
+        self.first, pending, notes = self.checkpoints.restore()
+        self.window = Window(names, pending)
+        self.rows = folder.cut_after(self.first)
+        self.board = TensorBoard(folder, self.rows)
+        self.evaluate = Evaluator(experiment)
+        self.sampler = Sampler(experiment) if isinstance(self.config, GanConfig) else None
+        self.engine = Engine(experiment.strategy, experiment.task, experiment.batches)
+        self.total = experiment.total_steps
+        self.terminal = Terminal(self.total, min(self.first, self.total))
+        for note in notes:
+            self.terminal.say(note)
+
+    def go(self) -> None:
+        """Trains to the end and draws the pictures; saves first if it is interrupted."""
+        config, folder = self.config, self.folder
+        self._announce()
+        if self.first == 0:
+            self._start_pictures()
+        steps = self.experiment.batches.steps_per_epoch
+        events = [
+            Event(interval_of(config.log, steps), self._log),
+            Event(interval_of(config.evaluate, steps), self._judge),
+            Event(interval_of(config.sample, steps) if self.sampler else 0, self._sample, at_end=self.sampler is not None),
+            Event(interval_of(config.checkpoint, steps), self._save),
+        ]
+        stop, started = StopRequest(), time.time()
+        with stop.listening():
+            done = run_loop(self.engine, self.first, self.total, events, self.window, self.terminal.advance, stop)
+            seconds = time.time() - started
+            if done > self.first:
+                sessions = folder.read_record().get("sessions", [])
+                folder.write_record(sessions=[*sessions, {"from": self.first, "to": done, "seconds": round(seconds, 2)}])
+            if done < self.total:
+                self._save(done)
+        self.terminal.close()
+        self.board.close()
+        if done < self.total:
+            raise Interrupted(
+                f"stopped at step {done:,} of {self.total:,} and saved. Go on with: tfgan-lab train --workdir={folder.path}",
+                stop.signal or signal.SIGINT,
+            )
+        self._finish(done, seconds)
+
+    def _announce(self) -> None:
+        config = self.config
+        epochs = self.total / self.experiment.batches.steps_per_epoch
+        state = f"resuming at step {self.first:,}" if self.first else "starting"
+        self.terminal.say(
+            f"{config.name} (post {config.post}): {self.total:,} steps ({epochs:g} epochs) of batch {config.batch_size}, "
+            f"seed {config.seed}, in {self.folder.path}; {state}"
+        )
+
+    def _start_pictures(self) -> None:
+        gallery.write_real(self.folder, self.experiment)
+        if self.sampler:
+            self._sample(0)
+
+    def _log(self, step: int) -> None:
+        values = self.window.take()
+        if getattr(self.config, "log_losses", "step") == "after_update":
+            values |= self._losses_after_update(step)
+        row = self._keep("train", step, values)
+        if self.config.log_line:
+            self._say(self.config.log_line, row)
+
+    def _say(self, template: str, row: dict[str, Any]) -> None:
+        per_epoch, step = self.experiment.batches.steps_per_epoch, row["step"]
+        place = {
+            "epoch": (step - 1) // per_epoch + 1, "epochs": f"{self.total / per_epoch:g}", "steps": self.total,
+            "step_in_epoch": (step - 1) % per_epoch + 1, "steps_per_epoch": per_epoch,
+        }  # fmt: skip
+        self.terminal.say(template.format(**(row | place)))
+
+    def _losses_after_update(self, step: int) -> dict[str, float]:
+        images, labels = next(iter(self.experiment.batches.dataset(step - 1)))
+        if not hasattr(self, "_losses"):
+            self._losses = tf.function(self.experiment.task.losses)
+        losses = self._losses(tf.constant(step - 1, tf.int64), images, labels)
+        return {name: float(value) for name, value in losses.items()}
+
+    def _judge(self, step: int) -> None:
+        values = self.evaluate(step)
+        if values:
+            row = self._keep("eval", step, values)
+            printed = interval_of(self.config.evaluate_print, self.experiment.batches.steps_per_epoch)
+            if self.config.evaluate_line and (step == self.total or (printed and step % printed == 0)):
+                self._say(self.config.evaluate_line, row)
+
+    def _keep(self, kind: str, step: int, values: dict[str, float]) -> dict[str, Any]:
+        row = {"kind": kind, "step": step, "epoch": step / self.experiment.batches.steps_per_epoch, **values}
+        self.folder.append_metrics(row)
+        self.rows.append(row)
+        self.board.scalars(row)
+        return row
+
+    def _sample(self, step: int) -> None:
+        assert self.sampler is not None
+        picture = self.sampler.write(self.folder.samples, step)
+        self.board.picture("samples", picture, step)
+
+    def _save(self, step: int) -> None:
+        self.checkpoints.save(step, self.window.pending)
+
+    def _finish(self, step: int, seconds: float) -> None:
+        folder, config = self.folder, self.config
+        role = "generator" if isinstance(config, GanConfig) else "classifier"
+        network = fresh_networks(config)[role]
+        for new, old in zip(network.variables, self.experiment.networks[role].variables, strict=True):
+            new.assign(np.asarray(old))
+        provenance = {name: str(part) for name, part in self.experiment.source.provenance.items()}
+        difference = export_network(config, network, folder.export, {"step": step, "seed": config.seed, "trained_on": provenance})
+        pictures = gallery.write_final(folder, self.experiment, network, self.rows)
+        if step > self.first:
+            print(f"{step - self.first:,} steps in {seconds:.0f} s ({(step - self.first) / max(seconds, 1e-9):,.0f} steps/s)")
+        if self.rows:
+            print(gallery.last_numbers(self.rows, self.experiment))
+        print(f"look at: {', '.join(str(folder.path / name) for name in pictures)}")
+        print(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
+        if role == "generator":
+            print(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png", flush=True)
+
+

@@ -1,0 +1,107 @@
+"""Checkpoints that hold everything, survive a kill while being written, and fall back when damaged."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab.errors import UserError
+
+
+class Checkpoints:
+    """A folder of numbered checkpoints of one run.
+
+    TensorFlow writes each under a temporary name and renames it, so a kill leaves the ones before intact. The
+    folder's listing, not a state file, says which exist: one file less to be damaged.
+
+    Args:
+      folder: Where they are.
+      state: Variables by owner (`Experiment.state`).
+      num_metrics: Length of the metrics row whose running sum is kept with each checkpoint.
+      keep: How many of the newest to keep.
+    """
+
+    def __init__(self, folder: Path, state: dict[str, list[tf.Variable]], num_metrics: int, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        # Sum and count of the steps since the last printed row: so a resumed run's rows equal an uninterrupted one's.
+        self._pending = tf.Variable(np.zeros(num_metrics + 1), dtype=tf.float64, trainable=False)
+        self._checkpoint = tf.train.Checkpoint(**state, step=self._step, pending=self._pending)
+
+    def save(self, step: int, pending: np.ndarray) -> None:
+        """Saves all variables as they are after `step` steps. Raises `UserError` if the disk refuses."""
+        self._step.assign(step)
+        self._pending.assign(pending)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._checkpoint.write(str(self.folder / f"ckpt-{step}"))
+        except (OSError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0][:200]
+            raise UserError(f"{self.folder}: checkpoint {step} cannot be written ({reason}). Free space or mend permissions; the ones before are kept.") from None
+        for old in checkpoint_steps(self.folder)[: -self.keep]:
+            self._delete(old)
+
+    def restore(self) -> tuple[int, np.ndarray, list[str]]:
+        """Restores the newest checkpoint that can be read.
+
+        Returns:
+          Its step (0 if there are none), the pending metrics sum, and a line for each damaged one passed over.
+
+        Raises:
+          UserError: All are damaged, or they are of other networks.
+        """
+        for leftover in self.folder.glob("ckpt-*_temp*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        step, notes = _read_newest(self.folder, lambda path: self._checkpoint.read(path).assert_consumed())
+        return step, self._pending.numpy() if step else np.zeros(self._pending.shape), notes
+
+    def _delete(self, step: int) -> None:
+        # The index first: without it the rest is not taken for a checkpoint.
+        (self.folder / f"ckpt-{step}.index").unlink(missing_ok=True)
+        for path in self.folder.glob(f"ckpt-{step}.data-*"):
+            path.unlink(missing_ok=True)
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, oldest first."""
+    matches = (re.fullmatch(r"ckpt-(\d+)\.index", path.name) for path in folder.glob("ckpt-*.index"))
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def read_networks(folder: Path, networks: Mapping[str, Sequence[tf.Variable]]) -> tuple[int, list[str]]:
+    """Restores only some networks from the newest readable checkpoint, for sampling and export.
+
+    Returns:
+      Its step (0 if there is no checkpoint) and a line for each damaged one passed over.
+
+    Raises:
+      UserError: All are damaged, or they are of other networks.
+    """
+    checkpoint = tf.train.Checkpoint(**{role: list(variables) for role, variables in networks.items()})
+
+    def read(path: str) -> None:
+        checkpoint.read(path).expect_partial().assert_existing_objects_matched()
+
+    return _read_newest(folder, read)
+
+
+def _read_newest(folder: Path, read: Callable[[str], None]) -> tuple[int, list[str]]:
+    notes: list[str] = []
+    for step in reversed(checkpoint_steps(folder)):
+        path = folder / f"ckpt-{step}"
+        try:
+            read(str(path))
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            notes.append(f"{path} is damaged ({type(error).__name__}): falling back to the one before.")
+        except (ValueError, AssertionError):
+            raise UserError(f"{path} is of other networks than the config's: use the config it was trained with, or another --workdir.") from None
+        else:
+            return step, notes
+    if notes:
+        raise UserError(f"{folder}: every checkpoint is damaged. Delete that folder to train from the start.")
+    return 0, notes

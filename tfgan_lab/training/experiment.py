@@ -1,0 +1,92 @@
+"""From a config to a thing that can be trained: data, networks, optimisers, task, on their devices."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from tfgan_lab import data as data_lib
+from tfgan_lab import models
+from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Gaussian
+from tfgan_lab.data.pipeline import GaussianBatches, ImageBatches
+from tfgan_lab.gan import GAN
+from tfgan_lab.optimizers import make_optimizer
+from tfgan_lab.supervised import Supervised
+from tfgan_lab.training.strategy import make_strategy
+
+
+@dataclasses.dataclass
+class Experiment:
+    """All parts of one run.
+
+    Attributes:
+      config: The validated config.
+      source: Its data (`tfgan_lab.data.Source`).
+      batches: Step number to batch.
+      strategy: Where it runs.
+      networks: By role: generator and discriminator, or classifier.
+      optimizers: By role.
+      task: `GAN` or `Supervised`.
+    """
+
+    config: Config
+    source: data_lib.Source
+    batches: Any
+    strategy: tf.distribute.Strategy
+    networks: dict[str, Any]
+    optimizers: dict[str, Any]
+    task: Any
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return self.source.shape
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.steps or max(1, round(self.config.epochs * self.batches.steps_per_epoch))
+
+    def state(self) -> dict[str, list[tf.Variable]]:
+        """Every variable of the run by owner, for checkpoints.
+
+        Lists of variables, because `tf.train.Checkpoint` of a Keras 3 model silently leaves out layers that
+        it holds in Python lists.
+        """
+        networks = {role: [v.value for v in network.variables] for role, network in self.networks.items()}
+        return networks | {f"{role}_optimizer": optimizer.state for role, optimizer in self.optimizers.items()}
+
+
+def build(config: Config, source: data_lib.Source) -> Experiment:
+    """Builds an experiment; all variables are made here, in the strategy's scope."""
+    strategy = make_strategy(config)
+    per_step = config.game.d_steps if isinstance(config, GanConfig) and config.game.fresh_real else 1
+    batches = make_batches(config, source, per_step)
+    with strategy.scope():
+        networks: dict[str, Any]
+        if isinstance(config, ClassifierConfig):
+            networks = {"classifier": models.build_classifier(config, source.shape)}
+            numbers = {"classifier": config.optimizer}
+        else:
+            networks = {
+                "generator": models.build_generator(config, source.shape),
+                "discriminator": models.build_discriminator(config, source.shape),
+            }
+            numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
+        optimizers = {role: make_optimizer(numbers[role], network.trainable_variables) for role, network in networks.items()}
+    task: Any
+    if isinstance(config, ClassifierConfig):
+        task = Supervised(networks["classifier"], optimizers["classifier"])
+    else:
+        task = GAN(
+            networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],
+            config.game, config.latents, config.num_labels, config.seed, moments=isinstance(config.data, Gaussian),
+        )  # fmt: skip
+    return Experiment(config, source, batches, strategy, networks, optimizers, task)
+
+
+def make_batches(config: Config, source: data_lib.Source, per_step: int) -> Any:
+    """The training batches of a config's data."""
+    if isinstance(config.data, Gaussian):
+        return GaussianBatches(config.data, config.batch_size, per_step, config.seed)
+    return ImageBatches(source.train, config.batch_size, per_step, config.data.pixels, config.seed)

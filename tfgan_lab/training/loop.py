@@ -1,0 +1,122 @@
+"""The outer loop: chunks of steps, and between them whatever is due."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab.config import Every
+from tfgan_lab.errors import TrainingDiverged
+from tfgan_lab.training.engine import Engine
+
+_CHUNK_SECONDS = 1.0  # long enough to hide Python, short enough for Ctrl-C and the progress bar
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that is done after every `interval` steps (0: never), and after the last one if `at_end`."""
+
+    interval: int
+    action: Callable[[int], None]
+    at_end: bool = True
+
+
+def interval_of(every: Every, steps_per_epoch: int) -> int:
+    """An `Every` in steps; 0 for never."""
+    return every.steps or round(every.epochs * steps_per_epoch)
+
+
+class StopRequest:
+    """Set by the first SIGINT or SIGTERM; a second SIGINT interrupts at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catches the signals for as long as the block runs (only in the main thread, where Python delivers them)."""
+
+        def note(number: int, frame: Any) -> None:
+            if self.signal is not None and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.signal = number
+
+        try:
+            before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class Window:
+    """Per-step metrics since the last row: their running sum (kept by checkpoints) and the last ones."""
+
+    def __init__(self, names: Sequence[str], pending: np.ndarray) -> None:
+        self.names, self.pending = list(names), pending
+        self.last = np.zeros(len(names))
+
+    def add(self, history: np.ndarray) -> None:
+        """Adds [steps, metrics]. One after the other, so that the sum does not depend on where chunks end."""
+        rows = np.concatenate([history.astype(np.float64), np.ones((len(history), 1))], axis=1)
+        self.pending = np.cumsum(np.concatenate([self.pending[None], rows]), axis=0)[-1]
+        self.last = history[-1]
+
+    def take(self) -> dict[str, float]:
+        """The last step's metrics and, as NAME_mean, the means; starts anew."""
+        means = self.pending[:-1] / max(self.pending[-1], 1)
+        self.pending = np.zeros_like(self.pending)
+        row = {name: float(value) for name, value in zip(self.names, self.last, strict=True)}
+        return row | {f"{name}_mean": float(value) for name, value in zip(self.names, means, strict=True)}
+
+
+def run_loop(
+    engine: Engine, first: int, total: int, events: Sequence[Event], window: Window, advance: Callable[[int], None],
+    stop: StopRequest,
+) -> int:  # fmt: skip
+    """Trains from step `first` to `total`, or until stopped.
+
+    Returns:
+      How many steps are done.
+
+    Raises:
+      TrainingDiverged: A metric became NaN or infinite; nothing of that chunk was saved.
+    """
+    done, per_second = first, 0.0
+    while done < total and stop.signal is None:
+        due = min([total, *((done // e.interval + 1) * e.interval for e in events if e.interval)])
+        steps = min(due - done, max(1, int(per_second * _CHUNK_SECONDS)))
+        started = time.perf_counter()
+        history = engine.run(done, steps)
+        if per_second or steps > 1:
+            per_second = steps / max(time.perf_counter() - started, 1e-6)
+        else:
+            per_second = 20.0  # the first call traces: its time says nothing
+        _refuse_nan(history, engine.task.metric_names, done)
+        window.add(history)
+        done += steps
+        advance(steps)
+        for event in events:
+            if (event.interval and done % event.interval == 0) or (event.at_end and done == total):
+                event.action(done)
+    return done
+
+
+def _refuse_nan(history: np.ndarray, names: Sequence[str], done: int) -> None:
+    bad = np.argwhere(~np.isfinite(history))
+    if len(bad):
+        row, column = bad[0]
+        raise TrainingDiverged(
+            f"{names[column]} became {history[row, column]} at step {done + int(row) + 1}: the run is stopped and its last good checkpoint kept. "
+            "Try a lower learning rate (--config.g_optimizer.learning_rate, --config.d_optimizer.learning_rate)."
+        )

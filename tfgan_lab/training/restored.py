@@ -1,0 +1,57 @@
+"""A finished (or stopped) run, ready to draw from: its config and its networks with their last weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from tfgan_lab import models
+from tfgan_lab.config import ClassifierConfig, Config
+from tfgan_lab.data import shape_of
+from tfgan_lab.errors import UserError
+from tfgan_lab.training.checkpoints import read_networks
+from tfgan_lab.training.workdir import Workdir
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoredRun:
+    """What can be drawn from, exported or judged.
+
+    Attributes:
+      workdir: Where it is.
+      config: Its config.
+      networks: By role, on one device whatever it was trained on.
+      step: How many steps it was trained.
+      notes: Lines to tell the user (damaged checkpoints passed over).
+    """
+
+    workdir: Workdir
+    config: Config
+    networks: dict[str, Any]
+    step: int
+    notes: list[str]
+
+
+def fresh_networks(config: Config) -> dict[str, Any]:
+    """The untrained networks of a config, by role, on one device."""
+    shape = shape_of(config.data)
+    if isinstance(config, ClassifierConfig):
+        return {"classifier": models.build_classifier(config, shape)}
+    return {"generator": models.build_generator(config, shape), "discriminator": models.build_discriminator(config, shape)}
+
+
+def restore_run(path: str | os.PathLike[str]) -> RestoredRun:
+    """Restores a run from its folder.
+
+    Raises:
+      UserError: No run there, none or only damaged checkpoints, or checkpoints of other networks.
+    """
+    workdir = Workdir(path)
+    config = workdir.read_config()
+    networks = fresh_networks(config)
+    variables = {role: [v.value for v in network.variables] for role, network in networks.items()}
+    step, notes = read_networks(workdir.checkpoints, variables)
+    if step == 0:
+        raise UserError(f"--workdir={path} has no checkpoint yet: train it with `tfgan-lab train --workdir={path}`.")
+    return RestoredRun(workdir, config, networks, step, notes)
