@@ -17,6 +17,7 @@ def get_config(variant: str = "") -> GanConfig:
         name="dcgan_montage",
         post="P001",
         data=Montage(crop=128, size=128, pixels="unit"),
+        onednn=True,
         batch_size=1,
         epochs=10,
         latents=Latents(dim=100, distribution="normal"),

@@ -83,9 +83,12 @@ def _train_flags(values: flags.FlagValues) -> None:
 
 def _sample_flags(values: flags.FlagValues) -> None:
     _workdir_flag(values, "A trained run.")
-    flags.DEFINE_integer("num", 64, "How many samples.", lower_bound=1, upper_bound=1_000_000, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Same seed, same samples.", lower_bound=0, flag_values=values)
-    flags.DEFINE_integer("label", None, "The digit to draw (conditional generators only). Left away: all in turn.", flag_values=values)
+    flags.DEFINE_integer(
+        "num", None, "How many samples. Left away: 64; with --label the post's 2x3 grid; without it six of each digit for "
+        "conditional generators; 10,000 numbers for the Gaussian.", lower_bound=1, upper_bound=1_000_000, flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_integer("seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
+    flags.DEFINE_integer("label", None, "The digit to draw, 0 to 9 (conditional generators only). Left away: all, a row each.", flag_values=values)
     flags.DEFINE_string("out", None, "The file to write, .png or .npz. Left away: WORKDIR/drawn.png.", flag_values=values)
 
 
@@ -102,9 +105,9 @@ def _evaluate_flags(values: flags.FlagValues) -> None:
 def _data_flags(values: flags.FlagValues) -> None:
     _config_flag(values)
     _data_flag(values)
-    flags.DEFINE_string("out", None, "A picture of the first examples (.png); for make-montage the .h5 file to write.", flag_values=values)
+    flags.DEFINE_string("out", None, "A picture of some examples (.png); for make-montage the .h5 file to write.", flag_values=values)
     flags.DEFINE_integer("num", 2000, "make-montage: how many faces.", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "make-montage: same seed, same faces.", lower_bound=0, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "make-montage: same seed, same faces.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
     flags.DEFINE_bool("overwrite", False, "make-montage: replace a file that is there.", flag_values=values)
 
 
@@ -131,7 +134,7 @@ def _train(values: Any, overrides: dict[str, str]) -> None:
 
         print(to_json(config), end="")
         return
-    _start(config.deterministic)
+    _start(config.deterministic, config.onednn)
     from tfgan_lab.trainer import train
 
     train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir)
@@ -148,7 +151,7 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
     drawn, run = sample_run(workdir, values.num, values.seed, values.label)
     for note in run.notes:
         print(note)
-    write_samples(drawn, out, run.config)
+    write_samples(drawn, out, run, values.label)
     print(f"{len(drawn)} samples (seed {values.seed}) of {run.config.name} after {run.step:,} steps: {out}")
 
 
@@ -188,7 +191,7 @@ def _data(values: Any, overrides: dict[str, str]) -> None:
     if values.out:
         from tfgan_lab.report.gallery import write_preview
 
-        print(f"the first examples: {write_preview(source, values.out)}")
+        print(f"examples: {write_preview(source, values.out)}")
 
 
 def _make_montage(values: Any, overrides: dict[str, str]) -> None:
@@ -215,10 +218,10 @@ def _required(values: Any, name: str) -> str:
     return given
 
 
-def _start(deterministic: bool = True) -> None:
+def _start(deterministic: bool = True, onednn: bool = False) -> None:
     from tfgan_lab.runtime import start_tensorflow
 
-    start_tensorflow(deterministic)
+    start_tensorflow(deterministic, onednn=onednn)
 
 
 VERBS = {
@@ -229,6 +232,8 @@ VERBS = {
     ]),
     "sample": Verb(_sample, _sample_flags, "draws from a trained run", [
         f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=64 --seed=7 --out=grid.png",
+        f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=1000 --out=digits.npz",
+        "tfgan-lab sample --workdir=runs/cgan_layernorm --label=3            (the post's 2x3 grid)",
     ]),
     "evaluate": Verb(_evaluate, _evaluate_flags, "judges a trained run on the test split", [
         f"tfgan-lab evaluate --workdir=runs/{DEFAULT_CONFIG}",

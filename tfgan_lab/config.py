@@ -24,10 +24,12 @@ _STRICT = ConfigDict(extra="forbid", validate_assignment=True)
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Widths = tuple[Positive, ...]
+Widths = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Paddings = tuple[Count, ...]
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh", "linear"]
 Norm = Literal["none", "batch", "layer"]
@@ -43,8 +45,8 @@ class Init:
     kernel: Literal["torch", "xavier_normal", "glorot_uniform", "normal"]
     bias: Literal["torch", "zeros", "uniform"]
     std: NonNegative = 0.0  # of kernel="normal"
-    bias_low: float = 0.0  # of bias="uniform"
-    bias_high: float = 0.0
+    bias_low: Finite = 0.0  # of bias="uniform"
+    bias_high: Finite = 0.0
 
 
 @dataclass(config=_STRICT, kw_only=True, slots=True)
@@ -156,10 +158,24 @@ class ConvClassifier:
     kind: Literal["conv_classifier"] = "conv_classifier"
 
 
+@dataclass(config=_STRICT, kw_only=True, slots=True)
+class JudgeNet:
+    """Convolution, BatchNorm, ReLU for each filter count; a dense layer, the features; one logit per class."""
+
+    filters: Widths
+    kernels: Widths  # one per convolution
+    strides: Widths
+    features: Positive
+    init: Init
+    dropout: Share = 0.0  # of the features
+    kind: Literal["judge_net"] = "judge_net"
+
+
 Generator = Annotated[MLP | Branch | ConvGenerator, Field(discriminator="kind")]
 Discriminator = Annotated[
     MLP | Branch | MaxoutBranch | ConvDiscriminator | SetDiscriminator, Field(discriminator="kind")
 ]
+Classifier = Annotated[ConvClassifier | JudgeNet, Field(discriminator="kind")]
 
 
 # Data.
@@ -193,7 +209,7 @@ class Montage:
 class Gaussian:
     """An endless stream of samples of a 1-D distribution."""
 
-    mean: float
+    mean: Finite
     std: Rate
     target: Literal["normal", "bimodal"] = "normal"  # bimodal: two normals of std at mean -/+ separation
     separation: NonNegative = 0.0
@@ -223,7 +239,7 @@ class SGD:
     """SGD with momentum; the rate falls by `decay` a step, the momentum rises linearly (CGAN paper)."""
 
     learning_rate: Rate
-    decay: Annotated[float, Field(ge=1)] = 1.0
+    decay: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
     min_learning_rate: NonNegative = 0.0
     momentum: Share = 0.0
     final_momentum: Share = 0.0
@@ -276,7 +292,7 @@ class RunConfig:
     batch_size: Positive  # global: over all replicas
     epochs: NonNegative = 0.0
     steps: Count = 0  # if not zero, it counts and `epochs` does not
-    seed: Count = 0
+    seed: Seed = 0
     log: Every = dataclasses.field(default_factory=Every)  # a printed line and a row of metrics.jsonl
     log_line: str = "step {step}"  # a str.format template over the row's values; "" prints nothing
     evaluate: Every = dataclasses.field(default_factory=Every)  # on the test split
@@ -286,6 +302,7 @@ class RunConfig:
     keep_checkpoints: Positive = 2
     placement: Literal["auto", "one", "mirrored"] = "auto"
     deterministic: bool = True  # same seed, same bits (same machine and thread count)
+    onednn: bool = False  # CPU kernels that are faster for convolutions, slower for small dense nets
 
 
 @dataclass(config=_STRICT, kw_only=True, slots=True)
@@ -308,10 +325,12 @@ class GanConfig(RunConfig):
 
 @dataclass(config=_STRICT, kw_only=True, slots=True)
 class ClassifierConfig(RunConfig):
-    """A digit classifier: sigmoid scores against one-hot targets (post P001)."""
+    """A digit classifier."""
 
-    classifier: ConvClassifier
+    classifier: Classifier
     optimizer: Optimizer
+    loss: Literal["sigmoid", "softmax"] = "sigmoid"  # sigmoid: each class's score against its one-hot target (post P001)
+    shift: Count = 0  # training images are moved by up to so many pixels either way
     kind: Literal["classifier"] = "classifier"
 
 
@@ -413,7 +432,7 @@ def _literal(text: str) -> Any:
 
 def _explain(fault: Any) -> str:
     kinds = {"gan", "classifier", "mlp", "branch", "maxout", "conv_generator", "conv_discriminator", "set",
-             "conv_classifier", "mnist", "montage", "gaussian", "adam", "sgd"}  # fmt: skip
+             "conv_classifier", "judge_net", "mnist", "montage", "gaussian", "adam", "sgd"}  # fmt: skip
     field = ".".join(str(part) for part in fault["loc"] if part not in kinds) or "config"
     if fault["type"] == "extra_forbidden" or fault["type"] == "unexpected_keyword_argument":
         return f"there is no field {field!r}"
@@ -431,6 +450,9 @@ def _contradictions(config: Config) -> list[str]:
     if isinstance(config, ClassifierConfig):
         if not isinstance(config.data, Mnist):
             faults.append("a classifier needs labelled data: data must be mnist")
+        net = config.classifier
+        if isinstance(net, JudgeNet) and not len(net.filters) == len(net.kernels) == len(net.strides):
+            faults.append("classifier.filters, kernels and strides need one entry per convolution each")
         return faults
     conditional = {"branch", "maxout"}
     if config.num_labels == 0 and {config.generator.kind, config.discriminator.kind} & conditional:

@@ -35,20 +35,32 @@ def quiet_stderr() -> Iterator[None]:
             os.close(saved)
 
 
-def start_tensorflow(deterministic: bool = True) -> None:
+def start_tensorflow(deterministic: bool = True, threads: int = 0, logical_cpus: int = 0, onednn: bool = False) -> None:
     """Imports TensorFlow without its start-up noise and sets what repeatability needs.
 
-    Set before anything is traced: results of graphs traced earlier stay as they are.
+    Called once, before anything else touches TensorFlow: afterwards it takes no more settings.
+
+    Args:
+      deterministic: Same seed, same bits (on one machine with one number of threads).
+      threads: Within and between ops; 0 takes all cores.
+      logical_cpus: Splits the CPU into so many devices, for `tf.distribute` without GPUs; 0 leaves it whole.
+      onednn: Intel's kernels: faster for convolutions, slower for small dense nets on one core (see benchmarks/).
+        A user's own $TF_ENABLE_ONEDNN_OPTS wins.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Small dense nets run faster on one core without oneDNN's kernels (see benchmarks/); a user's own setting wins.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(onednn)))
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with quiet_stderr():
         import tensorflow as tf
 
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        if logical_cpus:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * logical_cpus)
+        if deterministic:
+            tf.config.experimental.enable_op_determinism()
+            # With it a loop of many steps differs in the last bit from one process to the next.
+            tf.config.optimizer.set_experimental_options({"loop_optimization": False})
         tf.constant(0)  # the first op prints too: about devices
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
-        # With it a loop of many steps differs in the last bit from one process to the next.
-        tf.config.optimizer.set_experimental_options({"loop_optimization": False})

@@ -12,17 +12,18 @@ from tfgan_lab import images as images_lib
 from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.errors import UserError
 from tfgan_lab.export import GeneratorModule
+from tfgan_lab.report.samples import png_of
 from tfgan_lab.training.restored import RestoredRun, restore_run
 
-_BATCH = 1000  # so that memory does not grow with --num
 
-
-def sample_run(workdir: str | os.PathLike[str], num: int, seed: int, label: int | None = None) -> tuple[np.ndarray, RestoredRun]:
+def sample_run(
+    workdir: str | os.PathLike[str], num: int | None, seed: int, label: int | None = None
+) -> tuple[np.ndarray, RestoredRun]:
     """Draws from a run's last checkpoint.
 
     Args:
       workdir: A trained run.
-      num: How many, > 0.
+      num: How many, > 0; None for as many as make the picture that suits the run (`default_number`).
       seed: Same seed, same samples.
       label: For conditional generators 0-9; None takes 0, 1, 2, … in turn.
 
@@ -40,12 +41,23 @@ def sample_run(workdir: str | os.PathLike[str], num: int, seed: int, label: int 
         raise UserError(f"--label={label}: {config.name} has no labels: leave --label away.")
     if label is not None and not 0 <= label < config.num_labels:
         raise UserError(f"--label={label}: labels are 0 to {config.num_labels - 1}.")
-    drawn = GeneratorModule(run.networks["generator"], config).sample(seed, num, -1 if label is None else label)
+    module = GeneratorModule(run.networks["generator"], config)
+    drawn = module.sample(seed, num or default_number(config, label), -1 if label is None else label)
     return drawn.numpy(), run
 
 
-def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], config: GanConfig) -> None:
-    """Writes samples as .npz (array "samples") or .png: a grid, or for numbers their histogram.
+def default_number(config: GanConfig, label: int | None) -> int:
+    """How many samples make the picture that suits a run."""
+    if isinstance(config.data, Gaussian):
+        return 10_000
+    if not config.num_labels:
+        return 64
+    # Post P001's plot_images: two rows of three of one digit.
+    return 6 * config.num_labels if label is None else 6
+
+
+def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredRun, label: int | None = None) -> None:
+    """Writes samples as .npz (array "samples") or .png: a grid, or for numbers their densities.
 
     Raises:
       UserError: Another ending, or the file cannot be written.
@@ -56,13 +68,23 @@ def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], config: GanCon
         np.savez_compressed(buffer, samples=drawn)
         images_lib.write_atomically(out, buffer.getvalue())
     elif out.suffix == ".png":
-        images_lib.write_atomically(out, _picture(drawn, config))
+        images_lib.write_atomically(out, _picture(drawn, run, label))
     else:
         raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
 
 
-def _picture(drawn: np.ndarray, config: GanConfig) -> bytes:
+def _picture(drawn: np.ndarray, run: RestoredRun, label: int | None) -> bytes:
+    config = run.config
+    assert isinstance(config, GanConfig)
     if isinstance(config.data, Gaussian):
-        return png_of(drawn, config, 0)
-    picture = images_lib.grid(images_lib.to_uint8(drawn, "unit"))
+        return png_of(drawn, config, run.step)
+    columns = None
+    if label is not None:
+        columns = 3
+    elif config.num_labels:
+        # Labels come in turn: sorted by label, each makes a row.
+        labels = np.arange(len(drawn)) % config.num_labels
+        drawn = drawn[np.argsort(labels, kind="stable")]
+        columns = -(-len(drawn) // config.num_labels) if len(drawn) % config.num_labels == 0 else None
+    picture = images_lib.grid(images_lib.to_uint8(drawn, "unit"), columns)
     return images_lib.png_bytes(images_lib.enlarge(images_lib.colour(picture, config.sample_colormap)))

@@ -1,4 +1,4 @@
-"""The classifier's training step (post P001): sigmoid scores against one-hot targets."""
+"""The classifiers' training step: post P001's sigmoid scores against one-hot targets, or softmax."""
 
 from __future__ import annotations
 
@@ -7,34 +7,61 @@ from typing import Any
 import tensorflow as tf
 
 from tfgan_lab.gan import global_mean
+from tfgan_lab.randomness import own_rows, step_seed, stream_key
 
 
 class Supervised:
     """A classifier and its optimiser.
 
     Args:
-      classifier: call(images [B, …], training) -> logits [B, classes].
+      classifier: call(images [B, …], training, seed) -> logits [B, classes].
       optimizer: With `apply(gradients)`.
+      loss: "sigmoid" or "softmax".
+      shift: Images are moved by up to so many pixels either way, each by its own draw.
+      seed: The run's.
     """
 
     metric_names = ("loss", "accuracy")
 
-    def __init__(self, classifier: Any, optimizer: Any) -> None:
+    def __init__(self, classifier: Any, optimizer: Any, loss: str = "sigmoid", shift: int = 0, seed: int = 0) -> None:
         self.classifier, self.optimizer = classifier, optimizer
+        self.loss, self.shift, self.seed = loss, shift, seed
         self.variables = [v.value for v in classifier.trainable_variables]
 
     def train_step(self, step: Any, images: Any, labels: Any) -> tf.Tensor:
-        """One update on mean over examples and classes of the sigmoid cross-entropy.
+        """One update on the mean cross-entropy over examples (and, of sigmoids, over classes).
 
         Returns:
           [2]: this replica's shares of loss and accuracy.
         """
-        del step  # nothing here is random
+        if self.shift:
+            images = shift_images(images, self.shift, step_seed(stream_key(self.seed, "shift"), step))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
-            logits = self.classifier(images, training=True)  # [B, classes]
-            targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-            loss = global_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits))
+            dropout_seed = step_seed(stream_key(self.seed, "dropout"), step)[None]  # [1, 2]
+            logits = self.classifier(images, training=True, seed=dropout_seed)  # [B, classes]
+            loss = global_mean(self._losses(logits, labels))
         self.optimizer.apply(tape.gradient(loss, self.variables))
         right = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels), logits.dtype)
         return tf.stack([loss, global_mean(right)])
+
+    def _losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        if self.loss == "softmax":
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)  # [B]
+        targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        return tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)  # [B, classes]
+
+
+def shift_images(images: tf.Tensor, most: int, seed: tf.Tensor) -> tf.Tensor:
+    """Moves each image by -most … most pixels down and to the right; its border fills the gap.
+
+    Args:
+      images: [B, H, W, C].
+      most: Pixels.
+      seed: int64 [2]; the shifts are a function of it.
+    """
+    rows, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    moves = own_rows(lambda shape: tf.random.stateless_uniform(shape, seed, -most, most + 1, tf.int32, alg="philox"), rows, 2)
+    down = tf.clip_by_value(tf.range(height)[None] - moves[:, :1], 0, height - 1)  # [B, H]
+    right = tf.clip_by_value(tf.range(width)[None] - moves[:, 1:], 0, width - 1)  # [B, W]
+    return tf.gather(tf.gather(images, down, axis=1, batch_dims=1), right, axis=2, batch_dims=1)

@@ -137,6 +137,8 @@ class _Run:
         config = self.config
         epochs = self.total / self.experiment.batches.steps_per_epoch
         state = f"resuming at step {self.first:,}" if self.first else "starting"
+        if self.first >= self.total:
+            state = "already trained: drawing its pictures again"
         self.terminal.say(
             f"{config.name} (post {config.post}): {self.total:,} steps ({epochs:g} epochs) of batch {config.batch_size}, "
             f"seed {config.seed}, in {self.folder.path}; {state}"

@@ -9,6 +9,7 @@ from tfgan_lab.models.cgan import BranchDiscriminator, BranchGenerator, MaxoutDi
 from tfgan_lab.models.classifier import ConvClassifier
 from tfgan_lab.models.dcgan import ConvDiscriminator, ConvGenerator
 from tfgan_lab.models.gaussian import SetDiscriminator
+from tfgan_lab.models.judge import JudgeNet
 from tfgan_lab.models.mlp import MLPDiscriminator, MLPGenerator
 from tfgan_lab.models.network import Network
 
@@ -20,6 +21,7 @@ DISCRIMINATORS = {
     "conv_discriminator": ConvDiscriminator,
     "set": SetDiscriminator,
 }
+CLASSIFIERS = {"conv_classifier": ConvClassifier, "judge_net": JudgeNet}
 
 
 def build_generator(config: config_lib.GanConfig, image_shape: Sequence[int]) -> Network:
@@ -34,5 +36,5 @@ def build_discriminator(config: config_lib.GanConfig, image_shape: Sequence[int]
 
 
 def build_classifier(config: config_lib.ClassifierConfig, image_shape: Sequence[int]) -> Network:
-    """Makes the config's classifier: call(images, training) -> logits [B, 10]."""
-    return ConvClassifier(config.classifier, image_shape, 10, config.seed)
+    """Makes the config's classifier: call(images, training, seed) -> logits [B, 10]; features(images) -> [B, D]."""
+    return CLASSIFIERS[config.classifier.kind](config.classifier, image_shape, 10, config.seed)

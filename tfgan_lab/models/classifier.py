@@ -32,10 +32,13 @@ class ConvClassifier(Network):
         self.out = dense(self.flat, num_labels, spec.init, seeds)
         self.built = True
 
-    def call(self, images: Any, training: bool = False) -> tf.Tensor:
+    def call(self, images: Any, training: bool = False, seed: Any = None) -> tf.Tensor:
         """[B, H, W, C] -> logits [B, classes]; the post's scores are their sigmoid."""
+        return self.out(self.features(images, training))  # [B, classes]
+
+    def features(self, images: Any, training: bool = False) -> tf.Tensor:
+        """[B, H, W, C] -> what the last layer sees, [B, flat]."""
         x = images
         for layer, norm in zip(self.convs, self.norms, strict=True):
             x = norm(activate(layer(x), "leaky_relu", self.spec.slope), training=training)  # [B, H', W', filters]
-        x = tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [-1, self.flat])  # [B, C * H * W]
-        return self.out(x)  # [B, classes]
+        return tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [-1, self.flat])  # [B, C * H * W]

@@ -77,11 +77,13 @@ def activate(x: tf.Tensor, name: str, slope: float = 0.0) -> tf.Tensor:
         case "relu":
             return tf.nn.relu(x)
         case "leaky_relu":
-            return tf.nn.leaky_relu(x, slope)
+            # TensorFlow's op keeps its slope as a float32 attribute: too coarse for parity in float64.
+            return tf.nn.leaky_relu(x, slope) if x.dtype != tf.float64 else tf.where(x > 0, x, slope * x)
         case "elu":
             return tf.nn.elu(x)
         case "gelu":
-            return tf.nn.gelu(x, approximate=False)
+            # tf.nn.gelu rounds the root of 2 to float32 whatever x is: too coarse for parity in float64.
+            return tf.nn.gelu(x, approximate=False) if x.dtype != tf.float64 else 0.5 * x * tf.math.erfc(-x / math.sqrt(2))
         case "sigmoid":
             return tf.nn.sigmoid(x)
         case "tanh":

@@ -11,8 +11,9 @@ from PIL import Image
 
 from tfgan_lab import images as images_lib
 from tfgan_lab.config import GanConfig, Gaussian
-from tfgan_lab.data import describe_target
+from tfgan_lab.data import Source, describe_target
 from tfgan_lab.data.examples import Examples
+from tfgan_lab.errors import UserError
 from tfgan_lab.report import plots
 from tfgan_lab.report.samples import columns_of, png_of, saved_samples
 from tfgan_lab.training.experiment import Experiment
@@ -31,13 +32,34 @@ def provenance_line(experiment: Experiment) -> str:
 
 
 def real_images(experiment: Experiment, number: int) -> np.ndarray:
-    """The first examples to look at, uint8 [N, H, W, C]: of the test split where there is one."""
-    examples: Examples = experiment.source.test or experiment.source.train  # type: ignore[assignment]
-    number = min(number, examples.num)
+    """Real examples to look at, uint8 [N, H, W, C]: of the test split where there is one."""
+    examples = experiment.source.test or experiment.source.train
+    assert examples is not None
+    return some_images(examples, number)
+
+
+def some_images(examples: Examples, number: int) -> np.ndarray:
+    """`number` examples, always the same, uint8 [N, H, W, C]; mixed, as some sets are sorted by label."""
+    picked = np.random.default_rng(0).permutation(examples.num)[:number]
     if examples.images is not None:
-        return examples.images[:number]
+        return examples.images[picked]
     assert examples.fetch is not None
-    return np.stack([np.asarray(examples.fetch(np.int64(index))) for index in range(number)])
+    return np.stack([np.asarray(examples.fetch(np.int64(index))) for index in picked])
+
+
+def write_preview(source: Source, out: str) -> str:
+    """Writes a grid of training examples and returns its name.
+
+    Raises:
+      UserError: The data is endless, or the file cannot be written.
+    """
+    if source.train is None:
+        raise UserError("--out: this data is drawn as it is needed: there is nothing to preview.")
+    if not out.endswith(".png"):
+        raise UserError(f"--out={out}: the file's name must end in .png.")
+    picture = images_lib.grid(some_images(source.train, 64))
+    images_lib.write_atomically(out, images_lib.png_bytes(images_lib.enlarge(picture)))
+    return out
 
 
 def write_real(folder: Workdir, experiment: Experiment) -> None:
@@ -89,14 +111,14 @@ def _write_generator_pictures(
 
 
 def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Experiment) -> list[tuple[str, np.ndarray]]:
-    """Ten moments of training, evenly spread from the first, six samples each (post P002's 10x6 grid)."""
-    picked = np.unique(np.linspace(0, len(moments) - 1, 10).round().astype(int))
+    """Post P002's 10x6 grid: every tenth part of training from the first moment on, six of its samples."""
+    picked = range(0, len(moments), max(1, len(moments) // 10))[:10]
     per_epoch = experiment.batches.steps_per_epoch
     rows = []
     for index in picked:
         step, samples = moments[index]
-        columns = np.linspace(0, len(samples) - 1, min(6, len(samples))).round().astype(int)
-        rows.append((f"epoch {step / per_epoch:g}" if step >= per_epoch else f"step {step}", samples[columns]))
+        columns = samples[:: max(1, len(samples) // 6)][:6]
+        rows.append((f"epoch {step / per_epoch:g}" if step >= per_epoch else f"step {step}", columns))
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,7 +61,7 @@ def _gan_curves(train: Any, evaluations: Any, title: str, provenance: str) -> Fi
     _line(axes[1], source, f"p_fake{key}", "D(G(z)), generated", ORANGE)
     axes[1].axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="0.5: cannot tell")
     axes[1].set(title=f"mean probability of being real ({where})", xlabel="epoch", ylabel="probability", ylim=(0, 1))
-    axes[1].legend()
+    axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
     if gaussian:
         for name, style in (("mean", "-"), ("std", ":")):
             _line(axes[2], gaussian, f"real_{name}_mean", f"real {name}", BLUE, style)
@@ -90,8 +91,12 @@ def _line(axis: Any, rows: Any, key: str, label: str, color: str, style: str = "
 
 def _finish(figure: Figure, title: str, provenance: str) -> Figure:
     figure.suptitle(title)
-    figure.supxlabel(provenance, fontsize=7, color="#555555")
+    figure.supxlabel(_wrapped(figure, provenance), fontsize=7, color="#555555")
     return figure
+
+
+def _wrapped(figure: Figure, text: str) -> str:
+    return textwrap.fill(text, int(figure.get_figwidth() * 19))  # characters of 7 points in an inch
 
 
 def labelled_grids(grids: Sequence[tuple[str, np.ndarray]], title: str, provenance: str, across: bool = False) -> Figure:
@@ -135,8 +140,10 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
                 for spine in axis.spines.values():
                     spine.set_visible(False)
             axis_row[0].set_ylabel(label, rotation=0, ha="right", va="center")
-        figure.subplots_adjust(left=0.16, right=0.99, top=0.93, bottom=0.05, wspace=0.04, hspace=0.04)
-        return _finish(figure, title, provenance)
+        figure.subplots_adjust(left=0.16, right=0.99, top=0.95, bottom=0.04, wspace=0.04, hspace=0.04)
+        figure.suptitle(title, y=0.985)
+        figure.supxlabel(_wrapped(figure, provenance), y=0.008, fontsize=7, color="#555555")
+        return figure
 
 
 def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -> Figure:
@@ -159,5 +166,5 @@ def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -
             axis.plot(x, normal, color=color, linewidth=1.5, label=f"{name}, N({mean:.2f}, {std:.2f}$^2$), the post's curve")
         axis.set(title=title, xlabel="value", ylabel="probability density", ylim=(0, 1.6 / (real.std() * 2.5)))
         axis.legend(fontsize=8)
-        figure.supxlabel(provenance, fontsize=7, color="#555555")
+        figure.supxlabel(_wrapped(figure, provenance), fontsize=7, color="#555555")
         return figure

@@ -76,7 +76,7 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
         optimizers = {role: make_optimizer(numbers[role], network.trainable_variables) for role, network in networks.items()}
     task: Any
     if isinstance(config, ClassifierConfig):
-        task = Supervised(networks["classifier"], optimizers["classifier"])
+        task = Supervised(networks["classifier"], optimizers["classifier"], config.loss, config.shift, config.seed)
     else:
         task = GAN(
             networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],

@@ -1,0 +1,91 @@
+"""Reads and writes PyTorch state_dicts as files: `.pt`/`.pth` through torch, `.npz` through NumPy alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab.errors import UserError
+from tfgan_lab.images import write_atomically
+
+_TORCH_ENDINGS = (".pt", ".pth", ".bin", ".ckpt")
+
+
+def require_torch() -> Any:
+    """Imports torch. Raises `UserError` if it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        raise UserError("needs PyTorch: pip install 'tfgan-lab[torch]'") from None
+    return torch
+
+
+def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a state_dict: tensors (or arrays) by name, nothing but numbers is ever unpickled.
+
+    Args:
+      path: What `torch.save(network.state_dict(), path)` wrote, or an .npz of arrays under the same names.
+
+    Raises:
+      UserError: No such file, damaged, or something else than tensors by name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file: name a state_dict (.pt, .pth or .npz).")
+    state = _read_npz(path) if path.suffix == ".npz" else _read_torch(path)
+    if not isinstance(state, Mapping) or not state:
+        raise UserError(f"{path} holds no state_dict but {_what(state)}: save one with torch.save(network.state_dict(), …).")
+    strangers = [f"{name} ({_what(value)})" for name, value in state.items() if not (isinstance(name, str) and hasattr(value, "shape"))]
+    if strangers:
+        raise UserError(f"{path} is no state_dict, these are no tensors: {', '.join(strangers[:5])}. Save one with torch.save(network.state_dict(), …).")
+    return dict(state)
+
+
+def write_state(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays as a state_dict, whole or not at all.
+
+    Raises:
+      UserError: Another ending than .pt, .pth or .npz, or the file cannot be written.
+    """
+    path, buffer = Path(path), io.BytesIO()
+    if path.suffix == ".npz":
+        np.savez_compressed(buffer, **dict(arrays))
+    elif path.suffix in _TORCH_ENDINGS:
+        torch = require_torch()
+        torch.save({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}, buffer)
+    else:
+        raise UserError(f"{path}: a state_dict's name must end in .pt, .pth or .npz.")
+    write_atomically(path, buffer.getvalue())
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged or no .npz of arrays ({_first_line(error)}): save it again.") from None
+
+
+def _read_torch(path: Path) -> Any:
+    torch = require_torch()
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises nearly anything on damaged or refused files
+        raise UserError(
+            f"{path} is damaged, or holds more than tensors, which is not loaded ({_first_line(error)}). "
+            "Save it again with torch.save(network.state_dict(), …)."
+        ) from None
+
+
+def _what(value: Any) -> str:
+    return "nothing" if isinstance(value, Mapping) and not value else f"a {type(value).__name__}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
