@@ -183,7 +183,7 @@ def _resized(image: Any, sides: Any) -> Any:
     import tensorflow as tf
 
     scaled = tf.image.resize(image, sides, method="bilinear", antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(scaled, 0.0, 255.0)), tf.uint8)
+    return tf.cast(tf.round(scaled), tf.uint8)
 
 
 def _read_all(source: ImageSource, fetch: Callable[[Any], Any], shape: tuple[int, ...]) -> np.ndarray:

@@ -7,6 +7,7 @@ Batches are a pure function of (seed, step): a keyed permutation of the examples
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -75,11 +76,15 @@ class ImageBatches:
         """An endless dataset of (images float32 [B, H, W, C], labels int32 [B]); with k > 1 [B, k, …]."""
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         if self.examples.images is not None:
-            images = tf.constant(self.examples.images)
+            images = self._resident  # made here, not inside map, whose graph would own it
             batches = steps.map(lambda step: self._gather(images, self.indices(step)))
         else:
             batches = self._streamed(steps)
         return batches.prefetch(8)
+
+    @functools.cached_property
+    def _resident(self) -> tf.Tensor:
+        return tf.constant(self.examples.images)
 
     def _gather(self, images: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._arrange(tf.gather(images, indices)), self._labels(indices)

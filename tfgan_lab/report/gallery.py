@@ -91,11 +91,15 @@ def _write_generator_pictures(
     images_lib.write_atomically(folder.path / "samples.png", png_of(last, config, last_step))
     names = ["samples.png"]
     if not isinstance(config.data, Gaussian):
-        real = images_lib.grid(real_images(experiment, 16), 8)
         split = "test" if experiment.source.test is not None else "train"
-        grids = [(f"real ({split} split)", real), ("generated", images_lib.grid(last[:16], 8))]
-        if columns_of(config):
-            grids[1] = ("generated, a row per label", images_lib.grid(last, columns_of(config)))
+        picked, caption = last[:16], "generated"
+        if config.num_labels:
+            # Two of each label: the rows of the sample grid are labels, the columns of this one.
+            each = columns_of(config) or 1
+            picked, caption = np.concatenate([last[i::each] for i in range(min(2, each))]), "generated, a column per label"
+        columns = max(8, config.num_labels)
+        real = images_lib.grid(real_images(experiment, len(picked)), columns)
+        grids = [(f"real ({split} split)", real), (caption, images_lib.grid(picked, columns))]
         figure = plots.labelled_grids(grids, title, provenance)
         images_lib.write_atomically(folder.path / "real_and_generated.png", plots.png(figure))
         names.append("real_and_generated.png")

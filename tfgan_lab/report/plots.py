@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): told apart with any colour vision.
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#999999", "#D55E00"
-_STYLE = {
+STYLE = {
     "figure.dpi": 120, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.alpha": 0.25, "font.size": 9, "axes.titlesize": 10, "legend.frameon": False,
     "axes.prop_cycle": matplotlib.cycler(color=[BLUE, ORANGE, GREEN, RED, GREY]),
@@ -41,16 +41,18 @@ def curves(rows: Sequence[dict[str, Any]], title: str, provenance: str) -> Figur
     """
     train = [row for row in rows if row["kind"] == "train"]
     evaluations = [row for row in rows if row["kind"] == "eval"]
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         if train and "g_loss" in train[0]:
-            return _gan_curves(train, evaluations, title, provenance)
+            measured = [row for row in rows if row["kind"] == "metrics"]
+            return _gan_curves(train, evaluations, measured, title, provenance)
         return _classifier_curves(train, evaluations, title, provenance)
 
 
-def _gan_curves(train: Any, evaluations: Any, title: str, provenance: str) -> Figure:
+def _gan_curves(train: Any, evaluations: Any, measured: Any, title: str, provenance: str) -> Figure:
     judged = [row for row in evaluations if "p_real" in row]
     gaussian = [row for row in train if "fake_mean" in row]
-    figure, axes = plt.subplots(1, 2 + bool(gaussian), figsize=(10 + 3 * bool(gaussian), 3.8), layout="constrained")
+    third = bool(gaussian or measured)
+    figure, axes = plt.subplots(1, 2 + third, figsize=(10 + 3.6 * third, 3.8), layout="constrained")
     _line(axes[0], train, "d_loss_mean", "discriminator", BLUE)
     _line(axes[0], train, "g_loss_mean", "generator", ORANGE)
     axes[0].set(title="losses, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
@@ -68,7 +70,21 @@ def _gan_curves(train: Any, evaluations: Any, title: str, provenance: str) -> Fi
             _line(axes[2], gaussian, f"fake_{name}_mean", f"generated {name}", ORANGE, style)
         axes[2].set(title="moments of the sets", xlabel="epoch (100 steps)", ylabel="data units")
         axes[2].legend()
+    if measured:
+        _measured_curves(axes[2], measured)
     return _finish(figure, title, provenance)
+
+
+def _measured_curves(axis: Any, measured: Any) -> None:
+    _line(axis, measured, "digits", "digits drawn (left)", BLUE)
+    axis.set(title="2,000 samples, by the judge", xlabel="epoch", ylabel="digits that are > 1 % of the samples", ylim=(0, 10.5))
+    right = axis.twinx()
+    right.spines["right"].set_visible(True)
+    right.grid(visible=False)
+    _line(right, measured, "frechet", "Fréchet distance (right)", ORANGE)
+    right.set(ylabel="Fréchet distance, judge features", yscale="log")
+    handles = [*axis.get_lines(), *right.get_lines()]
+    axis.legend(handles, [line.get_label() for line in handles], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def _classifier_curves(train: Any, evaluations: Any, title: str, provenance: str) -> Figure:
@@ -108,7 +124,7 @@ def labelled_grids(grids: Sequence[tuple[str, np.ndarray]], title: str, provenan
       provenance: Below all.
       across: Side by side.
     """
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         number = len(grids)
         shape = (1, number) if across else (number, 1)
         height, width = grids[0][1].shape[:2]
@@ -130,7 +146,7 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
       title: Above.
       provenance: Below.
     """
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         columns = len(rows[0][1])
         figure, axes = plt.subplots(len(rows), columns, figsize=(columns * 0.95 + 0.9, len(rows) * 0.95 + 0.9), squeeze=False)
         for axis_row, (label, images) in zip(axes, rows, strict=True):
@@ -154,7 +170,7 @@ def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -
       title: Above.
       provenance: Below.
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
         low = min(real.mean() - 4 * real.std(), np.quantile(fake, 0.001))
         high = max(real.mean() + 4 * real.std(), np.quantile(fake, 0.999))
