@@ -69,7 +69,7 @@ def ours(program: Program) -> tuple[Callable[[int], float], Any]:
     config = override(validate(load_config(program.config)), program.overrides)
     if config.data.kind == "mnist":
         config = override(config, {"data.source": "embedded"})
-    source = data.open_source(config.data, None, 0)
+    source = data.open_source(config.data, None)
     experiment = build(config, source)
     engine = Engine(experiment.strategy, experiment.task, experiment.batches)
     done = 0

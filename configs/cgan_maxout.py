@@ -1,10 +1,9 @@
 """The CGAN paper itself on MNIST: two-branch ReLU generator, maxout discriminator, SGD with its schedule.
 
-Source: Mirza & Osindero, 2014, section 4.1, as post P003 describes it ("paper"); the post says nobody builds the maxout.
+Source: Mirza & Osindero, 2014, section 4.1, as post P003 describes it ("paper"; nobody builds the maxout, it says).
 Run:    tfgan-lab train --config=cgan_maxout --data_dir=FOLDER_WITH_MNIST
 The paper fixes widths, pieces, dropout 0.5, batch 100, rate 0.1 / 1.00004 a step down to 1e-6, momentum 0.5 to 0.7. It
-leaves open: start values (uniform in +-0.05 here as in the authors' published settings: a normal of the same spread),
-how fast momentum rises (over 250 epochs, as in the GAN authors' published settings) and the epochs (100 here).
+leaves open, and we chose: start values (a normal with std 0.03), how fast momentum rises (over 250 epochs), the epochs.
 Variants: `:smoke` seconds, for tests; `:adam` is the same game with Adam, which learns faster.
 """
 

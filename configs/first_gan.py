@@ -1,7 +1,7 @@
 """The default run: an MLP GAN with what post P002's tips recommend, on 5,000 digits that need no download.
 
-Source: post P002, "Learning GAN", its tips (leaky ReLU, tanh, losses on logits, label smoothing, label flip, batch norm);
-not a faithful config: `mlp_gan_smoothed` is.
+Source: post P002, "Learning GAN", its tips (leaky ReLU, tanh, losses on logits, label smoothing, label flip, batch
+norm); not a faithful config: `mlp_gan_smoothed` is.
 Run:    tfgan-lab train
 Variants: `:smoke` seconds, for tests.
 """

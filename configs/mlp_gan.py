@@ -32,6 +32,7 @@ def get_config(variant: str = "") -> GanConfig:
         evaluate_line="(epoch {epoch}/{epochs}) p_real: {p_real:.6f}, p_g: {p_fake:.6f}",
         evaluate_print=Every(epochs=20),
         sample=Every(epochs=1),
+        metrics=Every(epochs=20),
         checkpoint=Every(epochs=1),
     )
     match variant:
@@ -41,6 +42,7 @@ def get_config(variant: str = "") -> GanConfig:
             config.batch_size, config.epochs, config.steps = 50, 0, 20
             config.generator.hidden = config.discriminator.hidden = (16, 16)
             config.log = config.evaluate = config.sample = config.checkpoint = config.evaluate_print = Every(steps=10)
+            config.metrics = Every()
         case "fresh_real":
             config.game.d_steps, config.game.fresh_real = 2, True
         case "minimax":

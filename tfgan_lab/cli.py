@@ -66,7 +66,7 @@ def _config_flag(values: flags.FlagValues) -> None:
 def _data_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "data_dir", None, "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images, or an .h5 file. "
-        "Also $TFGAN_LAB_DATA_DIR. Left away: what is found, else what the package brings.", flag_values=values,
+        "MNIST also from $TFGAN_LAB_DATA_DIR. Left away: what is found, else what the package brings.", flag_values=values,
     )  # fmt: skip
 
 
@@ -98,7 +98,31 @@ def _export_flags(values: flags.FlagValues) -> None:
 
 
 def _evaluate_flags(values: flags.FlagValues) -> None:
-    _workdir_flag(values, "A trained run.")
+    _workdir_flag(values, "A trained run: its export is evaluated.")
+    flags.DEFINE_string("saved_model", None, "Instead of --workdir: a SavedModel folder that tfgan-lab exported.", flag_values=values)
+    flags.DEFINE_integer(
+        "num", None, "How many samples. Left away: 10,000 images (montages: half the real ones, at most 1,000) or 100,000 numbers.",
+        lower_bound=1, upper_bound=1_000_000, flag_values=values,
+    )  # fmt: skip
+    _judge_flag(values)
+    flags.DEFINE_integer("seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
+    flags.DEFINE_string("out", None, "The JSON file to write. Left away: metrics.json in --workdir, or beside --saved_model.", flag_values=values)
+    _data_flag(values)
+
+
+def _judge_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "judge", None, "The run folder of a classifier that was trained on this data. Left away: the one for MNIST that the package brings.",
+        flag_values=values,
+    )  # fmt: skip
+
+
+def _sweep_flags(values: flags.FlagValues) -> None:
+    _config_flag(values)
+    flags.DEFINE_string("field", None, "The field of the config to change, such as game.d_steps.", flag_values=values)
+    flags.DEFINE_string("values", None, "What to set it to: 1,5,20 (values with commas in them apart by semicolons: 64,64;256,256).", flag_values=values)
+    _workdir_flag(values, "A folder for all runs, each in its own; finished ones are not run again. Left away: runs/CONFIG-FIELD.")
+    _judge_flag(values)
     _data_flag(values)
 
 
@@ -172,11 +196,25 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
 
 
 def _evaluate(values: Any, overrides: dict[str, str]) -> None:
-    workdir = _required(values, "workdir")
-    _start()
+    if values.workdir and values.saved_model:
+        raise UserError("--workdir and --saved_model exclude each other: name one.")
+    run = values.saved_model or _required(values, "workdir")
+    _start(onednn=True)
     from tfgan_lab.evaluation import evaluate, print_table
 
-    print_table(evaluate(workdir, values.data_dir))
+    print_table(evaluate(run, values.data_dir, values.num, values.judge, values.seed, values.out))
+
+
+def _sweep(values: Any, overrides: dict[str, str]) -> None:
+    field, listed = _required(values, "field"), _required(values, "values")
+    config = _load(values.config, None, overrides)
+    workdir = values.workdir or f"runs/{config.name.replace(':', '-')}-{field}"
+    _start(config.deterministic, config.onednn)
+    from tfgan_lab.sweep import markdown, sweep
+
+    options = [value.strip() for value in listed.split(";" if ";" in listed else ",")]
+    result = sweep(config, field, options, workdir, values.data_dir, values.judge)
+    print(f"\n{markdown(result)}\n\nlook at: {workdir}/sweep.png, {workdir}/sweep.md", flush=True)
 
 
 def _data(values: Any, overrides: dict[str, str]) -> None:
@@ -184,7 +222,7 @@ def _data(values: Any, overrides: dict[str, str]) -> None:
 
     config = _load(values.config, None, overrides)
     _start()
-    source = open_source(config.data, values.data_dir, config.seed)
+    source = open_source(config.data, values.data_dir)
     print(source.chosen)
     for name, provenance in source.provenance.items():
         print(f"{name}: {provenance}")
@@ -196,7 +234,7 @@ def _data(values: Any, overrides: dict[str, str]) -> None:
 
 def _make_montage(values: Any, overrides: dict[str, str]) -> None:
     out = _required(values, "out")
-    from tfgan_lab.data.montage import write_montage
+    from tfgan_lab.data.montage_hdf5 import write_montage
 
     write_montage(out, values.num, values.seed, overwrite=values.overwrite)
     print(f"{values.num:,} faces (seed {values.seed}) in the post's layout: {out}")
@@ -235,8 +273,13 @@ VERBS = {
         f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=1000 --out=digits.npz",
         "tfgan-lab sample --workdir=runs/cgan_layernorm --label=3            (the post's 2x3 grid)",
     ]),
-    "evaluate": Verb(_evaluate, _evaluate_flags, "judges a trained run on the test split", [
+    "evaluate": Verb(_evaluate, _evaluate_flags, "measures a trained run's samples (or a classifier's answers)", [
         f"tfgan-lab evaluate --workdir=runs/{DEFAULT_CONFIG}",
+        "tfgan-lab evaluate --saved_model=generator --num=2000 --data_dir=MNIST_FOLDER",
+    ]),
+    "sweep": Verb(_sweep, _sweep_flags, "trains a config for each value of one field and compares them", [
+        "tfgan-lab sweep --config=mlp_gan --field=game.d_steps --values=1,5,20 --workdir=runs/k_sweep",
+        "tfgan-lab sweep --config=gaussian --field=seed --values=0,1,2,3",
     ]),
     "export": Verb(_export, _export_flags, "writes a run's generator as a SavedModel and checks it", [
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",

@@ -201,6 +201,7 @@ class Montage:
     small_images: Literal["refuse", "resize"] = "refuse"  # images smaller than the crop
     memory_mb: Positive = 2048  # kept in memory when it fits in this, else streamed
     num_faces: Positive = 2000  # of the embedded faces
+    faces_seed: Seed = 0  # which set of them: not the run's seed, so that all seeds train on the same data
     pixels: Literal["tanh", "unit"] = "unit"
     kind: Literal["montage"] = "montage"
 
@@ -318,6 +319,7 @@ class GanConfig(RunConfig):
     log_losses: Literal["step", "after_update"] = "step"  # the step's own losses, or (post P002) its batch's after the update
     num_labels: Count = 0  # 10: a conditional GAN on digits; 0: unconditional
     sample: Every = dataclasses.field(default_factory=Every)
+    metrics: Every = dataclasses.field(default_factory=Every)  # digits drawn and Fréchet distance of 2,000 samples, by the judge
     num_samples: Positive = 64  # images in each sample grid (Gaussian: numbers in each histogram)
     sample_colormap: Literal["gray", "Blues"] = "gray"
     kind: Literal["gan"] = "gan"
@@ -450,8 +452,8 @@ def _contradictions(config: Config) -> list[str]:
     if isinstance(config, ClassifierConfig):
         if not isinstance(config.data, Mnist):
             faults.append("a classifier needs labelled data: data must be mnist")
-        net = config.classifier
-        if isinstance(net, JudgeNet) and not len(net.filters) == len(net.kernels) == len(net.strides):
+        judge = config.classifier
+        if isinstance(judge, JudgeNet) and not len(judge.filters) == len(judge.kernels) == len(judge.strides):
             faults.append("classifier.filters, kernels and strides need one entry per convolution each")
         return faults
     conditional = {"branch", "maxout"}
@@ -459,6 +461,8 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("branch and maxout networks take labels: num_labels must not be 0")
     if config.num_labels and not isinstance(config.data, Mnist):
         faults.append("num_labels needs labelled data: data must be mnist")
+    if (config.metrics.epochs or config.metrics.steps) and not isinstance(config.data, Mnist):
+        faults.append("metrics (in training) are by a judge of digits: data must be mnist")
     if isinstance(config.data, Gaussian) != (config.discriminator.kind == "set"):
         faults.append("gaussian data and a 'set' discriminator go together")
     if config.discriminator.kind == "set" and config.batch_size != config.discriminator.set_size:

@@ -43,7 +43,7 @@ def load_config(reference: str) -> Any:
     Raises:
       UserError: No such config or variant, or its code fails; one line with file and line number.
     """
-    name, _, variant = reference.partition(":") if not reference[1:2] == ":" else (reference, "", "")
+    name, _, variant = reference.partition(":") if reference[1:2] != ":" else (reference, "", "")
     path = Path(name) if name.endswith(".py") else configs_folder() / f"{name}.py"
     if not path.is_file():
         if name.endswith(".py"):

@@ -5,11 +5,12 @@ Signatures of a generator of images, all for any batch size:
   sample: seed int64 [], count int32 [] (, label int32 [], -1 for 0, 1, 2, … in turn) -> the same
   png: as sample -> PNG files, string [B]
 Of the Gaussian's: serving_default and sample, "numbers" [B, 1]. Of a classifier: serving_default, images
-[B, H, W, C] in [0, 1] -> scores and logits [B, classes].
+[B, H, W, C] in [0, 1] -> logits, scores and probabilities [B, classes], features [B, D].
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Gaussian
+from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Gaussian, Mnist
 from tfgan_lab.data import shape_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
@@ -93,12 +94,21 @@ class ClassifierModule(tf.Module):
     def __init__(self, classifier: Any, config: ClassifierConfig) -> None:
         super().__init__()
         self.weights = [v.value for v in classifier.variables]
+        self._tanh = isinstance(config.data, Mnist) and config.data.pixels == "tanh"
         self._classifier, self._config = classifier, config
 
     def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images [B, H, W, C] in [0, 1] -> sigmoid scores and logits, [B, classes] each."""
-        logits = self._classifier(images * 2 - 1 if self._config.data.pixels == "tanh" else images, training=False)
-        return {"scores": tf.sigmoid(logits), "logits": logits}
+        """Images [B, H, W, C] in [0, 1] -> what the classifier says of them.
+
+        logits, scores (their sigmoid or softmax, as it was trained), probabilities (scores whose rows sum to 1), each
+        [B, classes]; features [B, D], what its last layer sees.
+        """
+        features = self._classifier.features(images * 2 - 1 if self._tanh else images)
+        logits = self._classifier.out(features)
+        softmax = self._config.loss == "softmax"
+        scores = tf.nn.softmax(logits) if softmax else tf.sigmoid(logits)
+        probabilities = scores if softmax else tf.nn.softmax(tf.math.log_sigmoid(logits))
+        return {"scores": scores, "logits": logits, "probabilities": probabilities, "features": features}
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name."""
@@ -148,6 +158,7 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
 def describe(config: Config) -> dict[str, Any]:
     """What a user of the SavedModel must know, as plain values."""
     facts: dict[str, Any] = {"config": config.name, "post": config.post, "image_shape": list(shape_of(config.data))}
+    facts["fields"] = dataclasses.asdict(config)
     if isinstance(config, GanConfig):
         facts |= {
             "latent_dim": config.latents.dim, "latent_distribution": config.latents.distribution,

@@ -15,7 +15,9 @@ import tensorflow as tf
 from tfgan_lab import data as data_lib
 from tfgan_lab.config import Config, GanConfig, validate
 from tfgan_lab.errors import UserError
+from tfgan_lab.evaluation import finish
 from tfgan_lab.export import export_network
+from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.report import gallery
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine
@@ -56,7 +58,7 @@ def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None 
     try:
         folder.keep_config(config)
         record = folder.read_record()
-        source = data_lib.open_source(config.data, data_dir or record.get("data_dir"), config.seed)
+        source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
         _refuse_other_data(folder, record, source)
         experiment = build(config, source)
         folder.write_record(
@@ -96,6 +98,7 @@ class _Run:
         self.board = TensorBoard(folder, self.rows)
         self.evaluate = Evaluator(experiment)
         self.sampler = Sampler(experiment) if isinstance(self.config, GanConfig) else None
+        self.monitor: Monitor | None = None
         self.engine = Engine(experiment.strategy, experiment.task, experiment.batches)
         self.total = experiment.total_steps
         self.terminal = Terminal(self.total, min(self.first, self.total))
@@ -109,9 +112,11 @@ class _Run:
         if self.first == 0:
             self._start_pictures()
         steps = self.experiment.batches.steps_per_epoch
+        measured = interval_of(config.metrics, steps) if self.sampler else 0
         events = [
             Event(interval_of(config.log, steps), self._log),
             Event(interval_of(config.evaluate, steps), self._judge),
+            Event(measured, self._measure, at_end=measured > 0),
             Event(interval_of(config.sample, steps) if self.sampler else 0, self._sample, at_end=self.sampler is not None),
             Event(interval_of(config.checkpoint, steps), self._save),
         ]
@@ -180,6 +185,10 @@ class _Run:
             if self.config.evaluate_line and (step == self.total or (printed and step % printed == 0)):
                 self._say(self.config.evaluate_line, row)
 
+    def _measure(self, step: int) -> None:
+        self.monitor = self.monitor or Monitor(self.experiment)
+        self._keep("metrics", step, self.monitor())
+
     def _keep(self, kind: str, step: int, values: dict[str, float]) -> dict[str, Any]:
         row = {"kind": kind, "step": step, "epoch": step / self.experiment.batches.steps_per_epoch, **values}
         self.folder.append_metrics(row)
@@ -208,6 +217,8 @@ class _Run:
             print(f"{step - self.first:,} steps in {seconds:.0f} s ({(step - self.first) / max(seconds, 1e-9):,.0f} steps/s)")
         if self.rows:
             print(gallery.last_numbers(self.rows, self.experiment))
+        for line in finish(folder, self.experiment):
+            print(line)
         print(f"look at: {', '.join(str(folder.path / name) for name in pictures)}")
         print(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
         if role == "generator":

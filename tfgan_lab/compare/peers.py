@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from tfgan_lab.compare.state_files import require_torch
-from tfgan_lab.config import MLP, Branch, ClassifierConfig, Config, ConvGenerator, GanConfig, SetDiscriminator
+from tfgan_lab.config import (
+    MLP,
+    Branch,
+    ClassifierConfig,
+    Config,
+    ConvClassifier,
+    ConvGenerator,
+    GanConfig,
+    SetDiscriminator,
+)
 from tfgan_lab.errors import UserError
 
 
@@ -27,6 +36,8 @@ def make_peer(config: Config, seed: int | None = None) -> Any:
     if seed is not None:
         torch.manual_seed(seed)
     if isinstance(config, ClassifierConfig):
+        if not isinstance(config.classifier, ConvClassifier):
+            raise UserError(f"{config.name} (post {config.post}): no post has a PyTorch program with a {config.classifier.kind}.")
         from tfgan_lab.compare.torch_peers import classifier
 
         return classifier.Program(filters=config.classifier.filters[0])
@@ -54,5 +65,10 @@ def _make_gan(config: GanConfig) -> Any:
             name: Any = "concat" if isinstance(g, MLP) else "branch" if g.norm == "batch" else "paper"
             other: Any = {"mlp": "concat", "branch": "branch", "maxout": "maxout"}[d.kind]
             after = g.dropout_after_output and name == "concat"
-            return cgan.Program(generator=name, discriminator=other, latent=latent, dropout_after_output=after)
+            program = cgan.Program(generator=name, discriminator=other, latent=latent, dropout_after_output=after)
+            if name == "paper" and g.init.kernel == "normal":
+                # The post's normal_init(mean, std) takes them as arguments; for the paper's nets the config names another std.
+                for network in program.networks.values():
+                    cgan.init_params(network, std=g.init.std)
+            return program
     raise UserError(f"{config.name} (post {config.post}): its post has no PyTorch program with a {g.kind} generator and a {d.kind} discriminator.")

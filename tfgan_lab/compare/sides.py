@@ -7,6 +7,7 @@ losses and each update's gradients and new weights.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.compare.draws import StepInputs, keep_masks, step_inputs, step_labels, step_latents, stream_seed, turns
-from tfgan_lab.compare.weights import COUNTER, from_torch, layers_of, pairs_of
+from tfgan_lab.compare.weights import COUNTER, from_torch, layers_of, pairs_of, without_effect
 from tfgan_lab.config import GanConfig
 from tfgan_lab.errors import UserError
 
@@ -42,6 +43,7 @@ class OurSide:
         self.experiment, self.config = experiment, experiment.config
         self.networks: dict[str, Any] = experiment.networks
         self.pairs = {role: pairs_of(network, self.config.post) for role, network in self.networks.items()}
+        self.free = {role: without_effect(network, self.config.post) for role, network in self.networks.items()}
         self._compiled = tf.function(experiment.task.train_step)
 
     def weights(self, role: str) -> Arrays:
@@ -51,11 +53,6 @@ class OurSide:
     def load(self, role: str, state: Mapping[str, np.ndarray]) -> None:
         """Sets the network's tensors."""
         from_torch(self.networks[role], state, self.config.post, "the common start")
-
-    def parameters(self, role: str) -> set[str]:
-        """Names of the network's trainable tensors."""
-        trained = {id(variable) for variable in self.networks[role].trainable_variables}
-        return {pair.name for pair in self.pairs[role] if id(pair.variable) in trained}
 
     def forward(self, role: str, images: np.ndarray, labels: np.ndarray, training: bool) -> Arrays:
         """Every layer's output on the first step's inputs: G on its first latents, D on the real batch."""
@@ -267,3 +264,23 @@ def _outputs_of(layers: Mapping[str, Any]) -> Iterator[Arrays]:
     finally:
         keras.layers.Layer.__call__ = call
 
+
+def common_start(role: str, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> Arrays:
+    """The weights that both start from: a fixed function of their names, and nothing in them 0 or 1.
+
+    Scales and running variances lie in [0.8, 1.2), biases and running means in [-0.1, 0.1), matrices and kernels in
+    +-1/sqrt(fan_in).
+    """
+    start = {}
+    for name, shape in shapes.items():
+        key = int.from_bytes(hashlib.blake2b(f"{role}/{name}".encode(), digest_size=8).digest())
+        numbers = np.random.Generator(np.random.PCG64(key)).random(shape) * 2 - 1
+        if len(shape) > 1:
+            numbers /= np.sqrt(np.prod(shape[1:]))
+        elif name.endswith((".weight", ".running_var")):
+            numbers = 1 + 0.2 * numbers
+        else:
+            numbers *= 0.1
+        # Exact in float32, so that both precisions start from the same numbers.
+        start[name] = numbers.astype(np.float32).astype(dtype)
+    return start

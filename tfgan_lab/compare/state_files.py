@@ -55,7 +55,8 @@ def write_state(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) 
     """
     path, buffer = Path(path), io.BytesIO()
     if path.suffix == ".npz":
-        np.savez_compressed(buffer, **dict(arrays))
+        kept: Any = dict(arrays)
+        np.savez_compressed(buffer, **kept)
     elif path.suffix in _TORCH_ENDINGS:
         torch = require_torch()
         torch.save({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}, buffer)

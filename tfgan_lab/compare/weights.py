@@ -13,6 +13,7 @@ BatchNorm's `num_batches_tracked` has no part in the arithmetic and no counterpa
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -103,6 +104,18 @@ def pairs_of(network: Network, post: str) -> list[Pair]:
     return [pair for name, layer in layers_of(network, post).items() for pair in _pairs(name, layer)]
 
 
+def without_effect(network: Network, post: str) -> set[str]:
+    """Names of biases that a BatchNorm right after them takes out again, and of the running means that see them."""
+    named = list(layers_of(network, post).items())
+    free: set[str] = set()
+    if isinstance(network, ConvClassifier) or (isinstance(network.spec, MLP) and not network.spec.norm_first):
+        return free  # an activation stands between
+    for (name, _), (after, layer) in itertools.pairwise(named):
+        if isinstance(layer, BatchNorm):
+            free |= {f"{name}.bias", f"{after}.running_mean"}
+    return free
+
+
 def to_torch(network: Network, post: str, counters: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
     """A network's weights as a state_dict of arrays, which `load_state_dict(strict=True)` takes.
 
@@ -141,7 +154,7 @@ def from_torch(network: Network, state: Mapping[str, Any], post: str, where: str
     arrays = [_finite(state[pair.name], pair, where) for pair in pairs]
     for pair, array in zip(pairs, arrays, strict=True):
         pair.write(array)
-    return {name: int(state[name]) for name in counters if name in state and np.size(state[name]) == 1}
+    return {name: int(state[name]) for name in counters if name in state and np.asarray(state[name]).size == 1}
 
 
 def _mlp(network: Any, post: str) -> Iterator[tuple[str, keras.layers.Layer]]:

@@ -33,29 +33,27 @@ class Source:
         return {name: part.provenance for name, part in (("train", self.train), ("test", self.test)) if part is not None}
 
 
-def open_source(data: Mnist | Montage | Gaussian, data_dir: str | None, seed: int) -> Source:
+def open_source(data: Mnist | Montage | Gaussian, data_dir: str | None) -> Source:
     """Loads what a config's data names.
 
     Args:
       data: The config's data.
-      data_dir: A folder or file given by flag; else $TFGAN_LAB_DATA_DIR is looked at.
-      seed: For data that the package draws itself.
+      data_dir: A folder or file given by flag; for MNIST else $TFGAN_LAB_DATA_DIR.
 
     Raises:
       UserError: The data cannot be had; one line with the remedy.
     """
-    data_dir = data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
     if isinstance(data, Gaussian):
         return Source(None, None, shape_of(data), f"data: {describe_target(data)}, drawn as it is needed")
     if isinstance(data, Mnist):
         from tfgan_lab.data.mnist import load_mnist
 
-        splits, chosen = load_mnist(data.source, data_dir)
+        splits, chosen = load_mnist(data.source, data_dir or os.environ.get(DATA_DIR_VARIABLE) or None)
         return Source(splits[data.train_split], splits["test"], shape_of(data), chosen)
     from tfgan_lab.data import montage
 
     examples = montage.load(
-        data.source, data_dir or "", crop=data.crop, size=data.size, num=data.num_faces, seed=seed,
+        data.source, data_dir or "", crop=data.crop, size=data.size, num=data.num_faces, seed=data.faces_seed,
         small=data.small_images, memory_mb=data.memory_mb,
     )  # fmt: skip
     return Source(examples, None, shape_of(data), f"data: {examples.provenance}")

@@ -23,7 +23,7 @@ from tfgan_lab.data.montage_sources import (
     open_celeb_a,
     open_faces,
     open_folder,
-)  # fmt: skip
+)
 from tfgan_lab.errors import UserError, nearest
 
 SOURCES = ("auto", "hdf5", "folder", "celeb_a", "faces")
@@ -228,7 +228,8 @@ class MontageDataset:
 
     def __init__(self, path: str, *, crop: int) -> None:
         """Opens the images; raises `UserError` like `load`."""
-        self._source = open_source("auto", path, crop=crop, num=0, seed=0, split="train")
+        kind = "folder" if Path(path).is_dir() else "hdf5"
+        self._source = open_source(kind, path, crop=crop, num=0, seed=0, split="train")
         _check_sizes(self._source, crop, "refuse")
         self._fetch = make_fetch(self._source, crop=crop, size=crop)
 

@@ -21,7 +21,7 @@ from tfgan_lab.data.montage_sources import (
     check_encoded,
     fingerprint,
     image_size,
-)  # fmt: skip
+)
 from tfgan_lab.errors import UserError
 
 _MEMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.(png|jpe?g)")

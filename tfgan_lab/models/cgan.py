@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,7 +30,7 @@ class JoinedBranches(keras.layers.Layer):
         self.label_dense = dense(num_labels, spec.label_units, spec.init, seeds)
         self.label_norm = norm_layer(spec.norm, spec.label_units)
         widths = [spec.input_units + spec.label_units, *spec.joint]
-        self.joint_denses = [dense(a, b, spec.init, seeds) for a, b in zip(widths, widths[1:], strict=False)]
+        self.joint_denses = [dense(a, b, spec.init, seeds) for a, b in itertools.pairwise(widths)]
         self.joint_norms = [norm_layer(spec.norm, units) for units in spec.joint]
         self.built = True
 

@@ -6,6 +6,7 @@ unflattens [C, H, W], so do these, so that weights map to PyTorch's one to one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -53,7 +54,7 @@ class ConvGenerator(Network):
         self.seed_dense = dense(latent_dim, spec.seed_channels * spec.seed_size**2, spec.init, seeds)
         channels = [spec.seed_channels, *spec.filters]
         self.convs = [
-            conv_transpose(a, b, spec.kernel, spec.stride, spec.init, seeds) for a, b in zip(channels, channels[1:], strict=False)
+            conv_transpose(a, b, spec.kernel, spec.stride, spec.init, seeds) for a, b in itertools.pairwise(channels)
         ]
         normalised = spec.filters if spec.output_norm else spec.filters[:-1]
         self.norms = [BatchNorm(filters, spec.sync_batch_norm) for filters in normalised]
@@ -90,7 +91,7 @@ class ConvDiscriminator(Network):
             raise UserError(f"discriminator: its layers shrink {image_shape[0]} pixels to {sizes}: use fewer layers or more padding")
         seeds = layer_seeds(seed, "discriminator")
         channels = [image_shape[-1], *spec.filters]
-        self.convs = [conv(a, b, spec.kernel, spec.stride, spec.init, seeds) for a, b in zip(channels, channels[1:], strict=False)]
+        self.convs = [conv(a, b, spec.kernel, spec.stride, spec.init, seeds) for a, b in itertools.pairwise(channels)]
         self.norms = [BatchNorm(filters, spec.sync_batch_norm) for filters in spec.filters[:-1]]
         self.flat = math.prod([sizes[-1], sizes[-1], spec.filters[-1]])
         self.out = dense(self.flat, 1, spec.init, seeds)

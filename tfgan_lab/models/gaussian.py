@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ class SetDiscriminator(Network):
         seeds = layer_seeds(seed, "discriminator")
         inputs = spec.set_size * (2 if spec.preprocess == "variances" else 1)
         widths = [inputs, *spec.hidden]
-        self.denses = [dense(a, b, spec.init, seeds) for a, b in zip(widths, widths[1:], strict=False)]
+        self.denses = [dense(a, b, spec.init, seeds) for a, b in itertools.pairwise(widths)]
         self.out = dense(widths[-1], 1, spec.init, seeds)
         self.built = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ class HiddenLayers(keras.layers.Layer):
         super().__init__(name="hidden")
         self.spec = spec
         widths = [inputs, *spec.hidden]
-        self.denses = [dense(a, b, spec.init, seeds) for a, b in zip(widths, widths[1:], strict=False)]
+        self.denses = [dense(a, b, spec.init, seeds) for a, b in itertools.pairwise(widths)]
         self.norms = [
             norm_layer(spec.norm if index >= spec.norm_from_layer else "none", units) for index, units in enumerate(spec.hidden)
         ]

@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")  # figures are files here; a display may not exist
 import matplotlib.pyplot as plt
 import numpy as np
+from cycler import cycler
 from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): told apart with any colour vision.
@@ -19,7 +20,7 @@ BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#999999", "#D
 STYLE = {
     "figure.dpi": 120, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.alpha": 0.25, "font.size": 9, "axes.titlesize": 10, "legend.frameon": False,
-    "axes.prop_cycle": matplotlib.cycler(color=[BLUE, ORANGE, GREEN, RED, GREY]),
+    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, GREY]),
 }  # fmt: skip
 
 
@@ -82,7 +83,12 @@ def _measured_curves(axis: Any, measured: Any) -> None:
     right.spines["right"].set_visible(True)
     right.grid(visible=False)
     _line(right, measured, "frechet", "Fréchet distance (right)", ORANGE)
-    right.set(ylabel="Fréchet distance, judge features", yscale="log")
+    right.set(ylabel="Fréchet distance, judge features")
+    distances = [row["frechet"] for row in measured]
+    if max(distances) > 10 * min(distances):
+        right.set_yscale("log")
+    else:
+        right.set_ylim(bottom=0)
     handles = [*axis.get_lines(), *right.get_lines()]
     axis.legend(handles, [line.get_label() for line in handles], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 

@@ -10,33 +10,36 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfgan_lab import images as images_lib
+from tfgan_lab.measure.distribution import target_law
 from tfgan_lab.report.plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE
 from tfgan_lab.report.samples import columns_of
 
 _LABELS = {"p_real": "D(x), real", "p_fake": "D(G(z)), generated", "fake_mean": "generated mean", "fake_std": "generated std"}
 
 
-def side_by_side(outcomes: Sequence[Any], field: str, config: Any) -> Figure:
+def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: str) -> Figure:
     """Samples and evaluations of every run of a sweep.
 
     Args:
       outcomes: `tfgan_lab.sweep.Outcome`s.
       field: The field that was changed.
       config: The config that was swept.
+      provenance: Below.
     """
     rows = 1 if all(outcome.samples is None for outcome in outcomes) else 2
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(rows, len(outcomes), figsize=(max(3.1 * len(outcomes), 6), 2.9 * rows + 0.8), squeeze=False, layout="constrained")
         for outcome, column in zip(outcomes, axes.T, strict=True):
             if rows == 2:
-                _samples(column[0], outcome.samples, columns_of(config) if config.kind == "gan" else None)
+                _samples(column[0], outcome.samples, config)
             column[0].set_title(f"{field} = {outcome.value}{_summary(outcome)}")
             _traces(column[-1], outcome.rows)
         for axis in axes[-1, 1:]:
             axis.sharey(axes[-1, 0])
-        handles, labels = axes[-1, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)))
-        figure.suptitle(f"{config.name}, post {config.post}, seed {config.seed}")
+        if axes[-1, 0].get_legend_handles_labels()[1]:
+            axes[-1, 0].legend(fontsize=8)
+        figure.suptitle(f"{config.name}, post {config.post}" + ("" if field == "seed" else f", seed {config.seed}"))
+        figure.supxlabel(provenance, fontsize=7, color="#555555")
         return figure
 
 
@@ -44,19 +47,27 @@ def _summary(outcome: Any) -> str:
     if outcome.diverged:
         return f"\n{outcome.diverged}"
     digits = outcome.numbers.get("digits")
-    return "" if digits is None else f"\n{digits:.0f} digits drawn, score {outcome.numbers['classifier_score']:.2f}"
+    return "" if digits is None else f"\ndigits drawn: {digits:.0f}, classifier score {outcome.numbers['classifier_score']:.2f}"
 
 
-def _samples(axis: Any, samples: np.ndarray | None, columns: int | None) -> None:
-    if samples is not None and samples.ndim == 4:
-        picture = images_lib.grid(samples[:100], columns)
-        axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    elif samples is not None:
-        axis.hist(samples.ravel(), bins=60, density=True, color=ORANGE, alpha=0.6)
-        axis.set(xlabel="value", ylabel="density")
+def _samples(axis: Any, samples: np.ndarray | None, config: Any) -> None:
+    if samples is not None and samples.ndim == 2:
+        _histogram(axis, samples.ravel(), config)
         return
+    if samples is not None:
+        picture = images_lib.grid(samples[:100], columns_of(config))
+        axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.grid(visible=False)
     axis.set(xticks=[], yticks=[])
+
+
+def _histogram(axis: Any, numbers: np.ndarray, config: Any) -> None:
+    reach = config.data.separation + 4 * config.data.std
+    edges = np.linspace(min(config.data.mean - reach, numbers.min()), max(config.data.mean + reach, numbers.max()), 81)
+    target = np.diff(target_law(config.data)[0](edges)) / np.diff(edges)
+    axis.hist(numbers, bins=edges, density=True, color=ORANGE, alpha=0.6)
+    axis.stairs(target, edges, color=BLUE, linewidth=1.3)
+    axis.set(xlabel="value (blue: the target)", ylabel="density", ylim=(0, 3 * target.max()))
 
 
 def _traces(axis: Any, rows: Sequence[dict[str, Any]]) -> None:

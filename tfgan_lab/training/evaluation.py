@@ -61,7 +61,8 @@ class Evaluator:
         return tf.reduce_sum(tf.sigmoid(self._discriminate(self._draw(key, rows), labels)))
 
     def _discriminate(self, images: tf.Tensor, labels: Any) -> tf.Tensor:
-        labels = labels if self._experiment.config.num_labels else None
+        config: Any = self._experiment.config
+        labels = labels if config.num_labels else None
         return self._experiment.networks["discriminator"](images, labels, training=False)
 
     def _draw(self, key: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -81,4 +82,5 @@ class Evaluator:
 
     @property
     def _pixels(self) -> str:
-        return self._experiment.config.data.pixels
+        data: Any = self._experiment.config.data
+        return data.pixels

@@ -89,4 +89,5 @@ def make_batches(config: Config, source: data_lib.Source, per_step: int) -> Any:
     """The training batches of a config's data."""
     if isinstance(config.data, Gaussian):
         return GaussianBatches(config.data, config.batch_size, per_step, config.seed)
+    assert source.train is not None
     return ImageBatches(source.train, config.batch_size, per_step, config.data.pixels, config.seed)

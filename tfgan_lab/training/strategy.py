@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -29,4 +30,10 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
         raise UserError("placement: the Gaussian's discriminator reads its whole batch as one example, which cannot be split: use --config.placement=one.")
     if config.batch_size % len(devices):
         raise UserError(f"placement: batch_size {config.batch_size} cannot be split evenly over {len(devices)} replicas: use a multiple of {len(devices)}.")
-    return tf.distribute.MirroredStrategy(devices)
+    return _mirrored(tuple(devices))
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    # One per process: a second one numbers its collectives anew, and TensorFlow takes them for the first one's.
+    return tf.distribute.MirroredStrategy(list(devices))

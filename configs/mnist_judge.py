@@ -1,0 +1,48 @@
+"""The judge: a convolutional digit classifier whose opinions and features the metrics use.
+
+Source: of this package, not of a post; random shifts as in LeCun et al., 1998, dropout of Srivastava et al., 2014.
+Run:    tfgan-lab train --config=mnist_judge --data_dir=FOLDER_WITH_MNIST
+Here: 5.6 minutes of one core; 99.48 % of the 5,000 validation digits and 99.52 % of the 10,000 test digits right.
+Its weights are shipped (tfgan_lab/metrics/judge_mnist.npz, its facts in the .json beside it). For other data of that
+shape train it there and name the run: `tfgan-lab evaluate --judge=runs/mnist_judge`.
+Variants: `:smoke` seconds, for tests.
+"""
+
+from tfgan_lab.config import SGD, ClassifierConfig, Every, Init, JudgeNet, Mnist
+
+
+def get_config(variant: str = "") -> ClassifierConfig:
+    config = ClassifierConfig(
+        name="mnist_judge",
+        post="-",
+        data=Mnist(train_split="train", pixels="unit"),  # sizes were chosen on the validation split
+        batch_size=100,
+        epochs=16,
+        classifier=JudgeNet(
+            filters=(24, 48, 64, 64),
+            kernels=(5, 3, 3, 3),
+            strides=(1, 2, 1, 2),
+            features=64,
+            dropout=0.4,
+            init=Init(kernel="torch", bias="torch"),
+        ),
+        loss="softmax",
+        shift=1,
+        optimizer=SGD(learning_rate=0.1, decay=1.0007, momentum=0.9, final_momentum=0.9),
+        onednn=True,
+        log=Every(epochs=0.1),
+        log_line="",
+        evaluate=Every(epochs=4),
+        evaluate_line="training epoch {epoch} of {epochs}  test accuracy: {accuracy:.4f}",
+        evaluate_print=Every(epochs=4),
+        checkpoint=Every(epochs=1),
+    )
+    match variant:
+        case "":
+            return config
+        case "smoke":
+            config.batch_size, config.epochs, config.steps = 50, 0, 20
+            config.log = config.evaluate = config.checkpoint = config.evaluate_print = Every(steps=10)
+        case _:
+            raise ValueError(f"unknown variant {variant!r}: smoke")
+    return config

@@ -1,0 +1,89 @@
+"""What all tests share: a quiet TensorFlow with two logical CPU devices, and small data. Nothing here needs a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# The user's own data must not change what the tests see; the full_mnist tier asks for it by name.
+GIVEN_DATA_DIR = os.environ.pop("TFGAN_LAB_DATA_DIR", None)
+os.environ.setdefault("MPLBACKEND", "agg")
+
+settings.register_profile("tests", deadline=None, max_examples=25, derandomize=True, database=None)
+settings.load_profile("tests")
+
+# Importing TensorFlow takes seconds: these modules run without it.
+_WITHOUT_TENSORFLOW = (
+    "test_cli", "test_config", "test_faces", "test_images", "test_layers_import", "test_mnist", "test_workdir",
+    "test_metrics_distributions", "test_metrics_frechet", "test_metrics_intervals", "test_metrics_memorisation",
+    "test_metrics_neighbours", "test_metrics_parzen",
+)  # fmt: skip
+_started = False
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tensorflow_started(request: pytest.FixtureRequest) -> None:
+    """Starts TensorFlow once, before the first module that may use it; the tests of tf.distribute want two devices."""
+    global _started
+    if not _started and request.module.__name__.rpartition(".")[2] not in _WITHOUT_TENSORFLOW:
+        from tfgan_lab.runtime import start_tensorflow
+
+        start_tensorflow(logical_cpus=2)
+        _started = True
+
+
+@pytest.fixture(scope="session")
+def embedded() -> dict[str, Any]:
+    """All splits of the embedded digits."""
+    from tfgan_lab.data.mnist import load_mnist
+
+    return load_mnist("embedded", None)[0]
+
+
+@pytest.fixture(scope="session")
+def small_source(embedded: dict[str, Any]) -> Any:
+    """200 embedded digits to train on, 100 to test on, 10 classes in both: a `tfgan_lab.data.Source`."""
+    from tfgan_lab.data import Source
+    from tfgan_lab.data.examples import Examples, Provenance, digest
+
+    def part(split: str, every: int) -> Examples:
+        images, labels = embedded[split].images[::every], embedded[split].labels[::every]
+        provenance = Provenance("a few embedded digits", split, len(images), digest(images, labels))
+        return Examples(len(images), images.shape[1:], provenance, images, labels)
+
+    return Source(part("train", 20), part("test", 5), (28, 28, 1), "data: a few embedded digits")
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The four real MNIST files, or a skip."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+    folder = Path(GIVEN_DATA_DIR) if GIVEN_DATA_DIR else beside
+    if not folder.is_dir():
+        pytest.skip("full MNIST: set TFGAN_LAB_DATA_DIR to a folder with the four idx files")
+    return folder
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[None]:
+    """File permissions count: root gives up its rights for the test."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fixed stream of random numbers."""
+    return np.random.default_rng(20)

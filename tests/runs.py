@@ -1,0 +1,62 @@
+"""Trains small runs and reads what they leave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from catalogue import offline
+
+from tfgan_lab.trainer import train
+from tfgan_lab.training.checkpoints import checkpoint_steps
+
+
+def train_small(reference: str, workdir: Path, **changes: str) -> Path:
+    """Trains a config on embedded data in this process; returns the run's folder."""
+    return train(offline(reference, **changes), workdir).path
+
+
+def weights(workdir: Path, step: int | None = None) -> dict[str, np.ndarray]:
+    """Everything in a run's newest (or one) checkpoint, by name."""
+    folder = workdir / "checkpoints"
+    reader = tf.train.load_checkpoint(str(folder / f"ckpt-{step or checkpoint_steps(folder)[-1]}"))
+    names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("_CHECKPOINTABLE")]
+    return {name: reader.get_tensor(name) for name in sorted(names)}
+
+
+def fingerprint(workdir: Path) -> str:
+    """SHA-256 over the newest checkpoint's bits, the metrics file and the fixed samples."""
+    digest = hashlib.sha256()
+    for name, value in weights(workdir).items():
+        digest.update(f"{name} {value.shape} {value.dtype}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    digest.update((workdir / "metrics.jsonl").read_bytes())
+    for path in sorted((workdir / "samples").glob("step-*.npz")):
+        with np.load(path) as arrays:
+            digest.update(path.name.encode() + arrays["samples"].tobytes())
+    return digest.hexdigest()
+
+
+def rows(workdir: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl, every line of it."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def command(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Starts `tfgan-lab` in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tfgan_lab", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Waits for a command: exit code, stdout, stderr."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err

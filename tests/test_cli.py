@@ -1,0 +1,175 @@
+"""The command line without TensorFlow: help, and one line for every mistyped flag. Exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfgan_lab import __version__, cli
+from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.experiments import config_names
+
+HELPS = [["--help"], ["-h"], [], *([verb, "--help"] for verb in cli.VERBS)]
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line on stderr with which a command ends, exit code 2, nothing on stdout."""
+    assert cli.main(list(arguments)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("tfgan-lab: ")
+    assert printed.err.count("\n") == 1, printed.err
+    return printed.err
+
+
+@pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
+def test_help_exits_with_0_and_names_every_flag(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "tfgan-lab" in printed.out
+    if arguments and arguments[0] in cli.VERBS:
+        values = cli.VERBS[arguments[0]].flags()
+        for flag in values:
+            assert f"--{flag}" in printed.out
+        assert printed.out.count("\n") < 40
+    else:
+        for verb in cli.VERBS:
+            assert verb in printed.out
+
+
+def test_the_verbs_of_the_contract_are_there() -> None:
+    assert {"train", "sample", "evaluate", "export", "data"} <= set(cli.VERBS)
+
+
+def test_help_and_errors_of_flags_load_no_framework() -> None:
+    """In a process of its own, in less than a second of its time."""
+    program = f"""
+import sys
+from tfgan_lab.cli import main
+for arguments in {HELPS!r}:
+    assert main(arguments) == 0
+assert main(["trian"]) == main(["sample", "--num=x"]) == main(["train", "--cnfig=x"]) == 2
+heavy = [name for name in ("tensorflow", "keras", "torch", "numpy", "scipy", "matplotlib", "tensorflow_datasets") if name in sys.modules]
+import resource
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(heavy, usage.ru_utime + usage.ru_stime, file=sys.__stderr__)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy, _, seconds = ended.stderr.splitlines()[-1].rpartition(" ")
+    assert heavy == "[]"
+    assert float(seconds) < 1.0
+
+
+def test_the_module_is_the_command() -> None:
+    ended = subprocess.run([sys.executable, "-m", "tfgan_lab", "--version"], capture_output=True, text=True, check=True)
+    assert ended.stdout == __version__ + "\n"
+    assert ended.stderr == ""
+    ended = subprocess.run([sys.executable, "-m", "tfgan_lab", "trian"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["trian"], "'train'"),
+        (["train", "--cnfig=mlp_gan"], "config"),
+        (["train", "--wrkdir=x"], "workdir"),
+        (["train", "--config=mlp_gna"], "'mlp_gan'"),
+        (["train", "--config=mlp_gan:smoek"], "smoke"),
+        (["train", "--config=nowhere/mine.py"], "nowhere/mine.py"),
+        (["train", "--config=mlp_gan:smoke", "--config.sed=1"], "'seed'"),
+        (["train", "--config=mlp_gan:smoke", "--config.game.d_stepz=1"], "'d_steps'"),
+        (["train", "--config=mlp_gan:smoke", "--config.game.d_steps=many"], "game.d_steps"),
+        (["train", "--config=mlp_gan:smoke", "--config.g_optimizer.learning_rate=-1e-4"], "g_optimizer.learning_rate"),
+        (["train", "--config=cgan_maxout:smoke", "--config.d_optimizer.learning_rate=-0.1"], "d_optimizer.learning_rate"),
+        (["train", "--config=mlp_gan:smoke", "--config.batch_size"], "needs a value"),
+        (["train", "--config=mlp_gan:smoke", "--config.epochs=0", "--config.steps=0"], "epochs and steps"),
+        (["train", "mlp_gan"], "'mlp_gan'"),
+        (["train", "--dry_run=maybe"], "dry_run"),
+        (["sample"], "--workdir is missing"),
+        (["sample", "--workdir=x", "--out=grid.jpg"], "grid.jpg"),
+        (["sample", "--workdir=x", "--out=grid"], ".png or .npz"),
+        (["sample", "--workdir=x", "--num=0"], "--num=0"),
+        (["sample", "--workdir=x", "--num=many"], "--num=many"),
+        (["sample", "--workdir=x", "--seed=-1"], "--seed=-1"),
+        (["sample", "--workdir=x", f"--seed={2**63}"], "seed"),
+        (["sample", "--workdir=x", "--config.seed=1"], "--config.FIELD"),
+        (["export"], "--workdir is missing"),
+        (["evaluate"], "--workdir is missing"),
+        (["data", "make-montage"], "--out is missing"),
+        (["data", "--config=mlp_gna"], "'mlp_gan'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistyped_command_is_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("TensorFlow is not needed to say this")
+
+    monkeypatch.setattr(cli, "_start", refuse)
+    assert expected in said(capsys, *arguments)
+
+
+def test_dry_run_prints_the_resolved_config_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "--config=mlp_gan:smoke", "--config.seed", "7", "--config.game.d_steps=3", "--dry_run"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["seed"], values["game"]["d_steps"], values["name"]) == (7, 3, "mlp_gan:smoke")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_default_config_exists() -> None:
+    assert cli.DEFAULT_CONFIG in config_names()
+
+
+def test_every_example_in_help_parses() -> None:
+    for name, verb in cli.VERBS.items():
+        for example in verb.examples:
+            program, used, *rest = example.split("  ")[0].split()
+            assert (program, used) == ("tfgan-lab", name)
+            if rest[:1] == ["make-montage"]:
+                rest = rest[1:]
+            cli._parse(verb, rest)
+
+
+def test_list_names_every_config(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == config_names()
+    assert all(len(line.split(maxsplit=1)[1]) > 10 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(UserError("mend it"), 2), (TrainingDiverged("NaN"), 3), (KeyboardInterrupt(), 130), (BrokenPipeError(), 141)]
+)
+def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cli.VERBS["list"], "run", fail)
+    assert cli.main(["list"]) == code
+    assert capsys.readouterr().err.count("\n") == (0 if code == 141 else 1)
+
+
+def test_our_own_faults_are_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli.VERBS["list"], "run", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["list"])
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    """`tfgan-lab list | head -0`."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb") as gone:
+        ended = subprocess.run([sys.executable, "-m", "tfgan_lab", "list"], stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,308 @@
+"""Configs: typed, checked all at once, the same after JSON, and never anything but one line for a mistake."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from catalogue import REFERENCES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfgan_lab import config as config_lib
+from tfgan_lab.config import GanConfig, differences, from_dict, from_json, override, to_json, validate
+from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.experiments import load_config
+
+BASE: Any = validate(load_config("mlp_gan:smoke"))
+VALUES = dataclasses.asdict(BASE)
+
+
+def refusal(call: Any, *arguments: Any) -> str:
+    """The one line with which a call is refused."""
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_every_config_is_valid_and_survives_json(reference: str) -> None:
+    config = validate(load_config(reference))
+    again = from_json(to_json(config))
+    assert again == config
+    assert type(again) is type(config)
+    assert to_json(again) == to_json(config)
+    assert differences(config, again) == []
+    assert config.name == reference
+
+
+def test_json_is_plain_json() -> None:
+    values = json.loads(to_json(BASE))
+    assert values["generator"]["hidden"] == [16, 16]
+    assert values["game"]["d_steps"] == 1
+    # Tuples come back as tuples, so that equality and the networks do not see lists.
+    assert from_json(to_json(BASE)).generator.hidden == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("game.d_steps", "5", 5),
+        ("game.fresh_real", "false", False),
+        ("seed", "17", 17),
+        ("epochs", "0.5", 0.5),
+        ("g_optimizer.learning_rate", "3e-4", 3e-4),
+        ("generator.hidden", "(64, 32)", (64, 32)),
+        ("generator.hidden", "[64, 32]", (64, 32)),
+        ("generator.hidden", "64,32", (64, 32)),
+        ("generator.hidden", "64", (64,)),
+        ("generator.activation", "relu,elu", ("relu", "elu")),
+        ("game.g_loss", "minimax", "minimax"),
+        ("data.source", "embedded", "embedded"),
+        ("log.steps", "7", 7),
+        ("name", "5", "5"),
+    ],
+)
+def test_an_override_has_the_type_of_its_field(field: str, text: str, expected: Any) -> None:
+    changed: Any = override(BASE, {field: text})
+    for part in field.split("."):
+        changed = getattr(changed, part)
+    assert changed == expected
+    assert type(changed) is type(expected)
+
+
+def test_an_override_changes_that_field_alone_and_not_its_argument() -> None:
+    before = to_json(BASE)
+    changed = override(BASE, {"game.d_steps": "5", "seed": "3"})
+    assert differences(BASE, changed) == ["game.d_steps: 1 -> 5", "seed: 0 -> 3"]
+    assert to_json(BASE) == before
+    # The smoke variant shares one `Every` between fields: a copy must not.
+    assert differences(BASE, override(BASE, {"log.steps": "3"})) == ["log.steps: 10 -> 3"]
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("game.d_stepz", "5", "'d_steps'"),
+        ("sed", "5", "'seed'"),
+        ("gaem.d_steps", "5", "'game'"),
+        ("g_optimiser.learning_rate", "1", "'g_optimizer'"),
+        ("game", "5", "group of fields"),
+        ("game.d_steps.x", "5", "single value"),
+        ("", "5", "no field ''"),
+        (".", "5", "no field ''"),
+        ("game.d_steps", "five", "game.d_steps"),
+        ("game.d_steps", "1.5", "game.d_steps"),
+        ("game.d_steps", "0", "greater than 0"),
+        ("g_optimizer.learning_rate", "-1e-4", "g_optimizer.learning_rate"),
+        ("g_optimizer.learning_rate", "nan", "g_optimizer.learning_rate"),
+        ("g_optimizer.learning_rate", "inf", "g_optimizer.learning_rate"),
+        ("g_optimizer.beta_1", "1", "g_optimizer.beta_1"),
+        ("g_optimizer.epsilon", "0", "g_optimizer.epsilon"),
+        ("game.smoothing", "-0.1", "game.smoothing"),
+        ("generator.dropout", "1", "generator.dropout"),
+        ("generator.activation", "relo", "'relu'"),
+        ("generator.hidden", "(16, -1)", "generator.hidden"),
+        ("generator.hidden", "(16", "generator.hidden"),
+        ("generator.hidden", "()", "generator.hidden"),
+        ("generator.kind", "branch", "cannot be overridden"),
+        ("kind", "classifier", "cannot be overridden"),
+        ("deterministic", "maybe", "deterministic"),
+        ("batch_size", "0", "batch_size"),
+        ("batch_size", "-200", "batch_size"),
+        ("epochs", "-1", "epochs"),
+        ("seed", "-1", "seed"),
+        ("seed", str(2**63), "seed"),
+        ("data.source", "mist", "'embedded'"),
+    ],
+)
+def test_a_wrong_override_is_refused_in_one_line_that_names_the_field(field: str, text: str, said: str) -> None:
+    assert said in refusal(override, BASE, {field: text})
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("field", ["data.mean", "data.std"])
+def test_the_target_distribution_has_finite_moments(field: str, number: str) -> None:
+    assert field in refusal(override, validate(load_config("gaussian:smoke")), {field: number})
+
+
+def test_all_faults_are_named_at_once() -> None:
+    message = refusal(override, BASE, {"seed": "x", "g_optimizer.learning_rate": "-1", "generator.hidden": "(a,)", "data.pixels": "log"})
+    for field in ("seed", "g_optimizer.learning_rate", "generator.hidden", "data.pixels"):
+        assert field in message
+
+
+def test_unknown_and_missing_fields_of_a_config_are_named_with_the_nearest() -> None:
+    values = {**VALUES, "stepz": 3, "game": {**VALUES["game"], "d_stepz": 1}}
+    del values["name"]
+    message = refusal(from_dict, values)
+    assert "'stepz'" in message
+    assert "'game.d_stepz'" in message
+    assert "'name' is missing" in message
+    assert "'steps'" in message, "the nearest valid name helps"
+    assert "'d_steps'" in message
+
+
+def test_a_config_file_with_an_unknown_field_names_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("from tfgan_lab.config import Game\ndef get_config(variant=''):\n    return Game(d_stepz=3)\n")
+    message = refusal(load_config, str(path))
+    assert "mine.py" in message
+    assert "line 3" in message
+    assert "d_stepz" in message
+    assert "d_steps" in message.replace("d_stepz", "")
+
+
+def test_a_config_file_is_typed_while_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("from tfgan_lab.config import Game\ndef get_config(variant=''):\n    game = Game()\n    game.d_steps = 'many'\n")
+    message = refusal(load_config, str(path))
+    assert "line 4" in message
+    assert "d_steps" in message
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def get_config(variant=''):\n    return 1 / 0\n", "line 2"),
+        ("def get_config(variant=''\n", "line 1"),
+        ("import no_such_module_of_mine\n", "no_such_module_of_mine"),
+        ("x = 1\n", "get_config"),
+    ],
+)
+def test_a_broken_config_file_is_one_line_with_its_place(tmp_path: Path, source: str, said: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(source)
+    message = refusal(load_config, str(path))
+    assert "mine.py" in message
+    assert said in message
+
+
+def test_an_unknown_config_or_variant_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    assert "'mlp_gan'" in refusal(load_config, "mlp_gna")
+    assert "smoke" in refusal(load_config, "mlp_gan:smok")
+    assert str(tmp_path / "none.py") in refusal(load_config, str(tmp_path / "none.py"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": 0, "steps": 0}, "epochs and steps"),
+        ({"num_labels": 10, "data": {"kind": "gaussian", "mean": 0, "std": 1}}, "labelled"),
+        ({"data": {"kind": "gaussian", "mean": 0, "std": 1}}, "'set' discriminator"),
+        ({"game": {"first": "generator"}}, "fakes='shared'"),
+        ({"game": {"fakes": "shared", "d_update": "separate"}}, "fakes='shared'"),
+        ({"game": {"fakes": "shared", "d_steps": 2}}, "fakes='shared'"),
+        ({"game": {"fresh_real": True}}, "d_steps > 1"),
+        ({"generator": {**VALUES["generator"], "activation": ["relu"] * 3}}, "generator.activation"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(changes: dict[str, Any], said: str) -> None:
+    assert said in refusal(from_dict, {**VALUES, **changes})
+
+
+def test_a_classifier_needs_one_kernel_per_layer() -> None:
+    values = dataclasses.asdict(validate(load_config("mnist_classifier:smoke")))
+    assert "kernels" in refusal(from_dict, {**values, "classifier": {**values["classifier"], "kernels": (5,)}})
+
+
+def test_differences_name_every_changed_field_in_both_directions() -> None:
+    other = override(BASE, {"game.d_steps": "2", "g_optimizer.learning_rate": "0.5"})
+    assert differences(BASE, other) == ["g_optimizer.learning_rate: 0.0001 -> 0.5", "game.d_steps: 1 -> 2"]
+    assert differences(other, BASE) == ["g_optimizer.learning_rate: 0.5 -> 0.0001", "game.d_steps: 2 -> 1"]
+    gaussian = validate(load_config("gaussian:smoke"))
+    changed = differences(BASE, gaussian)
+    assert any("(absent) ->" in line for line in changed)
+    assert any("-> (absent)" in line for line in changed)
+
+
+def test_nearest_says_all_names_when_none_is_near() -> None:
+    assert nearest("qqq", ["seed", "steps"]) == " Valid: seed, steps."
+    assert nearest("sede", ["seed", "steps"]) == " Did you mean 'seed'?"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["gan", "mlp", "set", "-1", "1e400"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.sampled_from(sorted(VALUES)), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def a_config_or_one_line(text: str) -> None:
+    """What `from_json` may do with any text."""
+    try:
+        config = from_json(text)
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        assert from_json(to_json(config)) == config or any(isinstance(v, float) and math.isnan(v) for v in _leaves(dataclasses.asdict(config)))
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for inner in value.values() for leaf in _leaves(inner)]
+    return [value]
+
+
+@given(st.text())
+def test_any_text_is_a_config_or_one_line(text: str) -> None:
+    a_config_or_one_line(text)
+
+
+@given(JSON)
+def test_any_json_is_a_config_or_one_line(value: Any) -> None:
+    a_config_or_one_line(json.dumps(value))
+
+
+@given(st.data())
+def test_any_damage_to_a_real_config_is_a_config_or_one_line(data: st.DataObject) -> None:
+    values = json.loads(to_json(validate(load_config(data.draw(st.sampled_from(["mlp_gan", "gaussian", "mnist_classifier", "cgan_maxout"]))))))
+    for _ in range(data.draw(st.integers(1, 3))):
+        node: Any = values
+        while True:
+            key = data.draw(st.sampled_from(sorted(node)))
+            if isinstance(node[key], dict) and node[key] and data.draw(st.booleans()):
+                node = node[key]
+                continue
+            break
+        match data.draw(st.sampled_from(["replace", "remove", "add", "rename"])):
+            case "replace":
+                node[key] = data.draw(JSON)
+            case "remove" if len(node) > 1:
+                del node[key]
+            case "rename":
+                node[key + data.draw(st.text(max_size=3))] = node.pop(key)
+            case _:
+                node[data.draw(st.text(max_size=6))] = data.draw(JSON)
+    a_config_or_one_line(json.dumps(values))
+
+
+def test_json_too_deep_or_too_long_is_one_line() -> None:
+    assert "not a config" in refusal(from_json, "[" * 100_000)
+    assert "not a config" in refusal(from_json, "1" * 10_000)
+    assert "some/run/config.json" in refusal(from_json, "{", "some/run/config.json")
+
+
+FIELDS = st.sampled_from(["seed", "game.d_steps", "generator.hidden", "generator.activation", "log", "data.pixels", "epochs", "deterministic"])
+
+
+@given(field=FIELDS | st.text(max_size=12), text=st.text(max_size=12))
+def test_any_override_is_a_config_or_one_line(field: str, text: str) -> None:
+    try:
+        changed = override(BASE, {field: text})
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        assert isinstance(changed, GanConfig)
+        assert from_json(to_json(changed)) == changed
+
+
+def test_the_module_needs_no_framework() -> None:
+    assert not {"tf", "tensorflow", "keras", "np"} & set(vars(config_lib))

@@ -1,0 +1,141 @@
+"""One replica and two replicas are the same training; random numbers are functions of (seed, stream, step)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from catalogue import offline
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+
+from tfgan_lab.config import override
+from tfgan_lab.errors import UserError
+from tfgan_lab.gan import global_mean
+from tfgan_lab.models.layers import dropout
+from tfgan_lab.randomness import draw_labels, draw_latents, own_rows, sample_seed, step_seed, stream_key
+from tfgan_lab.training.engine import Engine
+from tfgan_lab.training.experiment import Experiment, build
+from tfgan_lab.training.strategy import make_strategy
+
+SEED = np.array([1, 2])  # no tensor: TensorFlow is started after collection
+
+# Dropout, BatchNorm (in G, in D, in a classifier), labels, shared and fresh fakes, separate updates, several turns.
+GAMES = {
+    "dropout": ("mlp_gan:smoke", {"generator.dropout": "0.5", "discriminator.dropout": "0.5", "game.d_steps": "2"}),
+    "shared": ("mlp_gan_smoothed:smoke", {"generator.norm": "batch"}),
+    "batch norm in both": ("mlp_gan_smoothed:smoke", {"generator.norm": "batch", "discriminator.norm": "batch"}),
+    "conditional": ("cgan_branch:smoke", {"generator.norm": "batch", "generator.input_units": "9", "generator.label_units": "7"}),
+    "maxout, sgd": ("cgan_maxout:smoke", {"generator.joint": "(20,)", "discriminator.input_units": "8", "discriminator.joint_units": "6"}),
+    "separate": ("cgan_layernorm:smoke", {"game.g_steps": "2"}),
+    "fresh real": ("mlp_gan:fresh_real", {"generator.hidden": "(9,)", "discriminator.hidden": "(8,)"}),
+    "classifier": ("mnist_classifier:smoke", {}),
+}
+_QUICK = ("batch norm in both", "conditional")
+
+
+def run(name: str, source: Any, placement: str, steps: int = 6) -> tuple[np.ndarray, Experiment]:
+    reference, changes = GAMES[name]
+    # Adam divides by the gradient's size: a large epsilon, so that it does not make much of the last bit of a tiny one.
+    adams = {f"{role}.epsilon": "1e-3" for role in ("g_optimizer", "d_optimizer", "optimizer") if hasattr(getattr(offline(reference), role, None), "epsilon")}
+    config = override(offline(reference), changes | adams | {"batch_size": "12", "placement": placement})
+    experiment = build(config, source)
+    history = Engine(experiment.strategy, experiment.task, experiment.batches).run(0, steps)
+    return history, experiment
+
+
+def components(variable: Any) -> list[np.ndarray]:
+    return [v.numpy() for v in getattr(variable, "values", (variable,))]
+
+
+@pytest.mark.parametrize("name", [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GAMES])
+def test_two_replicas_train_as_one(name: str, small_source: Any) -> None:
+    alone, one = run(name, small_source, "one")
+    together, two = run(name, small_source, "mirrored")
+    assert (one.strategy.num_replicas_in_sync, two.strategy.num_replicas_in_sync) == (1, 2)
+    assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
+    moved = 0.0
+    for owner, variables in one.state().items():
+        for single, mirrored in zip(variables, two.state()[owner], strict=True):
+            first, second = components(mirrored)
+            assert_array_equal(first, second, err_msg=f"{owner}: replicas diverge")
+            if "optimizer" not in owner:
+                assert_allclose(first, single.numpy(), atol=1e-5, rtol=1e-4, err_msg=owner)
+            moved = max(moved, float(np.abs(first).max()))
+    assert moved > 0
+    assert two.optimizers[next(iter(two.optimizers))].state[0].numpy() == one.optimizers[next(iter(one.optimizers))].state[0].numpy()
+
+
+def test_replicas_see_different_rows_and_masks(small_source: Any) -> None:
+    """Else two replicas would be one with half of the batch."""
+    strategy = make_strategy(offline("mlp_gan:smoke", placement="mirrored"))
+    assert strategy.num_replicas_in_sync == 2
+
+    def draw() -> Any:
+        z = draw_latents("normal", 3, 4, SEED)
+        return z, draw_labels(10, 4, SEED), dropout(tf.ones([4, 8]), 0.5, tf.constant(SEED[None]), 0)
+
+    parts = strategy.run(tf.function(draw))
+    whole = (draw_latents("normal", 3, 8, SEED), draw_labels(10, 8, SEED), dropout(tf.ones([8, 8]), 0.5, tf.constant(SEED[None]), 0))
+    for part, all_rows in zip(parts, whole, strict=True):
+        assert_array_equal(np.concatenate(strategy.experimental_local_results(part)), all_rows)
+
+
+def test_global_mean_adds_up_over_replicas() -> None:
+    strategy = make_strategy(offline("mlp_gan:smoke", placement="mirrored"))
+
+    def share() -> tf.Tensor:
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return global_mean(tf.where(tf.equal(replica, 0), [1.0, 2.0, 3.0], [4.0, 5.0, 9.0]))
+
+    assert_allclose(strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.function(share)), axis=None), 4.0)
+
+
+def test_placement_that_cannot_be_is_refused() -> None:
+    with pytest.raises(UserError, match="placement=one"):
+        make_strategy(offline("gaussian:smoke", placement="mirrored"))
+    with pytest.raises(UserError, match="multiple of 2"):
+        make_strategy(offline("mlp_gan:smoke", placement="mirrored", batch_size="7"))
+    for placement in ("one", "auto"):  # CPUs are never split by themselves
+        assert make_strategy(offline("mlp_gan:smoke", placement=placement)).num_replicas_in_sync == 1
+    assert make_strategy(offline("mlp_gan:smoke", placement="mirrored")).num_replicas_in_sync == 2
+
+
+# Random numbers.
+
+
+def test_stream_keys_are_distinct_and_fit_an_int64() -> None:
+    keys = {stream_key(seed, stream) for seed in range(30) for stream in ("data", "latents/d0", "latents/d1", "labels/d0", "dropout/g/d0")}
+    assert len(keys) == 150
+    assert all(0 <= key < 2**63 for key in keys)
+    assert stream_key(0, "data") == 2460214435513486726, "old runs could not be resumed"
+
+
+def test_seeds_of_steps_are_distinct() -> None:
+    seeds = {tuple(step_seed(stream_key(0, stream), step).numpy()) for stream in "ab" for step in range(20)}
+    assert len(seeds) == 40
+    assert_array_equal(step_seed(5, tf.constant(2**40, tf.int64)), [5, 2**40])
+
+
+@pytest.mark.parametrize(
+    ("distribution", "reference"), [("normal", stats.norm()), ("uniform", stats.uniform(-1, 2)), ("unit_uniform", stats.uniform(0, 1))]
+)
+def test_latents_have_their_distribution(distribution: str, reference: Any) -> None:
+    z = draw_latents(distribution, 40, 500, SEED).numpy()
+    assert z.shape == (500, 40)
+    assert z.dtype == np.float32
+    assert stats.kstest(z.ravel(), reference.cdf).pvalue > 0.001
+    assert np.abs(np.corrcoef(z[:, :10].T) - np.eye(10)).max() < 0.2
+    assert_array_equal(draw_latents(distribution, 40, 500, SEED), z)
+
+
+def test_the_first_rows_of_a_large_draw_are_the_small_draw() -> None:
+    assert_array_equal(draw_latents("normal", 5, 9, SEED)[:4], draw_latents("normal", 5, 4, SEED))
+    assert_array_equal(own_rows(lambda shape: tf.zeros(shape), 3, 2), np.zeros((3, 2)))
+
+
+def test_sample_seeds_are_apart_from_each_other() -> None:
+    assert_array_equal(sample_seed(7), [7, 0])
+    assert_array_equal(sample_seed(tf.constant(7), 1), [7, 1])

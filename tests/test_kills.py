@@ -1,0 +1,106 @@
+"""Runs in processes of their own: interrupted, killed at random moments, diverging. Nothing may be lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from runs import command, finish, fingerprint, rows
+
+from tfgan_lab.training.checkpoints import checkpoint_steps
+
+pytestmark = pytest.mark.slow
+
+# Small steps, many checkpoints, rows and pictures: some write is nearly always under way.
+STEPS = 3000
+ARGUMENTS = (
+    "train", "--config=mlp_gan:smoke", "--config.data.source=embedded", f"--config.steps={STEPS}", "--config.checkpoint.steps=150",
+    "--config.log.steps=70", "--config.evaluate.steps=1000", "--config.sample.steps=190", "--config.evaluate_line=", "--config.batch_size=20",
+)  # fmt: skip
+
+
+def wait_for(process: subprocess.Popen[str], workdir: Path, step: int) -> None:
+    """Until a checkpoint of that step, or a later one, is there."""
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        steps = checkpoint_steps(workdir / "checkpoints")
+        if steps and steps[-1] >= step:
+            return
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run."""
+    workdir = tmp_path_factory.mktemp("expected") / "run"
+    code, out, err = finish(command(*ARGUMENTS, f"--workdir={workdir}"))
+    assert code == 0, err
+    assert err == "", "TensorFlow's noise does not reach the user"
+    assert "\r" not in out, "no bar where there is no terminal"
+    return workdir
+
+
+def test_kill_9_at_random_moments_changes_nothing_in_the_end(expected: Path, tmp_path: Path) -> None:
+    workdir, chance = tmp_path / "run", random.Random(4)
+    for earliest in (0, 600, 1500):
+        process = command(*ARGUMENTS, f"--workdir={workdir}")
+        wait_for(process, workdir, earliest)
+        time.sleep(chance.uniform(0, 0.4))
+        process.kill()
+        code, _, err = finish(process)
+        assert code in (-signal.SIGKILL, 0), err
+    (workdir / "metrics.jsonl").open("ab").write(b'{"kind": "train", "st')  # as a kill in the middle of a write leaves it
+    code, out, err = finish(command("train", f"--workdir={workdir}"))
+    assert code == 0, err
+    assert "resuming at step" in out or checkpoint_steps(workdir / "checkpoints")[-1] == STEPS
+    assert fingerprint(workdir) == fingerprint(expected)
+    steps = [row["step"] for row in rows(workdir) if row["kind"] == "train"]
+    assert steps == sorted(set(steps)), "no step twice"
+    assert len(json.loads((workdir / "run.json").read_text())["sessions"]) >= 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_says_how_to_go_on_and_changes_nothing_in_the_end(number: signal.Signals, code: int, expected: Path, tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    process = command(*ARGUMENTS, f"--workdir={workdir}")
+    wait_for(process, workdir, 300)
+    process.send_signal(number)
+    ended, _, err = finish(process)
+    assert ended == code, err
+    assert err.count("\n") == 1
+    assert f"tfgan-lab train --workdir={workdir}" in err
+    stopped = checkpoint_steps(workdir / "checkpoints")[-1]
+    assert 300 <= stopped < STEPS
+    ended, out, err = finish(command("train", f"--workdir={workdir}"))
+    assert (ended, err) == (0, "")
+    assert f"resuming at step {stopped:,}" in out
+    assert fingerprint(workdir) == fingerprint(expected)
+
+
+def test_divergence_is_exit_code_3_and_one_line(tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    code, _, err = finish(command(*ARGUMENTS, "--config.d_optimizer.learning_rate=1e30", f"--workdir={workdir}"))
+    assert code == 3
+    assert err.count("\n") == 1
+    assert " at step " in err
+    assert "learning_rate" in err
+
+
+def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    first = command(*ARGUMENTS, f"--workdir={workdir}", "--config.steps=200000")
+    try:
+        wait_for(first, workdir, 150)
+        code, out, err = finish(command("train", f"--workdir={workdir}"))
+        assert (code, out) == (2, "")
+        assert f"process {first.pid} on {os.uname().nodename}" in err
+        assert err.count("\n") == 1
+    finally:
+        first.kill()
+        finish(first)

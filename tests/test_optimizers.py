@@ -1,0 +1,176 @@
+"""The fused optimisers against loops in float64 NumPy, and Adam against PyTorch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfgan_lab.config import SGD, Adam
+from tfgan_lab.optimizers import FusedAdam, FusedSGD, make_optimizer
+
+STEPS = 30
+
+
+def gradients(rng: np.random.Generator, scale: float = 1.0) -> list[list[np.ndarray]]:
+    """For STEPS steps, of a matrix and a vector, in float32."""
+    return [[(scale * rng.normal(size=shape)).astype(np.float32) for shape in ((3, 2), (4,))] for _ in range(STEPS)]
+
+
+def numpy_adam(start: np.ndarray, gradients: list[np.ndarray], n: Adam) -> list[np.ndarray]:
+    """Algorithm 1 of Kingma & Ba (2015); epsilon where PyTorch or TensorFlow has it."""
+    w, m, v, path = start.astype(np.float64), np.zeros(start.shape), np.zeros(start.shape), []
+    for t, g in enumerate(gradients, start=1):
+        m, v = n.beta_1 * m + (1 - n.beta_1) * g, n.beta_2 * v + (1 - n.beta_2) * np.square(g, dtype=np.float64)
+        if n.epsilon_form == "pytorch":
+            w = w - n.learning_rate * (m / (1 - n.beta_1**t)) / (np.sqrt(v / (1 - n.beta_2**t)) + n.epsilon)
+        else:
+            w = w - n.learning_rate * np.sqrt(1 - n.beta_2**t) / (1 - n.beta_1**t) * m / (np.sqrt(v) + n.epsilon)
+        path.append(w)
+    return path
+
+
+def numpy_sgd(start: np.ndarray, gradients: list[np.ndarray], n: SGD) -> list[np.ndarray]:
+    """Momentum with the CGAN paper's schedule: the first step has the first rate and the first momentum."""
+    w, velocity, path = start.astype(np.float64), np.zeros(start.shape), []
+    for t, g in enumerate(gradients):
+        rate = max(n.learning_rate / n.decay**t, n.min_learning_rate)
+        share = min(t / n.momentum_steps, 1.0) if n.momentum_steps else 0.0
+        velocity = (n.momentum + (n.final_momentum - n.momentum) * share) * velocity - rate * g
+        w = w + velocity
+        path.append(w)
+    return path
+
+
+def follow(numbers: Adam | SGD, steps: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+    """The fused optimiser's weights after every step, from zeros."""
+    variables = [tf.Variable(tf.zeros(g.shape)) for g in steps[0]]
+    optimizer: Any = FusedAdam(numbers, variables) if isinstance(numbers, Adam) else FusedSGD(numbers, variables)
+    apply = tf.function(optimizer.apply)
+    path = []
+    for step in steps:
+        apply([tf.constant(g) for g in step])
+        path.append([variable.numpy() for variable in variables])
+    return path
+
+
+ADAMS = [
+    Adam(learning_rate=0.01, epsilon_form="pytorch"),
+    Adam(learning_rate=0.01, epsilon_form="tensorflow"),
+    Adam(learning_rate=0.002, beta_1=0.5, epsilon_form="pytorch"),
+    Adam(learning_rate=0.01, epsilon=1e-2, epsilon_form="pytorch"),
+    Adam(learning_rate=0.01, epsilon=1e-2, epsilon_form="tensorflow"),
+]
+SGDS = [
+    SGD(learning_rate=0.1),
+    SGD(learning_rate=0.1, momentum=0.9, final_momentum=0.9),
+    SGD(learning_rate=0.1, momentum=0.5, final_momentum=0.7, momentum_steps=10),
+    SGD(learning_rate=0.1, decay=1.3, min_learning_rate=1e-3, momentum=0.5, final_momentum=0.7, momentum_steps=1000),
+]
+
+
+@pytest.mark.parametrize("numbers", [*ADAMS, *SGDS], ids=str)
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+def test_against_a_float64_loop(numbers: Any, scale: float, rng: np.random.Generator) -> None:
+    steps = gradients(rng, scale)
+    reference = numpy_adam if isinstance(numbers, Adam) else numpy_sgd
+    path = follow(numbers, steps)
+    for index in range(2):
+        expected = reference(np.zeros(steps[0][index].shape), [step[index] for step in steps], numbers)
+        for now, then in zip(path, expected, strict=True):
+            assert_allclose(now[index], then, rtol=1e-5, atol=1e-5 * np.abs(then).max())
+
+
+def test_the_two_epsilon_forms_differ_where_gradients_are_small(rng: np.random.Generator) -> None:
+    steps = gradients(rng, 1e-7)
+    torch_form, tf_form = (follow(Adam(learning_rate=0.01, epsilon_form=form), steps) for form in ("pytorch", "tensorflow"))
+    # In the first step v_hat = g^2, so that one moves by lr * g / (|g| + eps), the other by lr * g / (|g| + eps / sqrt(1 - beta_2)).
+    g = steps[0][0].astype(np.float64)
+    assert_allclose(-torch_form[0][0], 0.01 * g / (np.abs(g) + 1e-8), rtol=1e-4)
+    assert_allclose(-tf_form[0][0], 0.01 * g / (np.abs(g) + 1e-8 / np.sqrt(1e-3)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("numbers", [n for n in ADAMS if n.epsilon_form == "pytorch"], ids=str)
+def test_against_torch(numbers: Adam, rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    steps = gradients(rng)
+    weights = [torch.zeros(g.shape, requires_grad=True) for g in steps[0]]
+    optimizer = torch.optim.Adam(weights, numbers.learning_rate, (numbers.beta_1, numbers.beta_2), numbers.epsilon)
+    for step, now in zip(steps, follow(numbers, steps), strict=True):
+        for weight, g in zip(weights, step, strict=True):
+            weight.grad = torch.from_numpy(g)
+        optimizer.step()
+        for weight, ours in zip(weights, now, strict=True):
+            assert_allclose(ours, weight.detach().numpy(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("numbers", [ADAMS[0], SGDS[2], SGDS[3]], ids=str)
+def test_restored_state_goes_on_as_if_nothing_had_happened(numbers: Any, rng: np.random.Generator) -> None:
+    steps = gradients(rng)
+    variables = [tf.Variable(tf.ones(g.shape)) for g in steps[0]]
+    make = FusedAdam if isinstance(numbers, Adam) else FusedSGD
+    first: Any = make(numbers, variables)
+    for step in steps[:11]:
+        first.apply([tf.constant(g) for g in step])
+    kept, weights = [v.numpy() for v in first.state], [v.numpy() for v in variables]
+    assert kept[0] == 11
+
+    others = [tf.Variable(w) for w in weights]
+    second: Any = make(numbers, others)
+    for variable, value in zip(second.state, kept, strict=True):
+        variable.assign(value)
+    for step in steps[11:]:
+        for optimizer in (first, second):
+            optimizer.apply([tf.constant(g) for g in step])
+    for a, b in zip([*variables, *first.state], [*others, *second.state], strict=True):
+        assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_state_holds_everything() -> None:
+    variables = [tf.Variable(tf.ones([3, 2])), tf.Variable(tf.ones([4]))]
+    adam, sgd = FusedAdam(ADAMS[0], variables), FusedSGD(SGDS[0], variables)
+    assert [v.shape for v in adam.state] == [(), (3, 2), (4,), (3, 2), (4,)]
+    assert [v.shape for v in sgd.state] == [(), (3, 2), (4,)]
+    assert all(not v.numpy().any() for v in (*adam.state, *sgd.state))
+
+
+def test_make_optimizer_takes_keras_variables() -> None:
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    adam = make_optimizer(ADAMS[0], layer.trainable_variables)
+    sgd = make_optimizer(SGDS[0], layer.trainable_variables)
+    assert isinstance(adam, FusedAdam)
+    assert isinstance(sgd, FusedSGD)
+    before = layer.kernel.numpy()
+    adam.apply([tf.ones([3, 2]), tf.ones([2])])
+    assert_allclose(before - layer.kernel.numpy(), 0.01, rtol=1e-4)  # Adam's first step is the rate
+
+
+def test_a_missing_gradient_is_an_error_not_a_shift() -> None:
+    adam = FusedAdam(ADAMS[0], [tf.Variable(tf.ones([2])), tf.Variable(tf.ones([2]))])
+    with pytest.raises(ValueError, match="shorter|longer"):
+        adam.apply([tf.ones([2])])
+
+
+@given(t=st.integers(1, 10**6), beta_2=st.sampled_from([0.9, 0.99, 0.999, 0.9999]))
+@settings(max_examples=15)
+def test_the_rate_is_right_at_any_step(t: int, beta_2: float) -> None:
+    """1 - beta^t in float32 would lose four digits in the first steps."""
+    numbers = Adam(learning_rate=0.01, beta_2=beta_2)
+    variable = tf.Variable(tf.zeros([1]))
+    optimizer = FusedAdam(numbers, [variable])
+    optimizer.state[0].assign(t - 1)
+    m, v = 0.3, 0.04
+    optimizer.slots[0][0].assign([m])
+    optimizer.slots[1][0].assign([v])
+    g = 0.5
+    optimizer.apply([tf.constant([g])])
+    m, v = 0.9 * m + 0.1 * g, beta_2 * v + (1 - beta_2) * g * g
+    expected = -0.01 * (m / -np.expm1(t * np.log(0.9))) / (np.sqrt(v / -np.expm1(t * np.log(beta_2))) + 1e-8)
+    assert_allclose(variable.numpy(), [expected], rtol=1e-5)

@@ -1,0 +1,200 @@
+"""Parity with the posts' PyTorch programs, run side by side; and that each class of fault is found and named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tfgan_lab.compare import parity  # noqa: E402
+from tfgan_lab.errors import UserError  # noqa: E402
+
+QUICK = ("cgan_layernorm", "dcgan_montage", "gaussian", "mnist_classifier")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_same_program(name: str) -> None:
+    rows = parity.run_parity(name, "float64", updates=2)
+    assert parity.first_difference(rows) is None
+    stages = {row.stage.split(":")[0].split(" (")[0] for row in rows}
+    assert stages >= {"start values", "forward", "order of updates", "update 1", "after step 1", "after step 2"}
+    # Equal to rounding, and yet not because nothing was computed.
+    assert 0 < max(row.max_abs for row in rows if "gradient" in row.stage) < 1e-12
+
+
+def test_same_program_in_float32() -> None:
+    rows = parity.run_parity("gaussian", "float32", updates=3)
+    assert parity.first_difference(rows) is None
+    assert max(row.max_abs for row in rows if row.stage != "start values") < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", parity.CONFIGS)
+def test_same_program_after_a_hundred_steps(name: str) -> None:
+    assert parity.first_difference(parity.run_parity(name, "float64", updates=100)) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", parity.CONFIGS)
+def test_same_program_after_a_hundred_steps_in_float32(name: str) -> None:
+    assert parity.first_difference(parity.run_parity(name, "float32", updates=100)) is None
+
+
+# Faults. Each is put into our side alone; the row named first must be where it acts.
+
+
+def _altered(name: str, **fields: Any) -> Any:
+    config = parity.parity_config(name)
+    for path, value in fields.items():
+        *parents, leaf = path.split("__")
+        node = config
+        for parent in parents:
+            node = getattr(node, parent)
+        setattr(node, leaf, value)
+    return config
+
+
+def _first(config: Any) -> tuple[str, str]:
+    row = parity.first_difference(parity.run_parity(config, "float64", updates=1))
+    assert row is not None
+    return row.stage, row.tensor
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "stage", "tensor"),
+    [
+        ("gaussian", {"d_optimizer__epsilon_form": "tensorflow"}, "update 1 (discriminator): weights", "discriminator map1.weight"),
+        ("gaussian", {"g_optimizer__epsilon_form": "tensorflow"}, "update 2 (generator): weights", "generator map1.weight"),
+        ("gaussian", {"g_optimizer__epsilon": 1e-7}, "update 2 (generator): weights", "generator map1.weight"),
+        ("mlp_gan_smoothed", {"d_optimizer__epsilon_form": "pytorch"}, "update 1 (discriminator): weights", "discriminator model.0.weight"),
+        ("gaussian", {"generator__init__bias": "zeros"}, "start values", "generator map1.bias"),
+        ("mlp_gan_smoothed", {"game__smoothing": 0.0}, "update 1 (discriminator): loss", "d_real"),
+        ("mnist_classifier", {"classifier__slope": 0.01}, "forward (training)", "classifier model.2"),
+    ],
+)
+def test_a_fault_in_a_config_is_named(name: str, fields: dict[str, Any], stage: str, tensor: str) -> None:
+    assert _first(_altered(name, **fields)) == (stage, tensor)
+
+
+def _broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[dict[str, Any]], None]) -> None:
+    build = parity.build
+
+    def broken(*args: Any) -> Any:
+        experiment = build(*args)
+        breaks(experiment.networks)
+        return experiment
+
+    monkeypatch.setattr(parity, "build", broken)
+
+
+def test_batch_norms_momentum_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kerass(networks: dict[str, Any]) -> None:
+        for norm in networks["classifier"].norms:
+            norm.momentum = 0.01  # Keras' 0.99
+
+    _broken(monkeypatch, kerass)
+    assert _first("mnist_classifier") == ("update 1 (classifier): weights", "classifier model.2.running_mean")
+
+
+def test_batch_norms_epsilon_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kerass(networks: dict[str, Any]) -> None:
+        networks["classifier"].norms[1].epsilon = 1e-3
+
+    _broken(monkeypatch, kerass)
+    assert _first("mnist_classifier") == ("forward (training)", "classifier model.5")
+
+
+def test_padding_at_the_wrong_side_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    def shifted(networks: dict[str, Any]) -> None:
+        layer = networks["generator"].convs[-1]
+        call = layer.call
+        layer.call = lambda x: tf.roll(call(x), 1, axis=1)
+
+    _broken(monkeypatch, shifted)
+    # The layer itself is cropped afterwards; the BatchNorm behind it is the first that both have.
+    assert _first("dcgan_montage") == ("forward (training)", "generator model.10")
+
+
+def test_gelus_approximation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    from tfgan_lab.models import dcgan
+
+    exact = dcgan.activate
+    monkeypatch.setattr(dcgan, "activate", lambda x, name, slope=0.0: tf.nn.gelu(x, approximate=True) if name == "gelu" else exact(x, name, slope))
+    assert _first("dcgan_montage") == ("forward (training)", "generator model.3")
+
+
+def test_a_random_stream_read_elsewhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfgan_lab import gan
+
+    monkeypatch.setattr(gan, "stream_key", lambda seed, stream: hash((seed, stream)) % 2**62)
+    assert _first("gaussian")[0] == "update 1 (discriminator): loss"
+
+
+def test_another_order_of_updates_is_named() -> None:
+    config = _altered("cgan_concat", game__first="discriminator")
+    assert _first(config)[0] == "order of updates"
+
+
+def test_what_no_post_has_is_refused() -> None:
+    for name in ("mlp_gan:fresh_real", "mnist_judge"):
+        with pytest.raises(UserError, match="post"):
+            parity.run_parity(name, updates=1)
+    with pytest.raises(UserError, match="not built as the post's"):
+        parity.run_parity("cgan_concat:smoke", updates=1)
+    with pytest.raises(UserError, match="no config"):
+        parity.run_parity("mlp_gam")
+
+
+def test_table_and_json(tmp_path: Path) -> None:
+    rows = [
+        parity.Row("forward (training)", "generator map1", 1e-15, 1e-15, 1e-10, True),
+        parity.Row("update 1 (generator): weights", "generator map1.bias", 2e-3, 1e-3, 1e-10, False),
+        parity.Row("update 1 (generator): weights", "generator map1.weight", 5e-3, 4e-3, 1e-10, False),
+    ]
+    lines = parity.format_table(rows).splitlines()
+    assert len(lines) == 4
+    assert "2 WRONG" in lines[2]
+    assert "generator map1.weight" in lines[2]
+    assert lines[3].startswith("first difference: update 1 (generator): weights: generator map1.bias")
+    assert "same program" in parity.format_table(rows[:1])
+    parity.write_json(tmp_path / "p.json", rows, config="gaussian")
+    kept = json.loads((tmp_path / "p.json").read_text())
+    assert kept["config"] == "gaussian"
+    assert kept["same"] is False
+    assert kept["first_difference"]["tensor"] == "generator map1.bias"
+    assert len(kept["rows"]) == 3
+
+
+def test_the_known_difference_of_bceloss() -> None:
+    """Where D is that sure, PyTorch's BCELoss loses the gradient that our losses keep: what the docstring says."""
+    import tensorflow as tf
+
+    from tfgan_lab.losses import non_saturating
+
+    for logit, same in ((-27.0, True), (-30.0, False)):
+        theirs = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
+        torch.nn.functional.binary_cross_entropy(torch.sigmoid(theirs), torch.ones(1, dtype=torch.float64)).backward()
+        ours = tf.Variable([logit], dtype=tf.float64)
+        with tf.GradientTape() as tape:
+            loss = non_saturating(ours)
+        assert float(tape.gradient(loss, ours)[0]) == pytest.approx(-1, abs=1e-11)
+        assert (abs(float(theirs.grad[0]) + 1) < 1e-11) is same
+        assert np.isfinite(float(loss[0]))

@@ -1,0 +1,275 @@
+"""A run: what it leaves, that it is repeatable, and that a cut one ends as an uninterrupted one, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from catalogue import offline
+from PIL import Image
+from runs import fingerprint, rows, train_small, weights
+
+from tfgan_lab.config import from_json
+from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.trainer import Interrupted, train
+from tfgan_lab.training import experiment, loop
+from tfgan_lab.training.checkpoints import checkpoint_steps
+from tfgan_lab.training.engine import Engine
+
+# Dropout in both and fresh fakes; BatchNorm, labels and shared fakes; a stream of numbers; a classifier; SGD.
+REFERENCES = ["mlp_gan:smoke", "cgan_branch:smoke", "gaussian:smoke", "mnist_classifier:smoke", "cgan_maxout:smoke"]
+QUICK_AND_SLOW = [REFERENCES[0], *(pytest.param(reference, marks=pytest.mark.slow) for reference in REFERENCES[1:])]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a config's run without an incident, trained when it is first asked for."""
+    done: dict[str, Path] = {}
+
+    def run(reference: str) -> Path:
+        if reference not in done:
+            done[reference] = train_small(reference, tmp_path_factory.mktemp("runs") / reference.replace(":", "-"))
+        return done[reference]
+
+    return run
+
+
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIGINT) -> None:
+    """Signals this process once when so many steps are done, which no chunk, row or checkpoint ends with by itself."""
+    monkeypatch.setattr(loop, "_CHUNK_SECONDS", 0.0)  # chunks of one step
+    run = Engine.run
+
+    def signalling(self: Engine, first_step: int, num_steps: int) -> np.ndarray:
+        history = run(self, first_step, num_steps)
+        if first_step + num_steps == step:
+            signal.raise_signal(number)
+        return history
+
+    monkeypatch.setattr(Engine, "run", signalling)
+
+
+@pytest.mark.parametrize("reference", QUICK_AND_SLOW)
+@pytest.mark.parametrize("step", [13])
+def test_a_run_stopped_between_checkpoints_goes_on_bit_for_bit(
+    reference: str, step: int, uninterrupted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workdir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_at(step, patch)
+        with pytest.raises(Interrupted) as caught:
+            train_small(reference, workdir)
+    assert caught.value.code == 130
+    assert f"--workdir={workdir}" in str(caught.value)
+    assert checkpoint_steps(workdir / "checkpoints")[-1] == step
+    assert not (workdir / "export").exists()
+    train_small(reference, workdir)
+    assert "resuming at step 13" in capsys.readouterr().out
+    assert fingerprint(workdir) == fingerprint(uninterrupted(reference))
+    if (workdir / "samples.png").exists():
+        assert (workdir / "samples.png").read_bytes() == (uninterrupted(reference) / "samples.png").read_bytes()
+
+
+def test_sigterm_saves_too_and_says_so_with_its_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(3, patch, signal.SIGTERM)
+        with pytest.raises(Interrupted) as caught:
+            train_small("gaussian:smoke", tmp_path)
+    assert caught.value.code == 143
+    assert checkpoint_steps(tmp_path / "checkpoints") == [3]
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(uninterrupted: Any, tmp_path: Path) -> None:
+    first = uninterrupted("mlp_gan:smoke")
+    assert fingerprint(train_small("mlp_gan:smoke", tmp_path / "again")) == fingerprint(first)
+    assert fingerprint(train_small("mlp_gan:smoke", tmp_path / "other", seed="1")) != fingerprint(first)
+
+
+@pytest.mark.slow
+def test_a_longer_run_goes_on_from_a_shorter_one(uninterrupted: Any, tmp_path: Path) -> None:
+    train_small("gaussian:smoke", tmp_path, steps="10")
+    train_small("gaussian:smoke", tmp_path, steps="20")
+    assert fingerprint(tmp_path) == fingerprint(uninterrupted("gaussian:smoke"))
+
+
+def test_training_a_finished_run_again_changes_nothing(uninterrupted: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    workdir = uninterrupted("mlp_gan:smoke")
+    before = fingerprint(workdir)
+    train(offline("mlp_gan:smoke"), workdir)
+    assert fingerprint(workdir) == before
+    assert [session["to"] for session in json.loads((workdir / "run.json").read_text())["sessions"]] == [20]
+
+
+def test_what_a_gan_leaves(uninterrupted: Any) -> None:
+    workdir = uninterrupted("mlp_gan:smoke")
+    assert from_json((workdir / "config.json").read_text()) == offline("mlp_gan:smoke")
+    names = {path.name for path in workdir.iterdir() if not path.name.startswith(".")}
+    assert names >= {
+        "config.json", "run.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard", "export", "curves.png", "film.gif", "real.png",
+        "samples.png", "real_and_generated.png", "evolution.png",
+    }  # fmt: skip
+    for path in workdir.glob("**/*.png"):
+        with Image.open(path) as picture:
+            picture.verify()
+    with Image.open(workdir / "film.gif") as film:
+        assert film.n_frames == 3
+    assert [path.name for path in sorted((workdir / "samples").glob("*.npz"))] == [f"step-{step:08d}.npz" for step in (0, 10, 20)]
+    with np.load(workdir / "samples" / "step-00000020.npz") as arrays:
+        assert arrays["samples"].shape == (16, 28, 28, 1)
+    assert not [path for path in workdir.rglob("*") if path.name.startswith(".") and path.name not in (".lock", ".owner")], "no temporary files"
+    assert checkpoint_steps(workdir / "checkpoints") == [10, 20]
+
+
+def test_the_record_says_where_the_numbers_come_from(uninterrupted: Any, embedded: Any) -> None:
+    record = json.loads((uninterrupted("mlp_gan:smoke") / "run.json").read_text())
+    assert record["data"]["train"] == vars(embedded["train+validation"].provenance)
+    assert record["data"]["test"]["count"] == 500
+    assert len(record["data"]["test"]["sha256"]) == 64
+    assert {"tensorflow", "keras", "numpy", "python", "tfgan_lab"} <= set(record["versions"])
+    assert record["total_steps"] == 20
+    assert record["steps_per_epoch"] == 4500 // 50
+    assert record["devices"]
+
+
+def test_rows_of_the_metrics(uninterrupted: Any) -> None:
+    found = rows(uninterrupted("mlp_gan:smoke"))
+    assert [(row["kind"], row["step"]) for row in found] == [("train", 10), ("eval", 10), ("train", 20), ("eval", 20)]
+    for row in found:
+        assert all(np.isfinite(value) for value in row.values() if isinstance(value, float))
+        assert 0 < row["p_real"] < 1
+        assert 0 < row["p_fake"] < 1
+        assert row["epoch"] == row["step"] / 90
+    assert found[0]["d_loss"] == pytest.approx(found[0]["d_real"] + found[0]["d_fake"], rel=1e-6)
+    moments = rows(uninterrupted("gaussian:smoke"))
+    assert {"real_mean", "real_std", "fake_mean", "fake_std", "d_real", "d_fake", "g_loss"} <= set(moments[0])
+    assert "accuracy" in rows(uninterrupted("mnist_classifier:smoke"))[-1]
+
+
+def test_means_in_a_row_are_over_its_own_steps(small_source: Any) -> None:
+    window = loop.Window(["a", "b"], np.zeros(3))
+    window.add(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32))
+    window.add(np.array([[5.0, 12.0]], np.float32))
+    assert window.take() == {"a": 5.0, "b": 12.0, "a_mean": 3.0, "b_mean": 6.0}
+    window.add(np.array([[7.0, 8.0]], np.float32))
+    assert window.take() == {"a": 7.0, "b": 8.0, "a_mean": 7.0, "b_mean": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "expected"), [(0.0, 0, 0), (1.0, 0, 90), (0.25, 0, 22), (2.0, 7, 7), (0.0, 5, 5), (0.001, 0, 0)]
+)
+def test_intervals_in_steps(epochs: float, steps: int, expected: int) -> None:
+    from tfgan_lab.config import Every
+
+    assert loop.interval_of(Every(epochs=epochs, steps=steps), 90) == expected
+
+
+# TensorBoard.
+
+
+def events(workdir: Path) -> tuple[dict[str, list[tuple[int, float]]], list[int]]:
+    """Scalars by tag as (step, value), and the steps of the sample pictures, as TensorBoard reads them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    reader = EventAccumulator(str(workdir / "tensorboard"), size_guidance={"tensors": 0})
+    reader.Reload()
+    scalars: dict[str, list[tuple[int, float]]] = {}
+    for tag in reader.Tags()["tensors"]:
+        if tag != "samples":
+            scalars[tag] = [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in reader.Tensors(tag)]
+    return scalars, [event.step for event in reader.Tensors("samples")]
+
+
+def test_tensorboard_holds_every_number_once_also_after_a_resume(uninterrupted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(13, patch)
+        with pytest.raises(Interrupted):
+            train_small("mlp_gan:smoke", tmp_path)
+    train_small("mlp_gan:smoke", tmp_path)
+    scalars, pictures = events(tmp_path)
+    expected: dict[str, list[tuple[int, float]]] = {}
+    for row in rows(tmp_path):
+        for name, value in row.items():
+            if isinstance(value, float) and name != "epoch":
+                expected.setdefault(f"{row['kind']}/{name}", []).append((row["step"], pytest.approx(value, rel=1e-6)))
+    assert scalars == expected
+    assert pictures == [0, 10, 20], "pictures drawn before the resume are there too"
+
+
+# What must not go on.
+
+
+class NanAt:
+    """Batches whose images are NaN at one step."""
+
+    def __init__(self, batches: Any, step: int) -> None:
+        self.batches, self.step, self.steps_per_epoch = batches, step, batches.steps_per_epoch
+
+    def dataset(self, first_step: int) -> tf.data.Dataset:
+        steps = tf.data.Dataset.range(first_step, tf.int64.max)
+        spoilt = lambda step, data: (tf.where(tf.equal(step, self.step), np.nan, data[0]), data[1])  # noqa: E731
+        return tf.data.Dataset.zip((steps, self.batches.dataset(first_step))).map(spoilt)
+
+
+def test_nan_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(
+    uninterrupted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = experiment.make_batches
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "make_batches", lambda *arguments: NanAt(make(*arguments), 14))
+        with pytest.raises(TrainingDiverged, match=r"nan at step 15\b") as caught:
+            train_small("mlp_gan:smoke", tmp_path)
+    assert caught.value.code == 3
+    assert "learning_rate" in str(caught.value)
+    assert checkpoint_steps(tmp_path / "checkpoints")[-1] == 10
+    train_small("mlp_gan:smoke", tmp_path)  # with good data it goes on as if nothing had happened
+    assert fingerprint(tmp_path) == fingerprint(uninterrupted("mlp_gan:smoke"))
+
+
+@pytest.mark.parametrize("rate", ["1e30", "1e39"])
+def test_a_rate_that_blows_up_never_leaves_a_checkpoint_that_is_not_finite(rate: str, tmp_path: Path) -> None:
+    """At 1e39 the weights are infinite after a step whose losses were still finite."""
+    with pytest.raises(TrainingDiverged, match="step [0-9]+"):
+        train_small("mlp_gan:smoke", tmp_path, g_optimizer__learning_rate=rate, checkpoint__steps="1", keep_checkpoints="50")
+    for step in checkpoint_steps(tmp_path / "checkpoints"):
+        for name, value in weights(tmp_path, step).items():
+            assert np.isfinite(value).all(), f"{name} in checkpoint {step}"
+
+
+def test_a_batch_larger_than_the_data_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"batch_size.*5,000.*4,500"):
+        train_small("mlp_gan:smoke", tmp_path, batch_size="5000")
+    with pytest.raises(UserError, match=r"batch_size.*6,000.*4,500"):
+        train_small("mlp_gan:fresh_real", tmp_path / "other", batch_size="3000")
+
+
+def test_an_invalid_config_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    config: Any = offline("mlp_gan:smoke")
+    object.__setattr__(config, "steps", -5)
+    with pytest.raises(UserError, match="steps"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_replicas_train_resume_and_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole run on two logical CPUs; post P002's print asks for losses outside of the compiled chunk."""
+    changes = {"placement": "mirrored", "generator__norm": "batch", "discriminator__norm": "batch"}
+    changes |= {"g_optimizer__epsilon": "1e-3", "d_optimizer__epsilon": "1e-3"}  # see test_distribution
+    whole = train_small("mlp_gan_smoothed:smoke", tmp_path / "whole", **changes)
+    assert len(json.loads((whole / "run.json").read_text())["devices"]) == 2
+    with monkeypatch.context() as patch:
+        stop_at(13, patch)
+        with pytest.raises(Interrupted):
+            train_small("mlp_gan_smoothed:smoke", tmp_path / "cut", **changes)
+    train_small("mlp_gan_smoothed:smoke", tmp_path / "cut", **changes)
+    assert fingerprint(tmp_path / "cut") == fingerprint(whole)
+    alone = train_small("mlp_gan_smoothed:smoke", tmp_path / "alone", **changes | {"placement": "one"})
+    for ours, theirs in zip(rows(whole), rows(alone), strict=True):
+        assert ours.pop("kind") == theirs.pop("kind")
+        assert ours == pytest.approx(theirs, rel=1e-3)

@@ -1,0 +1,261 @@
+"""Weights to PyTorch's layout and back, state_dict files, and runs made from them."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tfgan_lab.compare import import_torch as importing
+from tfgan_lab.compare.parity import CONFIGS, parity_config
+from tfgan_lab.compare.state_files import read_state, write_state
+from tfgan_lab.compare.weights import Pair, counter_names, from_torch, pairs_of, to_torch
+from tfgan_lab.errors import UserError
+from tfgan_lab.training.restored import fresh_networks, restore_run
+
+
+def random_state(network: Any, post: str) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(3)
+    state = {pair.name: draw.normal(size=pair.shape).astype(np.float32) for pair in pairs_of(network, post)}
+    return state | {name: np.asarray(7, np.int64) for name in counter_names(network, post)}
+
+
+def gaussian_generator() -> Any:
+    return fresh_networks(parity_config("gaussian"))["generator"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_network_takes_a_state_dict_and_gives_it_back(name: str) -> None:
+    config = parity_config(name)
+    for network in fresh_networks(config).values():
+        state = random_state(network, config.post)
+        counters = from_torch(network, state, config.post, "a state_dict")
+        back = to_torch(network, config.post, counters)
+        assert list(back) == list(state)
+        for key, array in state.items():
+            np.testing.assert_array_equal(back[key], array)
+            assert back[key].dtype == array.dtype
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_posts_networks_load_it_strictly(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    from tfgan_lab.compare.peers import make_peer
+
+    config = parity_config(name)
+    peer = make_peer(config, 0)
+    for role, network in fresh_networks(config).items():
+        state = {key: torch.from_numpy(np.array(array)) for key, array in to_torch(network, config.post).items()}
+        peer.networks[role].load_state_dict(state, strict=True)
+        from_torch(network, peer.networks[role].state_dict(), config.post, "the peer")
+
+
+@settings(max_examples=15)
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=4, max_dims=4, max_side=4), elements=st.floats(-9, 9, width=32)))
+def test_a_pair_reads_what_it_wrote(kernel: np.ndarray) -> None:
+    import keras
+
+    pair = Pair("weight", keras.Variable(np.zeros_like(kernel)), (3, 2, 0, 1))
+    array = np.arange(kernel.size, dtype=np.float32).reshape(pair.shape)
+    pair.write(array)
+    np.testing.assert_array_equal(pair.read(), array)
+    np.testing.assert_array_equal(pair.read(kernel), kernel.transpose(3, 2, 0, 1))
+
+
+def test_what_does_not_fit_is_named_and_changes_nothing() -> None:
+    network = gaussian_generator()
+    before = [np.array(variable) for variable in network.variables]
+    state = random_state(network, "P004")
+    del state["map1.bias"]
+    state["map9.weight"] = np.zeros(3, np.float32)
+    state["map2.weight"] = np.zeros((50, 49), np.float32)
+    with pytest.raises(UserError) as raised:
+        from_torch(network, state, "P004", "g.pt")
+    message = str(raised.value)
+    assert "\n" not in message
+    for part in ("g.pt", "missing map1.bias", "not expected map9.weight", "map2.weight is [50, 49], not [50, 50]"):
+        assert part in message
+    for variable, old in zip(network.variables, before, strict=True):
+        np.testing.assert_array_equal(np.array(variable), old)
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (np.full((50, 50), np.nan, np.float32), "NaN or infinity"),
+        (np.full((50, 50), 1e300), "NaN or infinity"),
+        (np.zeros((50, 50), np.int64), "not floating point"),
+        (np.zeros((50, 50), np.complex64), "not floating point"),
+    ],
+)
+def test_values_that_are_no_finite_numbers_are_refused(bad: np.ndarray, why: str) -> None:
+    network = gaussian_generator()
+    with pytest.raises(UserError, match=why) as raised:
+        from_torch(network, random_state(network, "P004") | {"map2.weight": bad}, "P004", "g.pt")
+    assert "map2.weight" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["mlp_gan_smoothed:batch_norm", "dcgan_montage:small", "mnist_classifier:batched", "cgan_concat:smoke"])
+def test_variants_have_a_layout_too(name: str) -> None:
+    config = parity_config(name)
+    for network in fresh_networks(config).values():
+        names = [pair.name for pair in pairs_of(network, config.post)]
+        assert len(names) == len(set(names)) == len(network.variables)
+
+
+def test_a_network_of_no_post_is_refused() -> None:
+    config = parity_config("cgan_branch:branch_d")
+    config.discriminator.norm = "batch"
+    with pytest.raises(UserError, match="tensors have a place in post P003"):
+        pairs_of(fresh_networks(config)["discriminator"], config.post)
+    config = parity_config("mlp_gan")
+    config.generator.norm = "batch"
+    with pytest.raises(UserError, match="tensors have a place in post P004"):
+        pairs_of(fresh_networks(config)["generator"], "P004")
+
+
+# Files.
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x05", b"PK\x03\x04 no archive", b"x" * 5000, b"PK\x05\x06" + bytes(18)], ids=["empty", "short", "zip", "text", "no members"]
+)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("ending", [".npz", ".pt"])
+def test_damaged_files_are_named(content: bytes, ending: str, tmp_path: Path) -> None:
+    if ending == ".pt":
+        pytest.importorskip("torch")
+    path = tmp_path / f"g{ending}"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"g{ending}") as raised:
+        read_state(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_truncated_npz_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "g.npz"
+    write_state(path, {"weight": np.arange(500.0)})
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UserError, match=r"g\.npz is damaged"):
+        read_state(path)
+
+
+def test_no_pickle_is_unpacked(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, weight=np.array([{"a": 1}], dtype=object))
+    (tmp_path / "g.npz").write_bytes(buffer.getvalue())
+    with pytest.raises(UserError, match=r"g\.npz is damaged or no \.npz of arrays"):
+        read_state(tmp_path / "g.npz")
+    torch = pytest.importorskip("torch")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
+    with pytest.raises(UserError, match="holds more than tensors"):
+        read_state(tmp_path / "module.pt")
+    torch.save({"epoch": 3, "net": {"weight": torch.zeros(2)}}, tmp_path / "nested.pt")
+    with pytest.raises(UserError, match=r"no tensors: epoch \(a int\), net \(a dict\)"):
+        read_state(tmp_path / "nested.pt")
+    torch.save([torch.zeros(2)], tmp_path / "list.pt")
+    with pytest.raises(UserError, match="no state_dict but a list"):
+        read_state(tmp_path / "list.pt")
+
+
+def test_a_missing_file_and_a_strange_ending(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        read_state(tmp_path / "g.pt")
+    with pytest.raises(UserError, match=r"must end in \.pt, \.pth or \.npz"):
+        write_state(tmp_path / "g.h5", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_pytorch_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfgan_lab.compare.parity import run_parity
+
+    monkeypatch.setitem(importlib.import_module("sys").modules, "torch", None)
+    (tmp_path / "g.pt").write_bytes(b"x")
+    for call in (lambda: read_state(tmp_path / "g.pt"), lambda: write_state(tmp_path / "h.pt", {}), lambda: run_parity("gaussian")):
+        with pytest.raises(UserError, match=r"^needs PyTorch: pip install 'tfgan-lab\[torch\]'$"):
+            call()
+
+
+def test_half_precision_widens_exactly() -> None:
+    torch = pytest.importorskip("torch")
+    network = gaussian_generator()
+    state = {key: torch.from_numpy(array).to(torch.bfloat16) for key, array in random_state(network, "P004").items()}
+    from_torch(network, state, "P004", "g.pt")
+    for key, array in to_torch(network, "P004").items():
+        np.testing.assert_array_equal(array, state[key].float().numpy())
+
+
+# Runs.
+
+
+@pytest.mark.parametrize("ending", [".npz", ".pt"])
+@pytest.mark.parametrize("name", ["dcgan_montage:smoke", "mnist_classifier", "gaussian"])
+def test_a_state_dict_becomes_a_run_and_comes_back(name: str, ending: str, tmp_path: Path) -> None:
+    if ending == ".pt":
+        pytest.importorskip("torch")
+    from tfgan_lab.experiments import load_config
+
+    config = load_config(name)
+    role, network = next(iter(fresh_networks(config).items()))
+    state = random_state(network, config.post)
+    write_state(tmp_path / f"given{ending}", state)
+    workdir = importing.import_torch(tmp_path / f"given{ending}", name, tmp_path / "run", step=9)
+    run = restore_run(workdir.path)
+    assert run.step == 9
+    assert workdir.read_record()["imported"][role]["file"] == f"given{ending}"
+    out = importing.export_torch(workdir.path, tmp_path / f"back{ending}")
+    back = read_state(out)
+    assert list(back) == list(state)
+    for key, array in state.items():
+        np.testing.assert_array_equal(np.asarray(back[key]), array)
+
+
+def test_an_imported_run_is_sampled_exported_and_trained_on(tmp_path: Path) -> None:
+    from tfgan_lab.export import export_network, load_generator
+    from tfgan_lab.sample import sample_run
+    from tfgan_lab.trainer import train
+
+    config = parity_config("gaussian:smoke")
+    networks = fresh_networks(config)
+    for role, network in networks.items():
+        write_state(tmp_path / f"{role}.npz", to_torch(network, "P004"))
+    folder = tmp_path / "run"
+    importing.import_torch(tmp_path / "generator.npz", config, folder, discriminator_path=tmp_path / "discriminator.npz", step=3)
+    drawn, run = sample_run(folder, 5, 1)
+    assert run.step == 3
+    difference = export_network(run.config, run.networks["generator"], run.workdir.export, {})
+    assert difference < 1e-5
+    np.testing.assert_allclose(load_generator(folder).sample(5, 1), drawn, rtol=1e-5, atol=1e-6)
+    config.steps = 5
+    train(config, folder)
+    assert restore_run(folder).step == 5
+
+
+def test_import_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    network = gaussian_generator()
+    given = tmp_path / "g.npz"
+    write_state(given, random_state(network, "P004"))
+    with pytest.raises(UserError, match="has no such network"):
+        importing.import_torch(given, "gaussian", tmp_path / "a", role="classifier")
+    write_state(tmp_path / "h.npz", {"x": np.zeros(1)})
+    with pytest.raises(UserError, match=r"h\.npz does not fit .* missing map1\.weight"):
+        importing.import_torch(tmp_path / "h.npz", "gaussian", tmp_path / "a")
+    with pytest.raises(UserError, match="--step=0"):
+        importing.import_torch(given, "gaussian", tmp_path / "a", step=0)
+    with pytest.raises(UserError, match="leave it away"):
+        importing.import_torch(given, "mnist_classifier", tmp_path / "a", discriminator_path=given)
+    assert not (tmp_path / "a").exists()
+    importing.import_torch(given, "gaussian", tmp_path / "a")
+    with pytest.raises(UserError, match="holds a run already"):
+        importing.import_torch(given, "gaussian", tmp_path / "a")
+    with pytest.raises(UserError, match="has no such network"):
+        importing.export_torch(tmp_path / "a", tmp_path / "x.npz", role="judge")
+    with pytest.raises(UserError, match="holds no run"):
+        importing.export_torch(tmp_path / "b", tmp_path / "x.npz")

@@ -1,0 +1,128 @@
+"""What one of our steps draws, recomputed from (seed, stream, step) and laid out as the PyTorch peers take it.
+
+Written apart from `gan.py` on purpose: it states once more which streams a step reads and in which order, so that
+parity also finds a change of either.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab.config import MLP, Branch, Config, GanConfig, MaxoutBranch
+from tfgan_lab.data import shape_of
+from tfgan_lab.randomness import draw_labels, draw_latents, step_seed, stream_key
+
+
+@dataclasses.dataclass(frozen=True)
+class StepInputs:
+    """The arguments of a peer's `step`.
+
+    Attributes:
+      real: The real batch, channels first; the Gaussian's [1, N].
+      labels: int [B], or None where the networks take none.
+      draws: Latents and random labels in the peer's order.
+      masks: By role, the dropout keep-masks bool [B, units] in the order in which a peer's layers run.
+    """
+
+    real: np.ndarray
+    labels: np.ndarray | None
+    draws: tuple[np.ndarray, ...]
+    masks: dict[str, list[np.ndarray]]
+
+
+def step_inputs(config: Config, step: int, images: np.ndarray, labels: np.ndarray) -> StepInputs:
+    """The inputs of our step `step`, for a peer.
+
+    Args:
+      config: The config of our side.
+      step: How many steps were done before.
+      images: The step's real batch in our layout, [B, H, W, C] or [N, 1].
+      labels: Its labels, int [B].
+    """
+    real = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images.reshape(1, -1)  # [B, C, H, W] or [1, N]
+    if not isinstance(config, GanConfig):
+        return StepInputs(real, labels, (), {})
+    draws: list[np.ndarray] = []
+    for turn in turns(config):
+        classes = [step_labels(config, turn, step, len(images))] if config.num_labels else []
+        latents = [step_latents(config, turn, step, len(images))]
+        draws += latents + classes if turn == "shared" else classes + latents
+    masks = _all_masks(config, step, len(images))
+    return StepInputs(real, labels if config.num_labels else None, tuple(draws), masks)
+
+
+def turns(config: GanConfig) -> list[str]:
+    """Names of the step's draws of fakes, in order."""
+    if config.game.fakes == "shared":
+        return ["shared"]
+    return [f"d{i}" for i in range(config.game.d_steps)] + [f"g{j}" for j in range(config.game.g_steps)]
+
+
+def step_latents(config: GanConfig, turn: str, step: int, rows: int) -> np.ndarray:
+    """float32 [rows, Z]: the latents of one turn of a step."""
+    return draw_latents(config.latents.distribution, config.latents.dim, rows, stream_seed(config, f"latents/{turn}", step)).numpy()
+
+
+def step_labels(config: GanConfig, turn: str, step: int, rows: int) -> np.ndarray:
+    """int32 [rows]: the random labels of one turn of a step."""
+    return draw_labels(config.num_labels, rows, stream_seed(config, f"labels/{turn}", step)).numpy()
+
+
+def stream_seed(config: Config, stream: str, step: int) -> tf.Tensor:
+    """int64 [2]: the seed of a stream at a step."""
+    return step_seed(stream_key(config.seed, stream), step)
+
+
+def dropout_layers(spec: Any, outputs: int) -> list[tuple[int, int, float]]:
+    """(number, units, rate) of a network's dropout layers in the order in which a peer's run.
+
+    Args:
+      spec: The network's config.
+      outputs: Its output units.
+    """
+    match spec:
+        case MLP():
+            found = [(i, units, spec.dropout) for i, units in enumerate(spec.hidden)]
+            last = len(spec.hidden)
+        case Branch():
+            found = [(0, spec.input_units, spec.branch_dropout), (1, spec.label_units, spec.branch_dropout)]
+            found += [(2 + i, units, spec.dropout) for i, units in enumerate(spec.joint)]
+            last = 2 + len(spec.joint)
+        case MaxoutBranch():
+            return [(i, units, spec.dropout) for i, units in enumerate((spec.input_units, spec.label_units, spec.joint_units)) if spec.dropout]
+        case _:
+            return []
+    if spec.dropout_after_output:
+        found.append((last, outputs, spec.dropout))
+    return [layer for layer in found if layer[2]]
+
+
+def keep_masks(config: GanConfig, role: str, stream: str, step: int, rows: int) -> list[np.ndarray]:
+    """bool [rows, units] for every dropout layer that one pass through a network runs."""
+    pixels = int(np.prod(shape_of(config.data)))
+    spec, outputs = (config.generator, pixels) if role == "generator" else (config.discriminator, 1)
+    masks = []
+    for number, units, rate in dropout_layers(spec, outputs):
+        seed = stream_seed(config, stream, step) + tf.constant([number, 0], tf.int64)
+        masks.append((tf.random.stateless_uniform([rows, units], seed, alg="philox") >= rate).numpy())
+    return masks
+
+
+def _all_masks(config: GanConfig, step: int, rows: int) -> dict[str, list[np.ndarray]]:
+    game = config.game
+    g_streams = [f"dropout/g/{turn}" for turn in turns(config)]
+    if game.fakes == "shared":
+        d_turns, g_turns = ["shared"], ["shared"]
+    else:
+        d_turns, g_turns = [f"d{i}" for i in range(game.d_steps)], [f"g{j}" for j in range(game.g_steps)]
+    in_d_step = [f"dropout/{what}/{turn}" for turn in d_turns for what in ("real", "fake")]
+    in_g_step = [f"dropout/d_in_g/{turn}" for turn in g_turns] if game.d_dropout_in_g_step else []
+    d_streams = in_g_step + in_d_step if game.first == "generator" else in_d_step + in_g_step
+    return {
+        "generator": [mask for stream in g_streams for mask in keep_masks(config, "generator", stream, step, rows)],
+        "discriminator": [mask for stream in d_streams for mask in keep_masks(config, "discriminator", stream, step, rows)],
+    }

@@ -1,0 +1,283 @@
+"""Is it the same GAN as the post's? Both programs from the same weights, on the same batches, draws and masks.
+
+`run_parity` copies one set of weights into our networks and into a post's PyTorch peer, feeds both the very same real
+batches, latents, labels and dropout masks, and compares, in the order in which they come about: the laws of the start
+values, each layer's output (training and evaluation), then for the first step each update's losses, gradients and new
+weights, then weights, running statistics and losses after more steps. So the first row that is not ok names the cause.
+
+Tolerances, on `relative` (see `Row`), and why:
+
+  float64  1e-10 everywhere. Rounding is 1e-16; sums of a thousand products, a deep net and a hundred updates bring it
+           to 1e-13 or less; the smallest fault looked for (Adam's epsilon, 1e-8 beside a gradient of 1e-3, at a rate of
+           1e-4) leaves 1e-9. One exception, 1e-7: a bias before BatchNorm. BatchNorm takes it out again, so its gradient
+           is nothing but rounding, 1e-15, which Adam divides by its epsilon, 1e-8. It moves by rate * 1e-7 an update
+           in any direction, and the running mean after it follows; nothing else depends on it.
+  float32  Forward, losses 5e-5 and gradients 5e-4: rounding is 6e-8, and sums of a thousand products cancel. Weights after
+           an update: Adam moves every weight by at most about its rate, in the direction of a gradient which, where it is
+           only rounding, may point either way: 2 * rate per update. Later weights: a GAN amplifies any difference from
+           step to step, so there is no number to state beforehand; we train our own program a second time from a start
+           that differs by one rounding, and allow ten times the largest distance of the two (and no less than the above).
+           So float32 shows that nothing breaks in the precision in use; the equality of programs is float64's to show.
+
+One difference is real and known. Where |logit| > 27.6, PyTorch's BCELoss (posts P001, P004 and the paper's D) cuts the
+gradient off (it divides by max(p (1 - p), 1e-12)), and log(sigmoid) of post P000 overflows; our losses on logits go on. The
+networks here do not get there within the 100 steps (with batches of 8 instead of 32, cgan_maxout does at step 92).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+
+from tfgan_lab import config as config_lib
+from tfgan_lab import data as data_lib
+from tfgan_lab.compare import laws
+from tfgan_lab.compare.peers import make_peer
+from tfgan_lab.compare.sides import Arrays, OurSide, TheirSide, Update, common_start
+from tfgan_lab.config import SGD, ConvDiscriminator, ConvGenerator, GanConfig, Mnist, Montage
+from tfgan_lab.experiments import load_config
+from tfgan_lab.images import write_atomically
+from tfgan_lab.training.experiment import build
+
+CONFIGS = (
+    "mlp_gan", "mlp_gan_smoothed", "cgan_concat", "cgan_branch", "cgan_branch:branch_d", "cgan_maxout", "cgan_layernorm",
+    "dcgan_montage", "gaussian", "mnist_classifier",
+)  # fmt: skip
+DType = Literal["float64", "float32"]
+_FILTERS = 8  # of the 256: the geometry is as posted, the time is not
+_ALLOWED = {
+    "float64": {"forward": 1e-10, "loss": 1e-10, "gradient": 1e-10, "weights": 1e-10},
+    "float32": {"forward": 5e-5, "loss": 5e-5, "gradient": 5e-4, "weights": 1e-5},
+}
+_ALLOWED_FREE = 1e-7  # float64: a bias before BatchNorm, and the running mean behind it
+_TWIN_FACTOR = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One tensor at one stage.
+
+    Attributes:
+      stage: Such as "update 1 (discriminator): gradient".
+      tensor: Such as "discriminator model.3.weight".
+      max_abs: Largest absolute difference; for start values, largest distance of distribution functions.
+      relative: max_abs over the largest absolute value (of the tensor and 1; for gradients, of all the network's
+        gradients, so that one that is zero but for rounding is not judged by its rounding).
+      tolerance: How large `relative` may be.
+      ok: Whether it is within it.
+    """
+
+    stage: str
+    tensor: str
+    max_abs: float
+    relative: float
+    tolerance: float
+    ok: bool
+
+
+def run_parity(config_reference: str | config_lib.Config, dtype: DType = "float64", updates: int = 100, batch: int | None = None) -> list[Row]:
+    """Compares a config with its post's PyTorch program, step by step.
+
+    Args:
+      config_reference: A name (`CONFIGS`, or any of a post with a peer), "path.py:variant", or a config. The
+        montage's 256 filters become 8; data is what the package brings; all else stays.
+      dtype: The precision of both programs.
+      updates: Steps of the game, > 0; weights are compared after 1, 10, 100, 1000, … and the last.
+      batch: Examples a step; by default the config's, at most 8 (32 for the paper's SGD, see above).
+
+    Returns:
+      A row per stage and tensor, in the order in which they come about.
+
+    Raises:
+      UserError: PyTorch is absent, the post has no such program, or its networks have other tensors.
+    """
+    config = parity_config(config_reference, batch)
+    with dtype_policy(dtype):
+        source = data_lib.open_source(config.data, None)
+        theirs = TheirSide(make_peer(config, 0), config, dtype)
+        ours = OurSide(build(config, source))
+        twin = OurSide(build(config, source)) if dtype == "float32" else None
+        comparison = _Comparison(ours, theirs, twin, dtype)
+    starts = [
+        Row("start values", f"{role} {name}", found, found, most, found <= most)
+        for role, name, found, most in laws.all_distances(config, laws.posts_laws(config))
+    ]
+    with dtype_policy(dtype):
+        return starts + comparison.rows(updates)
+
+
+def parity_config(config_reference: str | config_lib.Config, batch: int | None = None) -> Any:
+    """The config that is compared: the one named, small and on data that needs no network."""
+    given = load_config(config_reference) if isinstance(config_reference, str) else config_reference
+    config: Any = config_lib.validate(given)
+    if isinstance(config, GanConfig):
+        for spec in (config.generator, config.discriminator):
+            if isinstance(spec, ConvGenerator | ConvDiscriminator):
+                spec.filters = (*(min(filters, _FILTERS) for filters in spec.filters[:-1]), spec.filters[-1])
+    if isinstance(config.data, Mnist):
+        config.data.source = "embedded"
+    elif isinstance(config.data, Montage):
+        config.data.source, config.data.num_faces = "faces", 16
+    if not isinstance(config.data, config_lib.Gaussian):
+        slow = isinstance(config, GanConfig) and isinstance(config.g_optimizer, SGD)
+        config.batch_size = batch or min(config.batch_size, 32 if slow else 8)
+    config.placement = "one"
+    return config_lib.validate(config)
+
+
+@contextmanager
+def dtype_policy(dtype: str) -> Iterator[None]:
+    """Makes Keras build and compute in another precision for as long as the block runs."""
+    import keras
+
+    policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+
+
+class _Comparison:
+    """Runs both sides (and in float32 our twin) and collects rows."""
+
+    def __init__(self, ours: OurSide, theirs: TheirSide, twin: OurSide | None, dtype: DType) -> None:
+        self.ours, self.theirs, self.twin, self.dtype = ours, theirs, twin, dtype
+        self.config, self.roles = ours.config, list(ours.networks)
+        self.allowed = _ALLOWED[dtype]
+        self.found: list[Row] = []
+        self.twin_loss = 0.0  # largest difference to the twin so far
+        self.start = {role: common_start(role, {pair.name: pair.shape for pair in ours.pairs[role]}, dtype) for role in self.roles}
+        self._reset()
+
+    def rows(self, updates: int) -> list[Row]:
+        batches = iter(self.ours.experiment.batches.dataset(0))
+        for step in range(updates):
+            images, labels = (part.numpy() for part in next(batches))
+            images = images.astype(self.dtype)
+            if step == 0:
+                for training in (True, False):
+                    self._forward(images, labels, training)
+                    self._reset()  # the running statistics moved
+                mine, their_losses = self._first_step(images, labels)
+            else:
+                mine, their_losses = self.ours.step(step, images, labels), self.theirs.step(step, images, labels)
+            if self.twin:
+                twins = self.twin.step(step, images, labels)
+                self.twin_loss = max([self.twin_loss, *(abs(twins[name] - loss) for name, loss in mine.items())])
+            if str(step + 1).strip("0") == "1" or step == updates - 1:
+                self._after(step + 1, mine, their_losses)
+        return self.found
+
+    def _reset(self) -> None:
+        for role in self.roles:
+            self.ours.load(role, self.start[role])
+            self.theirs.load(role, self.start[role])
+            if self.twin:
+                signs = {name: np.where(np.arange(array.size).reshape(array.shape) % 2, 1, -1) for name, array in self.start[role].items()}
+                moved = {name: array * (1 + signs[name] * np.finfo(self.dtype).eps) for name, array in self.start[role].items()}
+                self.twin.load(role, moved)
+
+    def _forward(self, images: np.ndarray, labels: np.ndarray, training: bool) -> None:
+        for role in self.roles:
+            mine, theirs = self.ours.forward(role, images, labels, training), self.theirs.forward(role, images, labels, training)
+            for name, array in theirs.items():
+                # Our transposed convolution is cropped after the layer, PyTorch's in it: the next layer shows both.
+                if mine[name].size == array.size:
+                    self._row(f"forward ({'training' if training else 'evaluation'})", f"{role} {name}", mine[name], array, "forward")
+
+    def _first_step(self, images: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
+        mine, my_updates = self.ours.watched_step(0, images, labels)
+        theirs, their_updates = self.theirs.watched_step(0, images, labels)
+        my_order, their_order = ([update.role for update in updates] for updates in (my_updates, their_updates))
+        same = my_order == their_order
+        self.updates = {role: their_order.count(role) for role in self.roles}
+        self.found.append(Row("order of updates", f"{', '.join(my_order)} (the post: {', '.join(their_order)})", float(not same), float(not same), 0.0, same))
+        for number, (ours, their) in enumerate(zip(my_updates, their_updates, strict=False), 1):
+            stage = f"update {number} ({their.role})"
+            for name in self._losses_before(their_order, number - 1):
+                self._row(f"{stage}: loss", name, np.float64(mine[name]), np.float64(theirs[name]), "loss")
+            self._one_update(stage, ours, their, their_order[:number].count(their.role))
+        return mine, theirs
+
+    def _losses_before(self, order: list[str], index: int) -> list[str]:
+        """The losses which lead to an update and which no earlier update has part in."""
+        role = order[index]
+        if role != "discriminator":
+            return ["g_loss" if role == "generator" else "loss"]
+        if self.config.game.d_update == "separate":
+            return ["d_fake", "d_loss"] if role in order[:index] else ["d_real"]
+        return [] if role in order[index + 1 :] else ["d_real", "d_fake", "d_loss"]
+
+    def _one_update(self, stage: str, ours: Update, theirs: Update, count: int) -> None:
+        if ours.role != theirs.role:
+            return
+        largest = max(float(np.abs(gradient).max()) for gradient in theirs.gradients.values())
+        for name, gradient in theirs.gradients.items():
+            self._row(f"{stage}: gradient", f"{theirs.role} {name}", ours.gradients[name], gradient, "gradient", scale=largest)
+        self._weights(f"{stage}: weights", theirs.role, ours.weights, theirs.weights, 2 * count * self._step_size(theirs.role))
+
+    def _after(self, steps: int, mine: dict[str, float], theirs: dict[str, float]) -> None:
+        for name, loss in theirs.items():
+            self._row(f"after step {steps}: loss", name, np.float64(mine[name]), np.float64(loss), "loss", _TWIN_FACTOR * self.twin_loss)
+        for role in self.roles:
+            ours = self.ours.weights(role)
+            moved = 2 * self.updates[role] * self._step_size(role)
+            if self.twin:
+                twins = self.twin.weights(role)
+                moved = max(moved, _TWIN_FACTOR * max(float(np.abs(ours[name] - twins[name]).max()) for name in ours))
+            self._weights(f"after step {steps}: weights", role, ours, self.theirs.weights(role), moved)
+
+    def _step_size(self, role: str) -> float:
+        """What an update in a direction that is only rounding may move: Adam's rate; with SGD as little as the gradient."""
+        optimizer = getattr(self.config, "optimizer" if role == "classifier" else f"{role[0]}_optimizer")
+        return optimizer.learning_rate if self.dtype == "float32" and optimizer.kind == "adam" else 0.0
+
+    def _weights(self, stage: str, role: str, ours: Arrays, theirs: Arrays, moved: float) -> None:
+        free = self.ours.free[role] if self.dtype == "float64" else set()
+        for name, array in theirs.items():
+            self._row(stage, f"{role} {name}", ours[name], array, "weights", _ALLOWED_FREE if name in free else moved)
+
+    def _row(self, stage: str, tensor: str, ours: Any, theirs: Any, kind: str, allowed: float = 0.0, scale: float | None = None) -> None:
+        difference = float(np.abs(np.reshape(ours, theirs.shape) - theirs).max())
+        scale = max(1.0, float(np.abs(theirs).max())) if scale is None else scale
+        tolerance = max(self.allowed[kind], allowed / scale)
+        self.found.append(Row(stage, tensor, difference, difference / scale, tolerance, difference / scale <= tolerance))
+
+
+def first_difference(rows: list[Row]) -> Row | None:
+    """The first row that is not ok: where to look."""
+    return next((row for row in rows if not row.ok), None)
+
+
+def format_table(rows: list[Row]) -> str:
+    """One line per stage with its worst tensor, and a last one that names the first disagreement, if any."""
+    stages = list(dict.fromkeys(row.stage for row in rows))
+    width = max(len(stage) for stage in stages)
+    lines = [f"{'stage':<{width}}  tensors  max abs   relative  tolerance       worst"]
+    for stage in stages:
+        those = [row for row in rows if row.stage == stage]
+        worst = max(those, key=lambda row: row.relative / row.tolerance if row.tolerance else row.relative * 1e300)
+        wrong = sum(not row.ok for row in those)
+        verdict = f"{wrong} WRONG" if wrong else "ok"
+        lines.append(
+            f"{stage:<{width}}  {len(those):>7}  {worst.max_abs:.1e}   {worst.relative:.1e}   {worst.tolerance:.1e}   {verdict:<8} {worst.tensor}"
+        )
+    first = first_difference(rows)
+    lines.append("the same program, within the tolerances" if first is None else f"first difference: {first.stage}: {first.tensor}: {first.relative:.1e} > {first.tolerance:.1e}")
+    return "\n".join(lines)
+
+
+def write_json(path: str | os.PathLike[str], rows: list[Row], **facts: Any) -> None:
+    """Writes all rows (and facts such as config, dtype) as JSON, whole or not at all."""
+    first = first_difference(rows)
+    content = facts | {"same": first is None, "first_difference": first and dataclasses.asdict(first), "rows": [dataclasses.asdict(row) for row in rows]}
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,47 @@
+"""Cheap metrics of a digit generator while it trains: how many digits it draws, and a Fréchet distance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab import metrics
+from tfgan_lab.export import GeneratorModule
+from tfgan_lab.judge import load_judge
+from tfgan_lab.measure.digits import digits_drawn
+from tfgan_lab.measure.draws import draw
+from tfgan_lab.randomness import stream_key
+from tfgan_lab.training.experiment import Experiment
+
+_NUM, _PIECE = 2_000, 1_000
+
+
+class Monitor:
+    """Judges 2,000 samples by the shipped judge, always of the same latents, in evaluation mode.
+
+    It is made at its first use, and nothing that it does reaches the training: the weights stay as they are, and its
+    random numbers are its own stream.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        config: Any = experiment.config
+        test: Any = experiment.source.test
+        self._judge = load_judge()
+        with experiment.strategy.scope():
+            self._module = GeneratorModule(experiment.networks["generator"], config)
+        self._sample = tf.function(self._module.sample)
+        self._seed = stream_key(config.seed, "metrics")
+        rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
+        self._labels = test.labels
+        self._real = metrics.feature_moments(self._judge.features(test.images[rows] / np.float32(255)))
+
+    def __call__(self) -> dict[str, float]:
+        """digits (each more than 1 % of the samples), kl_data (nats, to the test split's shares), frechet."""
+        images = draw(lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(), _NUM, self._seed, _PIECE)
+        opinion = self._judge(images)
+        kl_data = metrics.mode_histogram(opinion.labels, data_labels=self._labels).kl_data
+        frechet = metrics.frechet_from_moments(*self._real, *metrics.feature_moments(opinion.features))
+        assert kl_data is not None
+        return {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}

@@ -1,0 +1,71 @@
+"""A row of the evaluation's table: one metric of the samples, and of what stands beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from tfgan_lab.metrics import Estimate
+
+Number = Estimate | float | None
+COLUMNS = ("generated", "real", "untrained")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """How a metric is shown.
+
+    Attributes:
+      label: In the table.
+      better: "lower", "higher", or "as real": the nearer to the real column.
+      low: The smallest value there is; an interval is cut off there.
+    """
+
+    label: str
+    better: Literal["lower", "higher", "as real"]
+    low: float | None = 0.0
+
+
+def table(metrics: Mapping[str, Metric], columns: Mapping[str, Mapping[str, Number]]) -> list[dict[str, Any]]:
+    """Rows as plain values, in the order of `metrics`; a metric that no column has is left out.
+
+    Args:
+      metrics: By name.
+      columns: "generated", "real" (real data in the samples' place) and "untrained" (an untrained generator's samples):
+        numbers by metric name.
+    """
+    rows = []
+    for name, metric in metrics.items():
+        numbers = {column: _plain(columns.get(column, {}).get(name), metric.low) for column in COLUMNS}
+        if any(numbers.values()):
+            rows.append({"name": name, "label": metric.label, "better": metric.better, **numbers})
+    return rows
+
+
+def _plain(number: Number, low: float | None) -> dict[str, Any] | None:
+    if number is None:
+        return None
+    if not isinstance(number, Estimate):
+        return {"value": float(number)}
+    values = dataclasses.asdict(number)
+    if low is not None:
+        values["low"] = max(values["low"], low)
+    return values
+
+
+def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table as text, a heading and a line for each row, columns aligned."""
+    heading = ["metric", "generated [95 % interval]", "real data instead", "untrained", "better"]
+    cells = [heading]
+    for row in rows:
+        cells.append([row["label"], *(_text(row[column], brackets=column == "generated") for column in COLUMNS), row["better"]])
+    widths = [max(len(line[i]) for line in cells) for i in range(len(heading))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def _text(number: Mapping[str, Any] | None, brackets: bool) -> str:
+    if number is None:
+        return "-"
+    value = f"{number['value']:.4g}"
+    return f"{value} [{number['low']:.4g}, {number['high']:.4g}]" if brackets and "low" in number else value

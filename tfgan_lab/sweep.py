@@ -1,0 +1,157 @@
+"""`sweep`: one config trained once for each value of one field, and the outcomes side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab.config import Config, GanConfig, Mnist, differences, override, validate
+from tfgan_lab.data.examples import Provenance
+from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.images import write_atomically
+from tfgan_lab.report.samples import saved_samples
+from tfgan_lab.training.workdir import Workdir
+
+_NUM, _PIECE = 1_000, 1_000
+RULE = f"digits: those that are more than 1 % of {_NUM:,} samples, by the judge"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of one value.
+
+    Attributes:
+      value: As typed.
+      folder: Its run folder's name.
+      numbers: Plain values by name, in the table's order.
+      rows: Of its metrics.jsonl.
+      samples: The last samples that it drew in training (uint8 images, or numbers); None for a classifier.
+      diverged: Why it has no result, or "".
+    """
+
+    value: str
+    folder: str
+    numbers: dict[str, float]
+    rows: list[dict[str, Any]]
+    samples: np.ndarray | None
+    diverged: str = ""
+
+
+def sweep(
+    config: Config, field: str, values: Sequence[str], workdir: str | os.PathLike[str], data_dir: str | None = None,
+    judge: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Trains a config for each value of a field and compares what comes out.
+
+    Each value has its own run folder in `workdir`: an unfinished one is resumed, a finished one is left as it is.
+
+    Args:
+      config: Any config.
+      field: A dotted field, such as "game.d_steps".
+      values: As typed on the command line, such as ["1", "5", "20"].
+      workdir: Where the runs, sweep.png, sweep.md and sweep.json go.
+      data_dir: Where data is.
+      judge: The run folder of a classifier that counts the digits; None for the shipped one.
+
+    Returns:
+      What is written to sweep.json.
+
+    Raises:
+      UserError: An unknown field or wrong value (before anything is trained); as `train`. A run that diverges is a
+        result: it stands in the table.
+    """
+    if len(set(values)) != len(values) or not values:
+        raise UserError(f"--values={','.join(values)}: name at least one value, and none twice.")
+    configs = {value: validate(override(config, {field: value})) for value in values}
+    folder = Path(workdir)
+    outcomes = [_run(one, field, value, folder, data_dir, judge) for value, one in configs.items()]
+    result: dict[str, Any] = {
+        "config": config.name, "post": config.post, "field": field, "rule": RULE if _draws_digits(config) else "",
+        "seed": config.seed, "data": Workdir(folder / outcomes[0].folder).read_record().get("data"),
+        "runs": [{"value": o.value, "folder": o.folder, **o.numbers, **({"diverged": o.diverged} if o.diverged else {})} for o in outcomes],
+    }  # fmt: skip
+    write_atomically(folder / "sweep.json", (json.dumps(result, indent=1) + "\n").encode())
+    write_atomically(folder / "sweep.md", (markdown(result) + "\n").encode())
+    from tfgan_lab.report import sweep_plots
+    from tfgan_lab.report.plots import png
+
+    provenance = "; ".join(_in_words(part) for part in (result["data"] or {}).values())
+    write_atomically(folder / "sweep.png", png(sweep_plots.side_by_side(outcomes, field, config, provenance)))
+    return result
+
+
+def _in_words(part: Any) -> str:
+    return str(Provenance(**part)) if isinstance(part, dict) else str(part).removeprefix("data: ")
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The table of a sweep, in Markdown."""
+    names = list(dict.fromkeys(name for run in result["runs"] for name in run if name not in ("value", "folder", "diverged")))
+    lines = [f"| {' | '.join([result['field'], *names])} |", f"|{'---|' * (len(names) + 1)}"]
+    for run in result["runs"]:
+        cells = [f"{run[name]:.4g}" if name in run else run.get("diverged", "-") for name in names]
+        lines.append(f"| {' | '.join([run['value'], *cells])} |")
+    seed = "" if result["field"] == "seed" else f", seed {result['seed']}"
+    facts = f"{result['config']} (post {result['post']}){seed}. {result['rule']}".rstrip()
+    return "\n".join([*lines, "", facts])
+
+
+def folder_name(field: str, value: str) -> str:
+    """The run folder of one value, such as "game.d_steps=5"."""
+    return re.sub(r"[^\w.,=+-]+", "_", f"{field}={value}")
+
+
+def _run(config: Config, field: str, value: str, folder: Path, data_dir: str | None, judge: str | None) -> Outcome:
+    from tfgan_lab.trainer import train
+
+    name = folder_name(field, value)
+    run, diverged = Workdir(folder / name), ""
+    print(f"{field}={value}: {'already finished' if _finished(run, config) else 'training'} in {run.path}", flush=True)
+    if not _finished(run, config):
+        try:
+            train(config, run.path, data_dir)
+        except TrainingDiverged as error:
+            diverged = f"diverged: {str(error).split(':')[0]}"
+            print(diverged, flush=True)
+    rows = run.read_metrics()
+    numbers = {} if diverged else _last_evaluation(rows) | _judged(config, run, judge)
+    moments = saved_samples(run.samples)
+    return Outcome(value, name, numbers, rows, moments[-1][1] if moments else None, diverged)
+
+
+def _finished(run: Workdir, config: Config) -> bool:
+    if not run.exists() or differences(run.read_config(), config):
+        return False
+    facts = run.export / "generator.json"
+    if not facts.is_file():
+        return False
+    return json.loads(facts.read_text(encoding="utf-8")).get("step") == run.read_record().get("total_steps")
+
+
+def _last_evaluation(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    last: dict[str, Any] = next((row for row in reversed(rows) if row["kind"] == "eval"), {})
+    return {name: value for name, value in last.items() if isinstance(value, float) and name != "epoch"}
+
+
+def _draws_digits(config: Config) -> bool:
+    return isinstance(config, GanConfig) and isinstance(config.data, Mnist)
+
+
+def _judged(config: Config, run: Workdir, judge: str | None) -> dict[str, float]:
+    if not _draws_digits(config):
+        return {}
+    from tfgan_lab.export import load_generator
+    from tfgan_lab.judge import load_judge
+    from tfgan_lab.measure.digits import digits_drawn
+    from tfgan_lab.measure.draws import draw
+    from tfgan_lab.metrics import classifier_score
+
+    opinion = load_judge(judge)(draw(load_generator(run.path).sample, _NUM, config.seed, _PIECE))
+    return {"digits": float(digits_drawn(opinion.labels)), "classifier_score": classifier_score(opinion.probabilities)}
