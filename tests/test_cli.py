@@ -15,7 +15,7 @@ from tfgan_lab import __version__, cli
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.experiments import config_names
 
-HELPS = [["--help"], ["-h"], [], *([verb, "--help"] for verb in cli.VERBS)]
+HELPS = [["--help"], ["-h"], [], *([*verb.split(), "--help"] for verb in cli.VERBS)]
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -34,8 +34,9 @@ def test_help_exits_with_0_and_names_every_flag(arguments: list[str], capsys: py
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "tfgan-lab" in printed.out
-    if arguments and arguments[0] in cli.VERBS:
-        values = cli.VERBS[arguments[0]].flags()
+    name = " ".join(arguments[:-1])
+    if name in cli.VERBS:
+        values = cli.VERBS[name].flags()
         for flag in values:
             assert f"--{flag}" in printed.out
         assert printed.out.count("\n") < 40
@@ -131,11 +132,10 @@ def test_the_default_config_exists() -> None:
 def test_every_example_in_help_parses() -> None:
     for name, verb in cli.VERBS.items():
         for example in verb.examples:
-            program, used, *rest = example.split("  ")[0].split()
-            assert (program, used) == ("tfgan-lab", name)
-            if rest[:1] == ["make-montage"]:
-                rest = rest[1:]
-            cli._parse(verb, rest)
+            program, *rest = example.split("  ")[0].split()
+            words = len(name.split())
+            assert (program, " ".join(rest[:words])) == ("tfgan-lab", name)
+            cli._parse(verb, rest[words:])
 
 
 def test_list_names_every_config(capsys: pytest.CaptureFixture[str]) -> None:

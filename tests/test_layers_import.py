@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tfgan_lab"
 # From the bottom up: a module imports from its own layer or from one below.
 LAYERS = [
-    ("errors", "config", "randomness", "losses", "images", "runtime", "metrics"),
+    ("errors", "specs", "config", "randomness", "losses", "images", "runtime", "metrics"),
     ("models", "data", "optimizers"),
     ("gan", "supervised", "training"),
     ("trainer", "evaluation", "judge", "measure", "export", "sample", "sweep", "report", "compare", "experiments"),

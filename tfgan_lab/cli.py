@@ -126,13 +126,38 @@ def _sweep_flags(values: flags.FlagValues) -> None:
     _data_flag(values)
 
 
-def _data_flags(values: flags.FlagValues) -> None:
+def _show_flags(values: flags.FlagValues) -> None:
     _config_flag(values)
     _data_flag(values)
-    flags.DEFINE_string("out", None, "A picture of some examples (.png); for make-montage the .h5 file to write.", flag_values=values)
-    flags.DEFINE_integer("num", 2000, "make-montage: how many faces.", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "make-montage: same seed, same faces.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
-    flags.DEFINE_bool("overwrite", False, "make-montage: replace a file that is there.", flag_values=values)
+    flags.DEFINE_string("out", None, "Also a picture of some examples (.png).", flag_values=values)
+
+
+def _montage_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("out", None, "The .h5 file to write.", flag_values=values)
+    flags.DEFINE_integer("num", 2000, "How many faces.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Same seed, same faces.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "Replace a file that is there.", flag_values=values)
+
+
+def _parity_flags(values: flags.FlagValues) -> None:
+    _config_flag(values)
+    flags.DEFINE_enum("dtype", "float64", ["float64", "float32"], "The precision of both programs.", flag_values=values)
+    flags.DEFINE_integer("updates", 100, "Steps of the game to compare.", lower_bound=1, flag_values=values)
+    flags.DEFINE_string("json", None, "Also write every row to this file.", flag_values=values)
+
+
+def _import_flags(values: flags.FlagValues) -> None:
+    _config_flag(values)
+    _workdir_flag(values, "The run's folder to make: new or empty.")
+    flags.DEFINE_string("state_dict", None, "The .pt, .pth or .npz of network.state_dict().", flag_values=values)
+    flags.DEFINE_string("discriminator", None, "Also the discriminator's state_dict.", flag_values=values)
+    flags.DEFINE_integer("step", 1, "How many steps it was trained.", lower_bound=1, flag_values=values)
+
+
+def _export_torch_flags(values: flags.FlagValues) -> None:
+    _workdir_flag(values, "A trained run.")
+    flags.DEFINE_string("out", None, "The .pt or .npz file to write.", flag_values=values)
+    flags.DEFINE_enum("role", None, ["generator", "discriminator", "classifier"], "Which network. Left away: the one the run is for.", flag_values=values)
 
 
 def _no_flags(values: flags.FlagValues) -> None:
@@ -240,6 +265,43 @@ def _make_montage(values: Any, overrides: dict[str, str]) -> None:
     print(f"{values.num:,} faces (seed {values.seed}) in the post's layout: {out}")
 
 
+def _parity(values: Any, overrides: dict[str, str]) -> None:
+    reference = _required(values, "config")
+    _start()
+    from tfgan_lab.compare.parity import first_difference, format_table, run_parity, write_json
+    from tfgan_lab.config import override, validate
+    from tfgan_lab.experiments import load_config
+
+    rows = run_parity(override(validate(load_config(reference)), overrides), values.dtype, values.updates)
+    print(f"{reference} against the post's program in PyTorch, {values.dtype}, {values.updates} updates")
+    print(format_table(rows))
+    if values.json:
+        write_json(values.json, rows, config=reference, dtype=values.dtype, updates=values.updates)
+    first = first_difference(rows)
+    if first is not None:
+        raise UserError(f"{reference} differs from the post's program, first in {first.stage}: {first.tensor}.")
+
+
+def _import_torch(values: Any, overrides: dict[str, str]) -> None:
+    state_dict, reference, workdir = (_required(values, name) for name in ("state_dict", "config", "workdir"))
+    _start()
+    from tfgan_lab.compare.import_torch import import_torch
+    from tfgan_lab.config import override, validate
+    from tfgan_lab.experiments import load_config
+
+    config = override(validate(load_config(reference)), overrides)
+    import_torch(state_dict, config, workdir, discriminator_path=values.discriminator, step=values.step)
+    print(f"{state_dict} is now the run {workdir}. Next: tfgan-lab sample --workdir={workdir}")
+
+
+def _export_torch(values: Any, overrides: dict[str, str]) -> None:
+    workdir, out = _required(values, "workdir"), _required(values, "out")
+    _start()
+    from tfgan_lab.compare.import_torch import export_torch
+
+    print(f"state_dict: {export_torch(workdir, out, values.role)}")
+
+
 def _list(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.experiments import summaries
 
@@ -284,9 +346,18 @@ VERBS = {
     "export": Verb(_export, _export_flags, "writes a run's generator as a SavedModel and checks it", [
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",
     ]),
-    "data": Verb(_data, _data_flags, "shows which data a config would take (`data make-montage` draws a file of faces)", [
-        "tfgan-lab data --config=mlp_gan --out=digits.png",
+    "data": Verb(_data, _show_flags, "shows which data a config would take", ["tfgan-lab data --config=mlp_gan --out=digits.png"]),
+    "data make-montage": Verb(_make_montage, _montage_flags, "draws composite faces into a file in the post's HDF5 layout", [
         "tfgan-lab data make-montage --num=2000 --out=faces.h5",
+    ]),
+    "compare parity": Verb(_parity, _parity_flags, "checks a config step by step against the post's program in PyTorch", [
+        "tfgan-lab compare parity --config=mlp_gan",
+    ]),
+    "compare import-torch": Verb(_import_torch, _import_flags, "makes a run from a PyTorch state_dict of a post's network", [
+        "tfgan-lab compare import-torch --config=mlp_gan --state_dict=G.pt --workdir=runs/from_torch",
+    ]),
+    "compare export-torch": Verb(_export_torch, _export_torch_flags, "writes a run's network as a PyTorch state_dict", [
+        "tfgan-lab compare export-torch --workdir=runs/mlp_gan --out=G.pt",
     ]),
     "list": Verb(_list, _no_flags, "lists the configs", ["tfgan-lab list"]),
 }  # fmt: skip
@@ -318,20 +389,22 @@ def _parse(verb: Verb, arguments: Sequence[str]) -> tuple[flags.FlagValues, dict
 
 def _dispatch(arguments: Sequence[str]) -> None:
     name = arguments[0] if arguments else "--help"
+    pair = " ".join(arguments[:2])
     if name in ("--help", "-h", "-help", "help"):
-        verbs = "\n".join(f"  {name:<9} {verb.summary}" for name, verb in VERBS.items())
+        width = max(map(len, VERBS))
+        verbs = "\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items())
         print(_INTRODUCTION.format(verbs=verbs, default=DEFAULT_CONFIG), end="")
     elif name == "--version":
         print(__version__)
-    elif name not in VERBS:
-        raise UserError(f"there is no verb {name!r}.{nearest(name, VERBS)} See tfgan-lab --help.")
-    elif {"--help", "-h", "-help"} & set(arguments):
-        print(VERBS[name].help(name))
+    elif pair not in VERBS and name not in VERBS:
+        below = [verb for verb in VERBS if verb.startswith(f"{name} ")]
+        raise UserError(f"{name} needs one of: {', '.join(below)}." if below else f"there is no verb {name!r}.{nearest(name, VERBS)} See tfgan-lab --help.")
     else:
-        verb, rest = VERBS[name], list(arguments[1:])
-        if name == "data" and rest[:1] == ["make-montage"]:
-            verb, rest = Verb(_make_montage, _data_flags, "", []), rest[1:]
-        verb.run(*_parse(verb, rest))
+        name, rest = (pair, arguments[2:]) if pair in VERBS else (name, arguments[1:])
+        if {"--help", "-h", "-help"} & set(rest):
+            print(VERBS[name].help(name))
+        else:
+            VERBS[name].run(*_parse(VERBS[name], rest))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,161 +15,31 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab.errors import UserError, nearest
-
-_STRICT = ConfigDict(extra="forbid", validate_assignment=True)
-
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Widths = Annotated[tuple[Positive, ...], Field(min_length=1)]
-Paddings = tuple[Count, ...]
-Activation = Literal["relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh", "linear"]
-Norm = Literal["none", "batch", "layer"]
-
-
-# Networks: what a model class in tfgan_lab.models is built from.
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class Init:
-    """How weights start. `torch` is U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for kernel and bias."""
-
-    kernel: Literal["torch", "xavier_normal", "glorot_uniform", "normal"]
-    bias: Literal["torch", "zeros", "uniform"]
-    std: NonNegative = 0.0  # of kernel="normal"
-    bias_low: Finite = 0.0  # of bias="uniform"
-    bias_high: Finite = 0.0
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class MLP:
-    """Dense layers in a row; a conditional one concatenates the one-hot label to its input."""
-
-    hidden: Widths
-    activation: tuple[Activation, ...]  # one for all hidden layers, or one each
-    init: Init
-    output: Activation  # "linear" for discriminators: they return logits
-    slope: NonNegative = 0.0  # of leaky_relu
-    norm: Norm = "none"
-    norm_first: bool = False  # normalise before the activation (else after it, as post P001 does)
-    norm_from_layer: Count = 0  # hidden layers before this one are not normalised
-    dropout: Share = 0.0  # after every hidden layer
-    dropout_after_output: bool = False  # the ablation of post P003
-    kind: Literal["mlp"] = "mlp"
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class Branch:
-    """Input and one-hot label get a hidden layer each, are joined, and go through `joint`."""
-
-    input_units: Positive
-    label_units: Positive
-    joint: Widths
-    activation: Activation
-    init: Init
-    output: Activation
-    slope: NonNegative = 0.0
-    norm: Norm = "none"  # before the activation
-    branch_dropout: Share = 0.0
-    dropout: Share = 0.0  # after every joint layer
-    dropout_after_output: bool = False
-    kind: Literal["branch"] = "branch"
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class MaxoutBranch:
-    """The discriminator of Mirza & Osindero (2014): maxout layers for image, label and both joined."""
-
-    input_units: Positive
-    input_pieces: Positive
-    label_units: Positive
-    label_pieces: Positive
-    joint_units: Positive
-    joint_pieces: Positive
-    init: Init
-    dropout: Share = 0.0
-    kind: Literal["maxout"] = "maxout"
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class ConvGenerator:
-    """Dense to a small image, then transposed convolutions (post P001, Generator.py)."""
-
-    seed_size: Positive
-    seed_channels: Positive
-    filters: Widths  # the last is the image's channels
-    kernel: Positive
-    stride: Positive
-    paddings: Paddings  # one per layer, as PyTorch's padding=
-    activation: Activation
-    init: Init
-    output: Activation
-    slope: NonNegative = 0.0
-    output_norm: bool = True  # BatchNorm before the output activation, as posted
-    sync_batch_norm: bool = True
-    kind: Literal["conv_generator"] = "conv_generator"
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class ConvDiscriminator:
-    """Strided convolutions down to a flat vector and one logit (post P001, Discriminator.py)."""
-
-    filters: Widths
-    kernel: Positive
-    stride: Positive
-    paddings: Paddings
-    activation: Activation
-    init: Init
-    slope: NonNegative = 0.0
-    sync_batch_norm: bool = True
-    kind: Literal["conv_discriminator"] = "conv_discriminator"
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class SetDiscriminator:
-    """Reads a whole set of numbers as one example (post P004)."""
-
-    set_size: Positive
-    preprocess: Literal["raw", "variances"]  # "variances": x and |x - mean|^exponent side by side
-    hidden: Widths
-    activation: Activation
-    init: Init
-    exponent: Rate = 2.0
-    kind: Literal["set"] = "set"
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class ConvClassifier:
-    """Convolution, leaky ReLU, BatchNorm, twice; then one score per class (post P001, Classifier.py)."""
-
-    filters: Widths
-    kernels: Widths
-    stride: Positive
-    slope: NonNegative
-    init: Init
-    kind: Literal["conv_classifier"] = "conv_classifier"
-
-
-@dataclass(config=_STRICT, kw_only=True, slots=True)
-class JudgeNet:
-    """Convolution, BatchNorm, ReLU for each filter count; a dense layer, the features; one logit per class."""
-
-    filters: Widths
-    kernels: Widths  # one per convolution
-    strides: Widths
-    features: Positive
-    init: Init
-    dropout: Share = 0.0  # of the features
-    kind: Literal["judge_net"] = "judge_net"
-
+from tfgan_lab.specs import (
+    MLP,
+    STRICT,
+    Branch,
+    ConvClassifier,
+    ConvDiscriminator,
+    ConvGenerator,
+    Count,
+    Finite,
+    JudgeNet,
+    MaxoutBranch,
+    NonNegative,
+    Positive,
+    Rate,
+    Seed,
+    SetDiscriminator,
+    Share,
+)
+from tfgan_lab.specs import (
+    Init as Init,
+)
 
 Generator = Annotated[MLP | Branch | ConvGenerator, Field(discriminator="kind")]
 Discriminator = Annotated[
@@ -181,7 +51,7 @@ Classifier = Annotated[ConvClassifier | JudgeNet, Field(discriminator="kind")]
 # Data.
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Mnist:
     """28x28 grey digits (or any idx set of that shape)."""
 
@@ -191,7 +61,7 @@ class Mnist:
     kind: Literal["mnist"] = "mnist"
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Montage:
     """RGB images, centre-cropped with the post's arithmetic."""
 
@@ -206,7 +76,7 @@ class Montage:
     kind: Literal["montage"] = "montage"
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Gaussian:
     """An endless stream of samples of a 1-D distribution."""
 
@@ -223,7 +93,7 @@ Data = Annotated[Mnist | Montage | Gaussian, Field(discriminator="kind")]
 # Optimisers and the game.
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Adam:
     """Adam (Kingma & Ba, 2015). PyTorch adds epsilon after the bias correction, TensorFlow before."""
 
@@ -235,7 +105,7 @@ class Adam:
     kind: Literal["adam"] = "adam"
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class SGD:
     """SGD with momentum; the rate falls by `decay` a step, the momentum rises linearly (CGAN paper)."""
 
@@ -251,7 +121,7 @@ class SGD:
 Optimizer = Annotated[Adam | SGD, Field(discriminator="kind")]
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Game:
     """The knobs of the two-player step; the posts really differ in each of them."""
 
@@ -267,7 +137,7 @@ class Game:
     g_loss: Literal["non_saturating", "minimax"] = "non_saturating"
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Latents:
     """The generator's noise: N(0, 1), U(-1, 1) ("uniform") or U(0, 1) ("unit_uniform")."""
 
@@ -275,7 +145,7 @@ class Latents:
     distribution: Literal["normal", "uniform", "unit_uniform"] = "normal"
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Every:
     """An interval: so many epochs, or so many steps; zero in both means never."""
 
@@ -283,7 +153,7 @@ class Every:
     steps: Count = 0
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class RunConfig:
     """What every experiment has."""
 
@@ -306,7 +176,7 @@ class RunConfig:
     onednn: bool = False  # CPU kernels that are faster for convolutions, slower for small dense nets
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class GanConfig(RunConfig):
     """A generator, a discriminator and their game."""
 
@@ -325,7 +195,7 @@ class GanConfig(RunConfig):
     kind: Literal["gan"] = "gan"
 
 
-@dataclass(config=_STRICT, kw_only=True, slots=True)
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class ClassifierConfig(RunConfig):
     """A digit classifier."""
 
