@@ -12,8 +12,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -224,7 +224,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     try:
         config = _ADAPTER.validate_python(dict(values))
     except ValidationError as error:
-        raise UserError("config: " + "; ".join(_explain(fault) for fault in error.errors())) from None
+        raise UserError(f"config: {explain(error)}") from None
     faults = _contradictions(config)
     if faults:
         raise UserError("config: " + "; ".join(faults))
@@ -302,16 +302,39 @@ def _literal(text: str) -> Any:
     return value if isinstance(value, tuple | list) else (value,)
 
 
-def _explain(fault: Any) -> str:
-    kinds = {"gan", "classifier", "mlp", "branch", "maxout", "conv_generator", "conv_discriminator", "set",
-             "conv_classifier", "judge_net", "mnist", "montage", "gaussian", "adam", "sgd"}  # fmt: skip
-    field = ".".join(str(part) for part in fault["loc"] if part not in kinds) or "config"
-    if fault["type"] == "extra_forbidden" or fault["type"] == "unexpected_keyword_argument":
-        return f"there is no field {field!r}"
+def explain(error: ValidationError) -> str:
+    """All faults of a config, or of a part of one that a config file made, in one line."""
+    part = globals().get(error.title, Config)
+    return "; ".join(_explain(fault, part) for fault in error.errors())
+
+
+def _explain(fault: Any, part: Any) -> str:
+    path, names = _place(fault["loc"], part)
+    field = ".".join(path) or "config"
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument", "no_such_attribute"):
+        return f"there is no field {field!r}.{nearest(path[-1], names)}"
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"field {field!r} is missing"
     message = fault["msg"][0].lower() + fault["msg"][1:]
     return f"{field}={fault['input']!r}: {message}"
+
+
+def _place(loc: Sequence[Any], choices: Any) -> tuple[list[str], list[str]]:
+    """Of pydantic's location of a fault: the dotted field, and the names that are valid beside it.
+
+    Where a field is a union, pydantic puts the kind that it tried after the field.
+    """
+    path: list[str] = []
+    names: list[str] = []
+    for part in map(str, loc):
+        kinds = {kind.__dataclass_fields__["kind"].default: kind for kind in get_args(choices) if dataclasses.is_dataclass(kind)}
+        if part in kinds:
+            choices = kinds[part]
+            continue
+        path.append(part)
+        hints = get_type_hints(choices) if dataclasses.is_dataclass(choices) else {}
+        names, choices = [*hints], hints.get(part)
+    return path, names
 
 
 def _contradictions(config: Config) -> list[str]:
@@ -322,9 +345,11 @@ def _contradictions(config: Config) -> list[str]:
     if isinstance(config, ClassifierConfig):
         if not isinstance(config.data, Mnist):
             faults.append("a classifier needs labelled data: data must be mnist")
-        judge = config.classifier
-        if isinstance(judge, JudgeNet) and not len(judge.filters) == len(judge.kernels) == len(judge.strides):
+        layers = config.classifier
+        if isinstance(layers, JudgeNet) and not len(layers.filters) == len(layers.kernels) == len(layers.strides):
             faults.append("classifier.filters, kernels and strides need one entry per convolution each")
+        if isinstance(layers, ConvClassifier) and len(layers.filters) != len(layers.kernels):
+            faults.append("classifier.filters and kernels need one entry per convolution each")
         return faults
     conditional = {"branch", "maxout"}
     if config.num_labels == 0 and {config.generator.kind, config.discriminator.kind} & conditional:

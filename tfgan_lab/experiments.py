@@ -7,6 +7,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from tfgan_lab.config import explain
 from tfgan_lab.errors import UserError, nearest
 
 
@@ -57,6 +60,8 @@ def load_config(reference: str) -> Any:
         config = module.get_config(variant)
     except UserError:
         raise
+    except ValidationError as error:
+        raise UserError(f"--config={reference}: {path.name}{_line_of(error, path)}: {explain(error)}") from None
     except SyntaxError as error:
         raise UserError(f"{path}, line {error.lineno}: {error.msg}.") from None
     except Exception as error:  # a user's code may raise anything; its place is what helps

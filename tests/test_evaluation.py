@@ -1,0 +1,420 @@
+"""`evaluate`: real digits score as real, an untrained model as untrained; every row has its floor; faults are one line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from catalogue import offline
+from scipy import integrate, optimize, stats
+
+from tfgan_lab import cli, evaluation
+from tfgan_lab.config import Gaussian
+from tfgan_lab.data.examples import Examples, Provenance
+from tfgan_lab.errors import UserError
+from tfgan_lab.evaluation import evaluate, finish, print_table
+from tfgan_lab.export import export_network
+from tfgan_lab.judge import Judge, load_judge
+from tfgan_lab.measure import classifier, digits, distribution, montage
+from tfgan_lab.measure.draws import draw, labels_of
+from tfgan_lab.measure.random_features import RandomFeatures
+from tfgan_lab.measure.rows import Metric, lines, table
+from tfgan_lab.metrics import Estimate
+from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.training.workdir import Workdir
+
+NUM = 200
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Run folders of configs as they are before training: a config and an export."""
+    made: dict[str, Path] = {}
+
+    def make(reference: str, **changes: str) -> Path:
+        key = f"{reference} {changes}"
+        if key not in made:
+            config: Any = offline(reference, **changes)
+            folder = Workdir(tmp_path_factory.mktemp("run") / "run")
+            folder.path.mkdir()
+            folder.keep_config(config)
+            network = fresh_networks(config)
+            export_network(config, network.get("generator") or network["classifier"], folder.export, {"step": 0})
+            made[key] = folder.path
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def of_noise(untrained: Any) -> dict[str, Any]:
+    """The evaluation of an untrained conditional generator."""
+    return evaluate(untrained("cgan_concat:smoke"), num=NUM)
+
+
+def numbers(result: dict[str, Any], column: str) -> dict[str, float]:
+    return {row["name"]: row[column]["value"] for row in result["metrics"] if row[column] is not None}
+
+
+def test_an_untrained_export_scores_as_its_own_floor(of_noise: dict[str, Any]) -> None:
+    """The exported model and freshly made networks are two ways to the same samples."""
+    generated, floor = numbers(of_noise, "generated"), numbers(of_noise, "untrained")
+    assert set(generated) == set(floor) == set(digits.METRICS)
+    for name, value in generated.items():
+        assert value == pytest.approx(floor[name], rel=1e-3, abs=1e-3), name
+    assert generated["label_accuracy"] == pytest.approx(0.1, abs=0.08)
+    assert generated["digits_drawn"] <= 2
+    assert generated["coverage"] == 0
+
+
+def test_every_number_has_an_interval_around_it(of_noise: dict[str, Any]) -> None:
+    for row in of_noise["metrics"]:
+        for column in ("generated", "real", "untrained"):
+            found = row[column]
+            assert found["low"] <= found["value"] <= found["high"], (row["name"], column)
+            assert found["confidence"] == 0.95
+
+
+def test_what_stands_with_it(of_noise: dict[str, Any], embedded: dict[str, Any]) -> None:
+    assert of_noise["n"] == {"samples": NUM, "test": 500, "real instead": NUM, "training": 4500}
+    assert embedded["test"].provenance.sha256[:12] in of_noise["data"]["test"]
+    assert of_noise["judge"]["sha256"] == load_judge().facts["sha256"]
+    assert of_noise["judge"]["accuracy_here"] == pytest.approx(0.994, abs=0.006)
+    written = json.loads(Path(of_noise["written"]).read_text(encoding="utf-8"))
+    assert written["metrics"] == of_noise["metrics"]
+    assert written["peak_memory_mb"] > 100
+
+
+def test_the_table_shows_every_row_and_what_it_rests_on(of_noise: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(of_noise)
+    printed = capsys.readouterr().out
+    for metric in digits.METRICS.values():
+        assert metric.label in printed
+    for part in ("real data instead", "untrained", "samples n=200", of_noise["judge"]["sha256"][:12], "sha256", "Parzen: sigma", "s of CPU"):
+        assert part in printed
+
+
+class Dealer:
+    """Stands in for a perfect conditional generator: hands out real digits, the labels in turn."""
+
+    def __init__(self, examples: Examples) -> None:
+        images: Any = examples.images
+        self.by_label = [images[examples.labels == k] / np.float32(255) for k in range(10)]
+        self.used = 0
+
+    def __call__(self, num: int, seed: int) -> np.ndarray:
+        picked = [self.by_label[k % 10][(self.used + k) // 10 % len(self.by_label[k % 10])] for k in range(num)]
+        self.used += num
+        return np.stack(picked)
+
+
+def test_real_digits_score_as_real(untrained: Any, embedded: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(evaluation, "_sampler", lambda subject: Dealer(embedded["train"]))
+    result = evaluate(untrained("cgan_concat:smoke"), num=400, out=tmp_path / "real.json")
+    generated, real, floor = (numbers(result, column) for column in ("generated", "real", "untrained"))
+    assert 0.97 <= generated["label_accuracy"] <= 1
+    assert 0.04 <= generated["nearest_neighbour_error"] <= 0.25
+    assert generated["digits_drawn"] == 10
+    assert result["details"]["generated"]["digit_counts"] == pytest.approx([40] * 10, abs=2)
+    # They are training digits, and the evaluation says so; the same of test digits would be chance.
+    assert generated["copied"] == 1
+    assert generated["closer_than_unseen"] == 1
+    assert generated["neighbour_distance_ratio"] == 0
+    assert real["copied"] == pytest.approx(0, abs=0.02)
+    assert real["closer_than_unseen"] == pytest.approx(0.5, abs=0.1)
+    for name in ("frechet_distance", "ms_ssim", "classifier_score", "precision", "recall", "density"):
+        assert abs(generated[name] - real[name]) < 0.05 * abs(floor[name] - real[name]), name
+    assert result["written"] == str(tmp_path / "real.json")
+
+
+def test_a_saved_model_alone_is_enough(untrained: Any, tmp_path: Path, of_noise: dict[str, Any]) -> None:
+    folder = untrained("cgan_concat:smoke")
+    (folder / "export").rename(tmp_path / "generator")
+    try:
+        with pytest.raises(UserError, match="has no export yet"):
+            evaluate(folder, num=NUM)
+        result = evaluate(tmp_path / "generator", num=NUM)
+    finally:
+        (tmp_path / "generator").rename(folder / "export")
+    assert numbers(result, "generated") == pytest.approx(numbers(of_noise, "generated"), rel=1e-4, abs=1e-6)
+    assert (tmp_path / "generator.metrics.json").is_file()
+
+
+def test_the_reference_does_not_depend_on_the_order_of_the_data(embedded: dict[str, Any]) -> None:
+    from tfgan_lab.data import Source
+
+    source = Source(embedded["train"], embedded["test"], (28, 28, 1), "")
+    real = digits.real_digits(source, load_judge(), seed=0)
+    assert len(set(real.test_labels[:40].tolist())) > 6  # the embedded digits are sorted by class
+    assert len(real.parzen) == 800
+    # Widths are never chosen on images that stand in for samples.
+    stand_in = {image.tobytes() for image in real.train[: len(real.train) - len(real.parzen)]}
+    assert not stand_in & {image.tobytes() for image in real.parzen}
+    held_out, instead = real.unseen
+    assert not {image.tobytes() for image in held_out} & {image.tobytes() for image in instead}
+
+
+def test_parzen_chooses_its_width_as_the_papers_did(small_source: Any) -> None:
+    import dataclasses
+
+    train = small_source.train
+    images = np.zeros((46_500, 28, 28, 1), np.uint8)
+    images[:, 0, 0, 0] = np.arange(46_500) % 256
+    images[45_000:46_000, 1, 1] = 7
+    provenance = dataclasses.replace(train.provenance, source="idx files", count=len(images))
+    full = Examples(len(images), (28, 28, 1), provenance, images, np.zeros(len(images), np.int32))
+    real = digits.real_digits(dataclasses.replace(small_source, train=full), load_judge(), seed=0)
+    assert len(real.parzen) == 1000
+    assert (real.parzen[:, 1, 1] == np.float32(7 / 255)).all()
+    assert real.parzen_source == "training images 50,000 to 50,999"
+
+
+def test_samples_are_drawn_in_pieces_and_labels_in_turn() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def sample(num: int, seed: int) -> np.ndarray:
+        seen.append((num, seed))
+        return np.full((num, 2, 2, 1), 1.0000002, np.float32)
+
+    drawn = draw(sample, 25, seed=3, piece=10)
+    assert drawn.shape == (25, 2, 2, 1)
+    assert drawn.max() == 1
+    assert [num for num, _ in seen] == [10, 10, 5]
+    assert len({seed for _, seed in seen}) == 3
+    np.testing.assert_array_equal(labels_of(25, 10, 10), [*range(10), *range(10), *range(5)])
+
+
+def test_digits_are_drawn_when_they_are_more_than_one_percent() -> None:
+    labels = np.repeat(np.arange(10), [500, 300, 100, 50, 20, 11, 10, 9, 0, 0])
+    assert digits.digits_drawn(labels) == 6
+
+
+def test_rows_keep_their_order_and_cut_intervals_at_the_smallest_value() -> None:
+    metrics = {"b": Metric("B", "lower"), "a": Metric("A", "higher", None), "c": Metric("C", "as real")}
+    column = {"a": Estimate(0.1, -0.2, 0.4, "normal"), "b": Estimate(0.1, -0.2, 0.4, "normal"), "c": None}
+    rows = table(metrics, {"generated": column, "real": {"b": 3.0}})
+    assert [row["name"] for row in rows] == ["b", "a"]
+    assert (rows[0]["generated"]["low"], rows[1]["generated"]["low"]) == (0.0, -0.2)
+    assert rows[0]["real"] == {"value": 3.0}
+    text = lines(rows)
+    assert len(text) == 3
+    assert text[1].split() == ["B", "0.1", "[0,", "0.4]", "3", "-", "lower"]
+
+
+# Faults.
+
+
+def test_faults_are_one_line(untrained: Any, tmp_path: Path) -> None:
+    folder = untrained("cgan_concat:smoke")
+    for arguments, expected in [
+        ((tmp_path,), "neither a run"),
+        ((folder, None, 40), "needs more than 64 examples"),
+        ((folder, None, NUM, str(tmp_path)), "no exported classifier"),
+        ((folder, str(tmp_path / "none")), "source=embedded|not a folder|none"),
+    ]:
+        with pytest.raises(UserError, match=expected) as caught:
+            evaluate(*arguments)
+        assert "\n" not in str(caught.value)
+        if expected.startswith("source"):
+            break
+
+
+def test_a_judge_of_other_data_is_refused(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Judge(lambda images: {"probabilities": np.eye(10)[np.full(len(images), 3)], "features": np.zeros((len(images), 2)), "scores": np.zeros((len(images), 10))}, (28, 28, 1), {"name": "clothes"})
+    monkeypatch.setattr(evaluation, "load_judge", lambda path: wrong)
+    with pytest.raises(UserError, match="clothes is right on only 10% of these test images.*--judge"):
+        evaluate(untrained("cgan_concat:smoke"), num=NUM)
+
+
+def test_nan_samples_are_named(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "_sampler", lambda subject: lambda num, seed: np.full((num, 28, 28, 1), np.nan, np.float32))
+    with pytest.raises(UserError, match="NaN"):
+        evaluate(untrained("cgan_concat:smoke"), num=NUM)
+
+
+def test_an_export_without_its_config_is_refused(untrained: Any, tmp_path: Path) -> None:
+    source = untrained("mlp_gan:smoke") / "export"
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    (folder / "saved_model.pb").write_bytes((source / "saved_model.pb").read_bytes())
+    with pytest.raises(UserError, match="has no config in its generator.json"):
+        evaluate(folder)
+
+
+def test_the_two_ways_to_name_a_model_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", "--workdir=a", "--saved_model=b"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
+
+
+# The Gaussian.
+
+BIMODAL = Gaussian(mean=4.0, std=0.5, target="bimodal", separation=2.0)
+
+
+@pytest.mark.parametrize("data", [Gaussian(mean=-2.0, std=0.5), BIMODAL, Gaussian(mean=0.0, std=1.0, target="bimodal", separation=0.7)])
+def test_the_targets_law_is_that_of_its_density(data: Gaussian) -> None:
+    shift = data.separation if data.target == "bimodal" else 0.0
+
+    def density(x: float) -> float:
+        return (stats.norm.pdf(x, data.mean - shift, data.std) + stats.norm.pdf(x, data.mean + shift, data.std)) / 2
+
+    ends, inner = (data.mean - 12, data.mean + 12), [data.mean - shift, data.mean, data.mean + shift]
+
+    def moment(power: int) -> float:
+        return integrate.quad(lambda x: (x - data.mean) ** power * density(x), *ends, points=inner)[0]
+
+    mean, std, kurtosis = distribution.target_moments(data)
+    assert mean == data.mean
+    assert std == pytest.approx(math.sqrt(moment(2)), rel=1e-8)
+    assert kurtosis == pytest.approx(moment(4) / moment(2) ** 2 - 3, abs=1e-7)
+    cdf, quantiles = distribution.target_law(data)
+    for x in (data.mean - 1.3, data.mean, data.mean + 0.4):
+        assert cdf(np.array([x]))[0] == pytest.approx(integrate.quad(density, ends[0], x, points=inner)[0], abs=1e-9)
+    for u in (1e-6, 0.03, 0.4, 0.77, 1 - 1e-6):
+        exact = optimize.brentq(lambda x, u=u: cdf(np.array([x]))[0] - u, *ends, xtol=1e-12)
+        assert quantiles(np.array([u]))[0] == pytest.approx(exact, abs=1e-3 if 0.49 < u < 0.51 else 2e-5)
+
+
+def test_a_sample_of_the_target_scores_as_one(rng: np.random.Generator) -> None:
+    side = np.where(rng.random(50_000) < 0.5, 2.0, 6.0)
+    column: Any = distribution.column(rng.normal(side, 0.5), BIMODAL, seed=0)
+    assert column["wasserstein"].value < 0.06
+    assert column["kolmogorov_smirnov"].value < 1.95 / math.sqrt(50_000)  # exceeded once in 1,000
+    assert column["kurtosis"].value == pytest.approx(distribution.target_moments(BIMODAL)[2], abs=0.02)
+    other: Any = distribution.column(rng.normal(4, 2.06, 50_000), BIMODAL, seed=0)
+    assert other["wasserstein"].value > 0.3
+    assert other["kolmogorov_smirnov"].value > 0.1
+
+
+def test_a_collapsed_generator_has_no_shape() -> None:
+    column = distribution.column(np.full((5_000, 1), 3.0, np.float32), Gaussian(mean=4.0, std=1.25), seed=0)
+    assert column["skewness"] is None
+    assert column["kurtosis"] is None
+    mean: Any = column["mean"]
+    assert mean.value == 3
+
+
+def test_the_gaussian_is_measured_on_100_000_numbers(untrained: Any) -> None:
+    result = evaluate(untrained("gaussian:smoke"))
+    assert result["n"] == {"numbers": 100_000}
+    real = numbers(result, "real")
+    assert real["mean"] == pytest.approx(4, abs=0.02)
+    assert real["std"] == pytest.approx(1.25, abs=0.02)
+    assert numbers(result, "generated") == pytest.approx(numbers(result, "untrained"), rel=1e-3, abs=1e-3)
+
+
+# Montages.
+
+
+def faces(num: int, streamed: bool) -> Examples:
+    images = np.random.default_rng(2).integers(0, 256, (num, 16, 16, 3)).astype(np.uint8)
+    provenance = Provenance("noise", "train", num, "0")
+    if not streamed:
+        return Examples(num, (16, 16, 3), provenance, images)
+    return Examples(num, (16, 16, 3), provenance, fetch=lambda index: tf.constant(images)[index])
+
+
+def test_two_halves_share_no_image_and_are_the_same_streamed_or_not() -> None:
+    first, second = montage.two_halves(faces(41, False), 1000, seed=1)
+    assert len(first) == len(second) == 20
+    assert len({image.tobytes() for image in (*first, *second)}) == 40
+    for a, b in zip((first, second), montage.two_halves(faces(41, True), 1000, seed=1), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(montage.two_halves(faces(41, False), 7, seed=1)[0]) == 7
+
+
+def test_random_features_are_the_same_every_time_and_see_colours() -> None:
+    images = np.random.default_rng(3).random((60, 16, 16, 3)).astype(np.float32)
+    features = RandomFeatures()(images)
+    assert features.shape == (60, 64)
+    np.testing.assert_array_equal(features, RandomFeatures()(images))
+    np.testing.assert_allclose(RandomFeatures()(images[::-1]), features[::-1], rtol=1e-4, atol=1e-6)
+    redder = images * np.array([1, 0.5, 0.5], np.float32)
+    assert np.abs(RandomFeatures()(redder).mean(0) - features.mean(0)).max() > 5 * features.std(0).max() / math.sqrt(60)
+
+
+def test_a_montage_is_measured(untrained: Any) -> None:
+    folder = untrained("dcgan_montage:smoke", data__num_faces="180")
+    result = evaluate(folder)
+    assert result["n"] == {"samples": 90, "real half": 90, "other real half": 90}
+    generated, real = numbers(result, "generated"), numbers(result, "real")
+    assert set(generated) == set(montage.METRICS)
+    assert generated == pytest.approx(numbers(result, "untrained"), rel=1e-3, abs=1e-6)
+    assert real["frechet_distance"] < 0.1 * generated["frechet_distance"]
+    assert "never trained, seed 0" in "".join(result["notes"])
+    with pytest.raises(UserError, match="montages are judged by random features"):
+        evaluate(folder, judge="runs/judge")
+
+
+# Classifiers.
+
+
+def test_a_classifier_is_counted_by_class(untrained: Any, embedded: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = untrained("mnist_classifier:smoke")
+    result = evaluate(folder)
+    counts = np.array(result["details"]["confusion"])
+    assert counts.sum() == 500
+    np.testing.assert_array_equal(counts.sum(axis=1), 50)
+    generated = numbers(result, "generated")
+    assert generated["accuracy"] == pytest.approx(np.trace(counts) / 500)
+    for k in range(10):
+        assert generated[f"accuracy_{k}"] == pytest.approx(counts[k, k] / 50)
+    for name in ("confusion.png", "scores.png"):
+        assert (folder / name).stat().st_size > 5000
+    print_table(result)
+    assert "accuracy on digit 7" in capsys.readouterr().out
+
+
+def test_the_confusion_matrix_has_the_truth_in_its_rows() -> None:
+    answers = classifier.Answers(np.eye(3)[[0, 1, 1, 2, 2]], np.array([0, 0, 1, 1, 2]))
+    np.testing.assert_array_equal(answers.confusion, [[1, 1, 0], [0, 1, 1], [0, 0, 1]])
+
+
+# During and after training.
+
+
+@pytest.mark.slow
+def test_measuring_in_training_changes_no_bit_of_it(tmp_path: Path) -> None:
+    from runs import weights
+
+    from tfgan_lab.trainer import train
+
+    plain = train(offline("mlp_gan:smoke"), tmp_path / "plain")
+    measured = train(offline("mlp_gan:smoke", metrics__steps="10"), tmp_path / "measured")
+    for (name, a), b in zip(weights(plain.path).items(), weights(measured.path).values(), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+    rows = measured.read_metrics()
+    assert [row for row in rows if row["kind"] != "metrics"] == plain.read_metrics()
+    found = [row for row in rows if row["kind"] == "metrics"]
+    assert [row["step"] for row in found] == [10, 20]
+    assert {"digits", "kl_data", "frechet"} <= set(found[-1])
+    assert 1 <= found[-1]["digits"] <= 10
+    assert (measured.path / "curves.png").stat().st_size > (plain.path / "curves.png").stat().st_size
+
+
+def test_other_data_than_digits_has_no_metrics_in_training() -> None:
+    with pytest.raises(UserError, match="by a judge of digits"):
+        offline("gaussian:smoke", metrics__steps="10")
+
+
+class Finished:
+    """What `finish` reads of an experiment."""
+
+    def __init__(self, config: Any, test: Any) -> None:
+        self.config, self.source = config, self
+        self.test = test
+
+
+def test_a_finished_run_says_its_cheap_numbers(untrained: Any, embedded: dict[str, Any]) -> None:
+    (line,) = finish(Workdir(untrained("gaussian:smoke")), Finished(offline("gaussian:smoke"), None))
+    assert line.startswith("100,000 generated numbers: mean (target 4) ")
+    assert "Kolmogorov-Smirnov" in line
+    accuracy, pictures = finish(Workdir(untrained("mnist_classifier:smoke")), Finished(offline("mnist_classifier:smoke"), embedded["test"]))
+    assert accuracy.startswith("accuracy 0.")
+    assert "confusion.png" in pictures
+    assert finish(Workdir(untrained("mlp_gan:smoke")), Finished(offline("mlp_gan:smoke"), embedded["test"])) == []
