@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,22 @@ def small_source(embedded: dict[str, Any]) -> Any:
         return Examples(len(images), images.shape[1:], provenance, images, labels)
 
     return Source(part("train", 20), part("test", 5), (28, 28, 1), "data: a few embedded digits")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a config's run on embedded data, trained when it is first asked for; tests leave it as it is."""
+    from runs import train_small
+
+    done: dict[str, Path] = {}
+
+    def run(reference: str) -> Path:
+        if reference not in done:
+            with contextlib.redirect_stdout(io.StringIO()):  # a test's own output stays its own
+                done[reference] = train_small(reference, tmp_path_factory.mktemp("trained") / reference.replace(":", "-"))
+        return done[reference]
+
+    return run
 
 
 @pytest.fixture(scope="session")

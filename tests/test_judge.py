@@ -251,7 +251,7 @@ def test_losses_are_those_of_scipy(loss: str) -> None:
 
 
 def test_dropout_and_batch_statistics_are_for_training_only(digits: Any) -> None:
-    config, network = fresh_judge()
+    _, network = fresh_judge()
     images = tf.constant(digits[0][:8])
     still = network(images, training=False).numpy()
     np.testing.assert_array_equal(still, network(images).numpy())

@@ -61,6 +61,9 @@ TABLE: dict[tuple[str, str], tuple[type[Network], int]] = {
     ("gaussian", "discriminator"): (models.SetDiscriminator, dense(200, 50, 50, 1)),
     ("gaussian:raw", "discriminator"): (models.SetDiscriminator, dense(100, 50, 50, 1)),
     ("mnist_classifier", "classifier"): (models.ConvClassifier, 25 * 10 + 10 + 9 * 100 + 10 + norms(10, 10) + dense(250, 10)),
+    ("mnist_judge", "classifier"): (
+        models.JudgeNet, 25 * 24 + 9 * (24 * 48 + 48 * 64 + 64 * 64) + 24 + 48 + 64 + 64 + norms(24, 48, 64, 64) + dense(1024, 64, 10)
+    ),
 }  # fmt: skip
 ENTRIES = list(TABLE)
 SMALL = [entry for entry in ENTRIES if entry[0] != "dcgan_montage"]  # whose passes take milliseconds

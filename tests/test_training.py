@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +18,17 @@ from PIL import Image
 from runs import fingerprint, rows, train_small, weights
 
 from tfgan_lab.config import from_json
+from tfgan_lab.data import mnist
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.trainer import Interrupted, train
 from tfgan_lab.training import experiment, loop
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
+from tfgan_lab.training.workdir import Workdir
 
 # Dropout in both and fresh fakes; BatchNorm, labels and shared fakes; a stream of numbers; a classifier; SGD.
 REFERENCES = ["mlp_gan:smoke", "cgan_branch:smoke", "gaussian:smoke", "mnist_classifier:smoke", "cgan_maxout:smoke"]
 QUICK_AND_SLOW = [REFERENCES[0], *(pytest.param(reference, marks=pytest.mark.slow) for reference in REFERENCES[1:])]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a config's run without an incident, trained when it is first asked for."""
-    done: dict[str, Path] = {}
-
-    def run(reference: str) -> Path:
-        if reference not in done:
-            done[reference] = train_small(reference, tmp_path_factory.mktemp("runs") / reference.replace(":", "-"))
-        return done[reference]
-
-    return run
 
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIGINT) -> None:
@@ -57,7 +48,7 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIG
 @pytest.mark.parametrize("reference", QUICK_AND_SLOW)
 @pytest.mark.parametrize("step", [13])
 def test_a_run_stopped_between_checkpoints_goes_on_bit_for_bit(
-    reference: str, step: int, uninterrupted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    reference: str, step: int, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workdir = tmp_path / "run"
     with monkeypatch.context() as patch:
@@ -70,9 +61,9 @@ def test_a_run_stopped_between_checkpoints_goes_on_bit_for_bit(
     assert not (workdir / "export").exists()
     train_small(reference, workdir)
     assert "resuming at step 13" in capsys.readouterr().out
-    assert fingerprint(workdir) == fingerprint(uninterrupted(reference))
+    assert fingerprint(workdir) == fingerprint(trained(reference))
     if (workdir / "samples.png").exists():
-        assert (workdir / "samples.png").read_bytes() == (uninterrupted(reference) / "samples.png").read_bytes()
+        assert (workdir / "samples.png").read_bytes() == (trained(reference) / "samples.png").read_bytes()
 
 
 def test_sigterm_saves_too_and_says_so_with_its_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,29 +76,29 @@ def test_sigterm_saves_too_and_says_so_with_its_exit_code(tmp_path: Path, monkey
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(uninterrupted: Any, tmp_path: Path) -> None:
-    first = uninterrupted("mlp_gan:smoke")
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(trained: Any, tmp_path: Path) -> None:
+    first = trained("mlp_gan:smoke")
     assert fingerprint(train_small("mlp_gan:smoke", tmp_path / "again")) == fingerprint(first)
     assert fingerprint(train_small("mlp_gan:smoke", tmp_path / "other", seed="1")) != fingerprint(first)
 
 
 @pytest.mark.slow
-def test_a_longer_run_goes_on_from_a_shorter_one(uninterrupted: Any, tmp_path: Path) -> None:
+def test_a_longer_run_goes_on_from_a_shorter_one(trained: Any, tmp_path: Path) -> None:
     train_small("gaussian:smoke", tmp_path, steps="10")
     train_small("gaussian:smoke", tmp_path, steps="20")
-    assert fingerprint(tmp_path) == fingerprint(uninterrupted("gaussian:smoke"))
+    assert fingerprint(tmp_path) == fingerprint(trained("gaussian:smoke"))
 
 
-def test_training_a_finished_run_again_changes_nothing(uninterrupted: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    workdir = uninterrupted("mlp_gan:smoke")
+def test_training_a_finished_run_again_changes_nothing(trained: Any) -> None:
+    workdir = trained("mlp_gan:smoke")
     before = fingerprint(workdir)
     train(offline("mlp_gan:smoke"), workdir)
     assert fingerprint(workdir) == before
     assert [session["to"] for session in json.loads((workdir / "run.json").read_text())["sessions"]] == [20]
 
 
-def test_what_a_gan_leaves(uninterrupted: Any) -> None:
-    workdir = uninterrupted("mlp_gan:smoke")
+def test_what_a_gan_leaves(trained: Any) -> None:
+    workdir = trained("mlp_gan:smoke")
     assert from_json((workdir / "config.json").read_text()) == offline("mlp_gan:smoke")
     names = {path.name for path in workdir.iterdir() if not path.name.startswith(".")}
     assert names >= {
@@ -126,8 +117,8 @@ def test_what_a_gan_leaves(uninterrupted: Any) -> None:
     assert checkpoint_steps(workdir / "checkpoints") == [10, 20]
 
 
-def test_the_record_says_where_the_numbers_come_from(uninterrupted: Any, embedded: Any) -> None:
-    record = json.loads((uninterrupted("mlp_gan:smoke") / "run.json").read_text())
+def test_the_record_says_where_the_numbers_come_from(trained: Any, embedded: Any) -> None:
+    record = json.loads((trained("mlp_gan:smoke") / "run.json").read_text())
     assert record["data"]["train"] == vars(embedded["train+validation"].provenance)
     assert record["data"]["test"]["count"] == 500
     assert len(record["data"]["test"]["sha256"]) == 64
@@ -137,8 +128,8 @@ def test_the_record_says_where_the_numbers_come_from(uninterrupted: Any, embedde
     assert record["devices"]
 
 
-def test_rows_of_the_metrics(uninterrupted: Any) -> None:
-    found = rows(uninterrupted("mlp_gan:smoke"))
+def test_rows_of_the_metrics(trained: Any) -> None:
+    found = rows(trained("mlp_gan:smoke"))
     assert [(row["kind"], row["step"]) for row in found] == [("train", 10), ("eval", 10), ("train", 20), ("eval", 20)]
     for row in found:
         assert all(np.isfinite(value) for value in row.values() if isinstance(value, float))
@@ -146,9 +137,9 @@ def test_rows_of_the_metrics(uninterrupted: Any) -> None:
         assert 0 < row["p_fake"] < 1
         assert row["epoch"] == row["step"] / 90
     assert found[0]["d_loss"] == pytest.approx(found[0]["d_real"] + found[0]["d_fake"], rel=1e-6)
-    moments = rows(uninterrupted("gaussian:smoke"))
+    moments = rows(trained("gaussian:smoke"))
     assert {"real_mean", "real_std", "fake_mean", "fake_std", "d_real", "d_fake", "g_loss"} <= set(moments[0])
-    assert "accuracy" in rows(uninterrupted("mnist_classifier:smoke"))[-1]
+    assert "accuracy" in rows(trained("mnist_classifier:smoke"))[-1]
 
 
 def test_means_in_a_row_are_over_its_own_steps(small_source: Any) -> None:
@@ -185,7 +176,7 @@ def events(workdir: Path) -> tuple[dict[str, list[tuple[int, float]]], list[int]
     return scalars, [event.step for event in reader.Tensors("samples")]
 
 
-def test_tensorboard_holds_every_number_once_also_after_a_resume(uninterrupted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_holds_every_number_once_also_after_a_resume(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         stop_at(13, patch)
         with pytest.raises(Interrupted):
@@ -217,7 +208,7 @@ class NanAt:
 
 
 def test_nan_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(
-    uninterrupted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = experiment.make_batches
     with monkeypatch.context() as patch:
@@ -228,7 +219,7 @@ def test_nan_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(
     assert "learning_rate" in str(caught.value)
     assert checkpoint_steps(tmp_path / "checkpoints")[-1] == 10
     train_small("mlp_gan:smoke", tmp_path)  # with good data it goes on as if nothing had happened
-    assert fingerprint(tmp_path) == fingerprint(uninterrupted("mlp_gan:smoke"))
+    assert fingerprint(tmp_path) == fingerprint(trained("mlp_gan:smoke"))
 
 
 @pytest.mark.parametrize("rate", ["1e30", "1e39"])
@@ -254,6 +245,31 @@ def test_an_invalid_config_is_refused_before_anything_is_written(tmp_path: Path)
     with pytest.raises(UserError, match="steps"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_another_one_writes_is_refused(tmp_path: Path) -> None:
+    folder = Workdir(tmp_path)
+    folder.claim()
+    with pytest.raises(UserError, match=f"being written by process {os.getpid()} on "):
+        train_small("gaussian:smoke", tmp_path)
+    folder.release()
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_other_data_than_before_is_refused(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(trained("mlp_gan:smoke"), tmp_path / "run")
+    load = mnist.load_mnist
+
+    def without_the_last(source: str, data_dir: str | None) -> Any:
+        splits, chosen = load(source, data_dir)
+        part = splits["train+validation"]
+        fewer = dataclasses.replace(part.provenance, count=part.num - 1, sha256="0" * 64)
+        return splits | {"train+validation": dataclasses.replace(part, provenance=fewer)}, chosen
+
+    monkeypatch.setattr(mnist, "load_mnist", without_the_last)
+    with pytest.raises(UserError, match=r"other data.*n=4500.*n=4,499"):
+        train_small("mlp_gan:smoke", tmp_path / "run")
+    assert fingerprint(tmp_path / "run") == fingerprint(trained("mlp_gan:smoke"))
 
 
 @pytest.mark.slow

@@ -237,7 +237,7 @@ def _sweep(values: Any, overrides: dict[str, str]) -> None:
     _start(config.deterministic, config.onednn)
     from tfgan_lab.sweep import markdown, sweep
 
-    options = [value.strip() for value in listed.split(";" if ";" in listed else ",")]
+    options = [value.strip() for value in listed.split(";" if ";" in listed else ",") if value.strip()]
     result = sweep(config, field, options, workdir, values.data_dir, values.judge)
     print(f"\n{markdown(result)}\n\nlook at: {workdir}/sweep.png, {workdir}/sweep.md", flush=True)
 

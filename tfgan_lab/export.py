@@ -129,11 +129,13 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
       The largest difference to the live network over 16 inputs.
 
     Raises:
-      UserError: The folder cannot be written.
+      UserError: The folder cannot be written, or holds something else.
     """
     folder = Path(folder)
     module: Any = ClassifierModule(network, config) if isinstance(config, ClassifierConfig) else GeneratorModule(network, config)
     try:
+        if folder.exists() and not (folder / "saved_model.pb").is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise UserError(f"{folder} is there already and is no SavedModel: name another folder, or delete it.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         for stale in folder.parent.glob(f".{folder.name}.*"):
             shutil.rmtree(stale, ignore_errors=True)
@@ -193,7 +195,7 @@ class LoadedGenerator:
         try:
             with quiet_stderr():
                 self._model = tf.saved_model.load(str(self.folder))
-        except (OSError, ValueError, tf.errors.OpError) as error:
+        except (OSError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
             raise UserError(f"{folder} is damaged: {str(error).splitlines()[0][:200]}. Export it again.") from None
         if "sample" not in self._model.signatures:
             raise UserError(f"{folder} has no signature 'sample' (it has {', '.join(self._model.signatures) or 'none'}): is it a generator exported by tfgan-lab?")
@@ -207,6 +209,8 @@ class LoadedGenerator:
         signature = self._model.signatures["sample"]
         inputs = {"seed": tf.constant(seed, tf.int64), "count": tf.constant(num, tf.int32)}
         if "label" in signature.structured_input_signature[1]:
+            if not -1 <= label < self.facts.get("num_labels", label + 1):
+                raise UserError(f"--label={label}: labels are 0 to {self.facts['num_labels'] - 1}.")
             inputs["label"] = tf.constant(label, tf.int32)
         elif label >= 0:
             raise UserError(f"--label={label}: {self.folder} is a generator without labels: leave --label away.")

@@ -54,6 +54,13 @@ class OurSide:
         """Sets the network's tensors."""
         from_torch(self.networks[role], state, self.config.post, "the common start")
 
+    def slots(self, role: str) -> list[Arrays]:
+        """The optimiser's memory, by tensor: Adam's two moments, or SGD's velocity."""
+        by_variable = {id(pair.variable.value): pair for pair in self.pairs[role]}
+        optimizer = self.experiment.optimizers[role]
+        pairs = [by_variable[id(parameter)] for parameter in optimizer.parameters]
+        return [{pair.name: pair.read(slot) for pair, slot in zip(pairs, slots, strict=True)} for slots in optimizer.slots]
+
     def forward(self, role: str, images: np.ndarray, labels: np.ndarray, training: bool) -> Arrays:
         """Every layer's output on the first step's inputs: G on its first latents, D on the real batch."""
         network, config = self.networks[role], self.config
@@ -129,6 +136,20 @@ class TheirSide:
         except RuntimeError as error:
             faults = "; ".join(line.strip() for line in str(error).splitlines()[1:])
             raise UserError(f"{self.config.name}: its {role} is not built as the post's: {faults}") from None
+
+    def take(self, role: str, weights: Mapping[str, np.ndarray], slots: list[Arrays]) -> None:
+        """Goes on from our state: weights, and the optimiser's memory after as many steps as this side has done."""
+        import torch
+
+        self.load(role, weights)
+        (group,), memory = self.peer.optimizers[role].param_groups, self.peer.optimizers[role].state
+        for name, parameter in self.peer.networks[role].named_parameters():
+            if "exp_avg" in memory[parameter]:
+                for key, slot in zip(("exp_avg", "exp_avg_sq"), slots, strict=True):
+                    memory[parameter][key].copy_(torch.from_numpy(np.array(slot[name])))
+            else:
+                # Ours has the rate inside the velocity: velocity = -rate * buffer.
+                memory[parameter]["momentum_buffer"].copy_(torch.from_numpy(slots[0][name] / -group["lr"]))
 
     def weights(self, role: str) -> Arrays:
         """The network's tensors, running statistics included."""

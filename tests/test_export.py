@@ -1,0 +1,253 @@
+"""Exported models: they load with TensorFlow alone and say what the live networks say."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from tfgan_lab import export
+from tfgan_lab.errors import UserError
+from tfgan_lab.export import LoadedGenerator, export_network, load_generator
+from tfgan_lab.sample import sample_run
+from tfgan_lab.training.restored import RestoredRun, restore_run
+
+RUNS = ["mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"]
+
+# In a process that cannot import the package: every signature, at several batch sizes.
+ALONE = """
+import json, sys
+sys.modules["tfgan_lab"] = None
+import numpy as np
+import tensorflow as tf
+facts, arrays = {}, {}
+for index, folder in enumerate(sys.argv[2:]):
+    signatures = tf.saved_model.load(folder).signatures
+    facts[folder] = sorted(signatures)
+    if "sample" in signatures:
+        labelled = "label" in signatures["sample"].structured_input_signature[1]
+        for count in (1, 3, 70):
+            given = dict(seed=tf.constant(7, tf.int64), count=tf.constant(count))
+            for label in (-1, 3) if labelled else (-1,):
+                more = dict(label=tf.constant(label)) if labelled else {}
+                (drawn,) = signatures["sample"](**given, **more).values()
+                arrays[f"{index}/sample/{count}/{label}"] = drawn.numpy()
+        if "png" in signatures:
+            files = signatures["png"](**given, **more)["png"].numpy()
+            arrays[f"{index}/png"] = np.array([tf.io.decode_png(file).numpy() for file in files])
+        z = signatures["serving_default"].structured_input_signature[1]["latents"].shape[1]
+        latents = np.linspace(-1, 1, 5 * z, dtype=np.float32).reshape(5, z)
+        labels = dict(labels=tf.constant([0, 1, 2, 9, 9])) if labelled else {}
+        (drawn,) = signatures["serving_default"](latents=tf.constant(latents), **labels).values()
+        arrays[f"{index}/serving"] = drawn.numpy()
+    else:
+        for count in (1, 6):
+            images = np.linspace(0, 1, count * 784, dtype=np.float32).reshape(count, 28, 28, 1)
+            for name, value in signatures["serving_default"](images=tf.constant(images)).items():
+                arrays[f"{index}/{name}/{count}"] = value.numpy()
+facts["modules"] = [name for name in sys.modules if name.startswith("tfgan_lab.")]
+np.savez(sys.argv[1], **arrays)
+print(json.dumps(facts))
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
+    """Signatures by folder, and what they said, of `RUNS` in a fresh process with TensorFlow alone."""
+    out = tmp_path_factory.mktemp("alone") / "out.npz"
+    folders = [str(trained(reference) / "export") for reference in RUNS]
+    ended = subprocess.run([sys.executable, "-c", ALONE, str(out), *folders], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    with np.load(out) as arrays:
+        return json.loads(ended.stdout.splitlines()[-1]), dict(arrays)
+
+
+def test_signatures(alone: Any, trained: Any) -> None:
+    facts, _ = alone
+    assert facts.pop("modules") == []
+    expected = [["png", "sample", "serving_default"]] * 2 + [["sample", "serving_default"], ["serving_default"]]
+    assert [facts[str(trained(reference) / "export")] for reference in RUNS] == expected
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_tensorflow_alone_draws_what_the_run_draws(index: int, alone: Any, trained: Any) -> None:
+    for count in (1, 3, 70):
+        live, _ = sample_run(trained(RUNS[index]), count, 7)
+        drawn = alone[1][f"{index}/sample/{count}/-1"]
+        assert drawn.dtype == np.float32
+        assert drawn.shape == ((count, 1) if index == 2 else (count, 28, 28, 1))
+        assert_allclose(drawn, live, atol=1e-6)
+        if index != 2:
+            assert 0 <= drawn.min() < drawn.max() <= 1
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_latents_are_served_as_the_live_network_answers(index: int, alone: Any, trained: Any) -> None:
+    run = restore_run(trained(RUNS[index]))
+    config: Any = run.config
+    latents = np.linspace(-1, 1, 5 * config.latents.dim, dtype=np.float32).reshape(5, -1)
+    labels = tf.constant([0, 1, 2, 9, 9]) if config.num_labels else None
+    live = run.networks["generator"](tf.constant(latents), labels, training=False).numpy()
+    live = (live + 1) / 2 if index == 0 else live
+    assert_allclose(alone[1][f"{index}/serving"], live, atol=1e-6)
+
+
+def test_a_label_is_drawn_by_itself_or_all_in_turn(alone: Any, trained: Any) -> None:
+    in_turn, threes = alone[1]["1/sample/70/-1"], alone[1]["1/sample/70/3"]
+    assert_allclose(threes[3::10], in_turn[3::10], atol=1e-6)
+    assert np.abs(threes[4::10] - in_turn[4::10]).max() > 1e-3
+    assert_allclose(threes[:3], sample_run(trained(RUNS[1]), 3, 7, label=3)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_png_files_decode_to_the_samples(index: int, alone: Any) -> None:
+    label = -1 if index == 0 else 3
+    pixels, drawn = alone[1][f"{index}/png"], alone[1][f"{index}/sample/70/{label}"]
+    assert pixels.dtype == np.uint8
+    assert_allclose(pixels, drawn * 255, atol=0.501)
+
+
+def test_png_bytes_are_png_for_other_readers(trained: Any) -> None:
+    model = tf.saved_model.load(str(trained(RUNS[0]) / "export"))
+    (content,) = model.signatures["png"](seed=tf.constant(1, tf.int64), count=tf.constant(1))["png"].numpy()
+    with Image.open(io.BytesIO(content)) as picture:
+        assert (picture.format, picture.size, picture.mode) == ("PNG", (28, 28), "L")
+
+
+def test_a_classifier_is_served_as_the_live_network_answers(alone: Any, trained: Any) -> None:
+    images = np.linspace(0, 1, 6 * 784, dtype=np.float32).reshape(6, 28, 28, 1)
+    logits = restore_run(trained(RUNS[3])).networks["classifier"](images, training=False).numpy()
+    assert_allclose(alone[1]["3/logits/6"], logits, atol=1e-5)
+    assert_allclose(alone[1]["3/scores/6"], 1 / (1 + np.exp(-logits.astype(np.float64))), atol=1e-5)
+    assert alone[1]["3/scores/1"].shape == (1, 10)
+
+
+def test_the_seed_is_the_only_randomness(trained: Any) -> None:
+    generator = load_generator(trained(RUNS[0]))
+    first = generator.sample(4, 7)
+    assert_array_equal(generator.sample(4, 7), first)
+    assert_array_equal(generator.sample(9, 7)[:4], first)
+    assert np.abs(generator.sample(4, 8) - first).max() > 1e-3
+
+
+def test_what_lies_beside_the_model(trained: Any) -> None:
+    facts = load_generator(trained("cgan_layernorm:smoke")).facts
+    assert (facts["config"], facts["post"], facts["step"], facts["num_labels"]) == ("cgan_layernorm:smoke", "P001", 20, 10)
+    assert facts["image_shape"] == [28, 28, 1]
+    assert "sha256" in facts["trained_on"]["train"]
+    # So that TensorFlow's own reader finds it and others may read it.
+    assert (trained("cgan_layernorm:smoke") / "export").stat().st_mode & 0o555 == 0o555
+
+
+# What may go wrong.
+
+
+def refusal(call: Any, *arguments: Any, **more: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*arguments, **more)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_load_generator_takes_the_run_or_the_model_and_refuses_the_rest(trained: Any, tmp_path: Path) -> None:
+    run = trained(RUNS[0])
+    assert_array_equal(load_generator(run).sample(2, 0), load_generator(run / "export").sample(2, 0))
+    assert "tfgan-lab export" in refusal(load_generator, tmp_path)
+    assert str(tmp_path / "none") in refusal(load_generator, tmp_path / "none")
+    assert "no signature 'sample'" in refusal(load_generator, trained(RUNS[3]))
+    foreign = tf.Module()
+    tf.saved_model.save(foreign, str(tmp_path / "foreign"))
+    assert "exported by tfgan-lab" in refusal(load_generator, tmp_path / "foreign")
+
+
+@pytest.mark.parametrize("part", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["empty", "half", "gone"])
+def test_a_damaged_model_is_one_line(part: str, damage: str, trained: Any, tmp_path: Path) -> None:
+    shutil.copytree(trained(RUNS[0]) / "export", tmp_path / "model")
+    path = tmp_path / "model" / part
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[: len(content) // 2] if damage == "half" else b"")
+    assert str(tmp_path / "model") in refusal(load_generator, tmp_path / "model")
+
+
+def test_labels_that_cannot_be_drawn_are_refused(trained: Any) -> None:
+    assert "without labels" in refusal(load_generator(trained(RUNS[0])).sample, 2, 0, label=3)
+    for label in (10, 12):
+        assert f"label={label}" in refusal(load_generator(trained(RUNS[1])).sample, 2, 0, label=label)
+        assert "0 to 9" in refusal(sample_run, trained(RUNS[1]), 2, 0, label=label)
+    assert "0 to 9" in refusal(sample_run, trained(RUNS[1]), 2, 0, label=-1)
+    assert "no labels" in refusal(sample_run, trained(RUNS[0]), 2, 0, label=3)
+    assert "classifier" in refusal(sample_run, trained(RUNS[3]), 2, 0)
+
+
+def test_no_run_and_no_checkpoint_are_one_line(trained: Any, tmp_path: Path) -> None:
+    assert "holds no run" in refusal(sample_run, tmp_path / "none", 2, 0)
+    shutil.copy(trained(RUNS[0]) / "config.json", tmp_path)
+    assert "no checkpoint yet" in refusal(sample_run, tmp_path, 2, 0)
+
+
+@pytest.fixture
+def run(trained: Any) -> RestoredRun:
+    return restore_run(trained(RUNS[2]))
+
+
+def test_exporting_again_replaces_the_old_model(run: RestoredRun, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for step in (1, 2):
+        assert export_network(run.config, run.networks["generator"], folder, {"step": step}) <= 1e-5
+        assert load_generator(folder).facts["step"] == step
+    assert [path.name for path in tmp_path.iterdir()] == ["model"], "no temporary folders"
+
+
+def test_a_model_that_differs_from_the_live_one_is_not_put_in_place(run: RestoredRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "model"
+    export_network(run.config, run.networks["generator"], folder, {"step": 1})
+    for difference in (1e-3, float("nan")):
+        monkeypatch.setattr(export, "_largest_difference", lambda *_, d=difference: d)
+        with pytest.raises(AssertionError, match="differs"):
+            export_network(run.config, run.networks["generator"], folder, {"step": 2})
+        assert load_generator(folder).facts["step"] == 1
+
+
+def test_the_comparison_sees_a_wrong_model(run: RestoredRun, tmp_path: Path) -> None:
+    module: Any = export.GeneratorModule(run.networks["generator"], run.config)
+    tf.saved_model.save(module, str(tmp_path), signatures=module.signatures())
+    assert export._largest_difference(module, run.config, tmp_path) <= 1e-6
+    for variable in run.networks["generator"].variables:
+        variable.assign_add(tf.fill(variable.shape, 0.01))
+    assert export._largest_difference(module, run.config, tmp_path) > 1e-4
+
+
+def test_exporting_never_replaces_what_is_no_model(run: RestoredRun, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine")
+    for out in ("thesis", "notes.txt"):
+        assert out in refusal(export_network, run.config, run.networks["generator"], tmp_path / out, {})
+    assert (tmp_path / "thesis" / "thesis.tex").read_text() == "mine"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(run: RestoredRun, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refusal(export_network, run.config, run.networks["generator"], tmp_path / "file" / "model", {})
+
+
+def test_a_loaded_generator_without_facts_still_draws(trained: Any, tmp_path: Path) -> None:
+    shutil.copytree(trained(RUNS[0]) / "export", tmp_path / "model")
+    (tmp_path / "model" / "generator.json").unlink()
+    generator = LoadedGenerator(tmp_path / "model")
+    assert generator.facts == {}
+    assert generator.sample(1, 0).shape == (1, 28, 28, 1)
