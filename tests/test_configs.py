@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from catalogue import REFERENCES, offline
 
-from tests.catalogue import REFERENCES, offline
 from tfgan_lab.experiments import config_names, docstring, load_config
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -158,7 +158,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize(("name", "width"), [("mnist_judge", 64), ("mnist_classifier", 250)])
 def test_a_users_classifier_judges(exported: Any, digits: Any, name: str, width: int) -> None:
     own = load_judge(exported[name])
-    config, network = fresh_judge(f"{name}:smoke")
+    _, network = fresh_judge(f"{name}:smoke")
     images = digits[0][:6]
     opinion = own(images)
     logits = np.asarray(network(images, training=False), np.float64)

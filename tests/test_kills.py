@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import command, finish, fingerprint, rows
+from runs import command, fingerprint, finish, rows
 
 from tfgan_lab.training.checkpoints import checkpoint_steps
 

@@ -16,7 +16,17 @@ from tfgan_lab import models
 from tfgan_lab.config import MLP, Init, SetDiscriminator
 from tfgan_lab.data import shape_of
 from tfgan_lab.models import layers
-from tfgan_lab.models.layers import BatchNorm, Maxout, activate, conv, conv_transpose, dense, dropout, layer_norm, layer_seeds
+from tfgan_lab.models.layers import (
+    BatchNorm,
+    Maxout,
+    activate,
+    conv,
+    conv_transpose,
+    dense,
+    dropout,
+    layer_norm,
+    layer_seeds,
+)
 
 TORCH = Init(kernel="torch", bias="torch")
 NORMAL = Init(kernel="normal", std=0.02, bias="zeros")

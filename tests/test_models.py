@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import itertools
 import pkgutil
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tfgan_lab.models.network import Network
 
 def dense(*widths: int) -> int:
     """Parameters of dense layers in a row, biases counted."""
-    return sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    return sum(a * b + b for a, b in itertools.pairwise(widths))
 
 
 def norms(*widths: int, statistics: bool = True) -> int:

@@ -175,7 +175,7 @@ def test_parameter_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "network, sizes", [("Generator", [11, 28, 62, 128]), ("Discriminator", [61, 27, 10])]
+    ("network", "sizes"), [("Generator", [11, 28, 62, 128]), ("Discriminator", [61, 27, 10])]
 )
 def test_montage_sizes(network: str, sizes: list[int]) -> None:
     model = getattr(montage, network)(filters=2).model
@@ -186,7 +186,7 @@ def test_montage_sizes(network: str, sizes: list[int]) -> None:
     output = model(torch.randn(2, 100) if network == "Generator" else torch.rand(2, 3, 128, 128))
     assert seen == sizes
     assert output.shape == ((2, 3, 128, 128) if network == "Generator" else (2, 1))
-    assert 0 < output.min() and output.max() < 1
+    assert output.min() > 0 and output.max() < 1
 
 
 @pytest.mark.parametrize("generator", cgan.GENERATORS.values())

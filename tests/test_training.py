@@ -20,15 +20,15 @@ from runs import fingerprint, rows, train_small, weights
 from tfgan_lab.config import from_json
 from tfgan_lab.data import mnist
 from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.experiments import config_names
+from tfgan_lab.report.samples import saved_samples
 from tfgan_lab.trainer import Interrupted, train
 from tfgan_lab.training import experiment, loop
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.workdir import Workdir
 
-# Dropout in both and fresh fakes; BatchNorm, labels and shared fakes; a stream of numbers; a classifier; SGD.
-REFERENCES = ["mlp_gan:smoke", "cgan_branch:smoke", "gaussian:smoke", "mnist_classifier:smoke", "cgan_maxout:smoke"]
-QUICK_AND_SLOW = [REFERENCES[0], *(pytest.param(reference, marks=pytest.mark.slow) for reference in REFERENCES[1:])]
+SMOKES = [f"{name}:smoke" for name in config_names()]
 
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIGINT) -> None:
@@ -45,12 +45,11 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIG
     monkeypatch.setattr(Engine, "run", signalling)
 
 
-@pytest.mark.parametrize("reference", QUICK_AND_SLOW)
-@pytest.mark.parametrize("step", [13])
+@pytest.mark.parametrize("reference", [pytest.param(smoke, marks=[] if smoke == "mlp_gan:smoke" else pytest.mark.slow) for smoke in SMOKES])
 def test_a_run_stopped_between_checkpoints_goes_on_bit_for_bit(
-    reference: str, step: int, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    reference: str, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workdir = tmp_path / "run"
+    workdir, step = tmp_path / "run", 13 if offline(reference).steps == 20 else 3
     with monkeypatch.context() as patch:
         stop_at(step, patch)
         with pytest.raises(Interrupted) as caught:
@@ -60,7 +59,7 @@ def test_a_run_stopped_between_checkpoints_goes_on_bit_for_bit(
     assert checkpoint_steps(workdir / "checkpoints")[-1] == step
     assert not (workdir / "export").exists()
     train_small(reference, workdir)
-    assert "resuming at step 13" in capsys.readouterr().out
+    assert f"resuming at step {step}" in capsys.readouterr().out
     assert fingerprint(workdir) == fingerprint(trained(reference))
     if (workdir / "samples.png").exists():
         assert (workdir / "samples.png").read_bytes() == (trained(reference) / "samples.png").read_bytes()
@@ -160,6 +159,18 @@ def test_intervals_in_steps(epochs: float, steps: int, expected: int) -> None:
     assert loop.interval_of(Every(epochs=epochs, steps=steps), 90) == expected
 
 
+def test_damaged_samples_of_early_steps_are_left_out(tmp_path: Path) -> None:
+    for step in (0, 10, 20, 30, 40):
+        np.savez_compressed(tmp_path / f"step-{step:08d}.npz", samples=np.full((2, 3), step))
+    content = (tmp_path / "step-00000010.npz").read_bytes()
+    (tmp_path / "step-00000010.npz").write_bytes(content[:60])
+    (tmp_path / "step-00000020.npz").write_bytes(b"")
+    (tmp_path / "step-00000030.npz").write_bytes(content[:80] + b"\xff" * 10 + content[90:])
+    found = saved_samples(tmp_path)
+    assert [step for step, _ in found] == [0, 40]
+    assert (found[1][1] == 40).all()
+
+
 # TensorBoard.
 
 
@@ -203,7 +214,7 @@ class NanAt:
 
     def dataset(self, first_step: int) -> tf.data.Dataset:
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        spoilt = lambda step, data: (tf.where(tf.equal(step, self.step), np.nan, data[0]), data[1])  # noqa: E731
+        spoilt = lambda step, data: (tf.where(tf.equal(step, self.step), np.nan, data[0]), data[1])
         return tf.data.Dataset.zip((steps, self.batches.dataset(first_step))).map(spoilt)
 
 

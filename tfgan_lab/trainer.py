@@ -19,13 +19,13 @@ from tfgan_lab.evaluation import finish
 from tfgan_lab.export import export_network
 from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.report import gallery
+from tfgan_lab.report.samples import Sampler
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.evaluation import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.loop import Event, StopRequest, Window, interval_of, run_loop
 from tfgan_lab.training.restored import fresh_networks
-from tfgan_lab.report.samples import Sampler
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.training.writers import TensorBoard, Terminal
 
@@ -212,7 +212,7 @@ class _Run:
             new.assign(np.asarray(old))
         provenance = {name: str(part) for name, part in self.experiment.source.provenance.items()}
         difference = export_network(config, network, folder.export, {"step": step, "seed": config.seed, "trained_on": provenance})
-        pictures = gallery.write_final(folder, self.experiment, network, self.rows)
+        pictures = gallery.write_final(folder, self.experiment, self.rows)
         if step > self.first:
             print(f"{step - self.first:,} steps in {seconds:.0f} s ({(step - self.first) / max(seconds, 1e-9):,.0f} steps/s)")
         if self.rows:

@@ -12,13 +12,14 @@ Tolerances, on `relative` (see `Row`), and why:
            1e-4) leaves 1e-9. One exception, 1e-7: a bias before BatchNorm. BatchNorm takes it out again, so its gradient
            is nothing but rounding, 1e-15, which Adam divides by its epsilon, 1e-8. It moves by rate * 1e-7 an update
            in any direction, and the running mean after it follows; nothing else depends on it.
-  float32  Forward and losses 5e-5, gradients 5e-4: rounding is 6e-8, and sums of a thousand products cancel. Weights after
-           an update: Adam moves every weight by at most about its rate, in the direction of a gradient which, where it is
-           only rounding, may point either way: 2 * rate per update (SGD: 1e-5). Then each goes on by itself. A GAN of leaky
-           units with dropout amplifies any difference, and a unit that one program rounds to just above zero and the other
-           to just below changes a gradient by its share: after a hundred steps two right programs may be far apart. So
-           there, nothing sharper can be asked than that they are no further apart than training has moved them; what is
-           judged sharply is one more step that both do from our state, weights and optimiser memory copied.
+  float32  Forward and losses 5e-5, gradients 5e-4: rounding is 6e-8, and sums of a thousand products cancel. Weights 1e-5,
+           but after the first update (and always for a bias before BatchNorm) 2 * rate: Adam, without a memory yet, moves
+           every weight by its rate in the direction of a gradient which, where it is only rounding, may point either way.
+           Then each goes on by itself, and a GAN of leaky units amplifies: a unit that one program rounds to just above
+           zero and the other to just below changes a gradient by that unit's share. After a hundred steps two right
+           programs may be far apart: two with nothing in common but their start would be 1.4 times as far apart as training
+           went (root mean squares). There, half of that is allowed, and up to step 10 a tenth of the way. What is judged
+           sharply is one more step which both do from our state, weights and optimiser memory copied.
            float32 shows that nothing breaks in the precision in use; the equality of programs is float64's to show.
 
 One difference is real and known. Where |logit| > 27.6, PyTorch's BCELoss (posts P001, P004 and the paper's D) cuts the
@@ -58,6 +59,7 @@ _ALLOWED = {
     "float32": {"forward": 5e-5, "loss": 5e-5, "gradient": 5e-4, "weights": 1e-5},
 }
 _ALLOWED_FREE = 1e-7  # float64: a bias before BatchNorm, and the running mean behind it
+_APART_EARLY, _APART = 0.1, 0.7  # float32: of the way that training went, up to step 10 and later
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Row:
       tensor: Such as "discriminator model.3.weight".
       max_abs: Largest absolute difference; for start values, largest distance of distribution functions.
       relative: max_abs over the largest absolute value (of the tensor and 1; for gradients, of all the network's
-        gradients, so that one that is zero but for rounding is not judged by its rounding).
+        gradients, so that one that is zero but for rounding is not judged by its rounding). For networks after several
+        steps in float32: root mean square difference over the root mean square change since the start.
       tolerance: How large `relative` may be.
       ok: Whether it is within it.
     """
@@ -211,7 +214,7 @@ class _Comparison:
             stage = f"{prefix}update {number} ({their.role})"
             for name in self._losses_before(their_order, number - 1):
                 self._row(f"{stage}: loss", name, np.float64(mine[name]), np.float64(theirs[name]), "loss")
-            self._one_update(stage, ours, their, their_order[:number].count(their.role))
+            self._one_update(stage, ours, their, their_order[:number].count(their.role), step == 0)
 
     def _losses_before(self, order: list[str], index: int) -> list[str]:
         """The losses which lead to an update and which no earlier update has part in."""
@@ -222,35 +225,45 @@ class _Comparison:
             return ["d_fake", "d_loss"] if role in order[:index] else ["d_real"]
         return [] if role in order[index + 1 :] else ["d_real", "d_fake", "d_loss"]
 
-    def _one_update(self, stage: str, ours: Update, theirs: Update, count: int) -> None:
+    def _one_update(self, stage: str, ours: Update, theirs: Update, count: int, first: bool) -> None:
         if ours.role != theirs.role:
             return
         largest = max(float(np.abs(gradient).max()) for gradient in theirs.gradients.values())
         for name, gradient in theirs.gradients.items():
             self._row(f"{stage}: gradient", f"{theirs.role} {name}", ours.gradients[name], gradient, "gradient", scale=largest)
-        self._weights(f"{stage}: weights", theirs.role, ours.weights, theirs.weights, 2 * count * self._step_size(theirs.role))
+        one_way = 2 * count * self._step_size(theirs.role)
+        free = max(one_way, _ALLOWED_FREE if self.dtype == "float64" else 0.0)
+        self._weights(f"{stage}: weights", theirs.role, ours.weights, theirs.weights, one_way if first else 0.0, free)
 
     def _after(self, steps: int) -> None:
         for role in self.roles:
-            ours, theirs = self.ours.weights(role), self.theirs.weights(role)
-            moved = max(float(np.abs(array - self.start[role][name]).max()) for name, array in theirs.items())
-            self._weights(f"after step {steps}: weights", role, ours, theirs, moved if self.dtype == "float32" else 0.0)
+            ours, theirs, stage = self.ours.weights(role), self.theirs.weights(role), f"after step {steps}: weights"
+            if self.dtype == "float64":
+                self._weights(stage, role, ours, theirs, 0.0, _ALLOWED_FREE)
+                continue
+            apart = np.concatenate([(ours[name] - array).ravel() for name, array in theirs.items()])
+            way = np.concatenate([(array - self.start[role][name]).ravel() for name, array in theirs.items()])
+            share, most = _rms(apart) / _rms(way), _APART_EARLY if steps <= 10 else _APART
+            self.found.append(Row(stage, f"{role}, all tensors", float(np.abs(apart).max()), share, most, share <= most))
 
     def _step_size(self, role: str) -> float:
         """What an update in a direction that is only rounding may move: Adam's rate; with SGD as little as the gradient."""
         optimizer = getattr(self.config, "optimizer" if role == "classifier" else f"{role[0]}_optimizer")
         return optimizer.learning_rate if self.dtype == "float32" and optimizer.kind == "adam" else 0.0
 
-    def _weights(self, stage: str, role: str, ours: Arrays, theirs: Arrays, moved: float) -> None:
-        free = self.ours.free[role] if self.dtype == "float64" else set()
+    def _weights(self, stage: str, role: str, ours: Arrays, theirs: Arrays, most: float, free: float) -> None:
         for name, array in theirs.items():
-            self._row(stage, f"{role} {name}", ours[name], array, "weights", _ALLOWED_FREE if name in free else moved)
+            self._row(stage, f"{role} {name}", ours[name], array, "weights", free if name in self.ours.free[role] else most)
 
     def _row(self, stage: str, tensor: str, ours: Any, theirs: Any, kind: str, allowed: float = 0.0, scale: float | None = None) -> None:
         difference = float(np.abs(np.reshape(ours, theirs.shape) - theirs).max())
         scale = max(1.0, float(np.abs(theirs).max())) if scale is None else scale
         tolerance = max(self.allowed[kind], allowed / scale)
         self.found.append(Row(stage, tensor, difference, difference / scale, tolerance, difference / scale <= tolerance))
+
+
+def _rms(array: np.ndarray) -> float:
+    return float(np.sqrt(np.square(array, dtype=np.float64).mean()))
 
 
 def first_difference(rows: list[Row]) -> Row | None:

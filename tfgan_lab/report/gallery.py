@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def write_real(folder: Workdir, experiment: Experiment) -> None:
         images_lib.write_atomically(folder.path / "real.png", images_lib.png_bytes(images_lib.enlarge(picture)))
 
 
-def write_final(folder: Workdir, experiment: Experiment, network: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
+def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Writes all pictures of a finished run and returns their names, the most telling first."""
     config = experiment.config
     title, provenance = f"{config.name}, {experiment.total_steps:,} steps", provenance_line(experiment)
@@ -109,7 +109,7 @@ def _write_generator_pictures(
             images_lib.write_atomically(folder.path / "evolution.png", plots.png(evolution))
             names.append("evolution.png")
     if len(moments) > 1:
-        images_lib.write_atomically(folder.path / "film.gif", film(moments, config))
+        images_lib.write_atomically(folder.path / "film.gif", film(folder.samples))
         names.append("film.gif")
     return names
 
@@ -126,14 +126,11 @@ def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Exper
     return rows
 
 
-def film(moments: Sequence[tuple[int, np.ndarray]], config: GanConfig) -> bytes:
-    """An animated GIF of the fixed samples through training, at most 60 frames."""
-    picked = np.unique(np.linspace(0, len(moments) - 1, _FILM_FRAMES).round().astype(int))
-    frames = []
-    for index in picked:
-        step, samples = moments[index]
-        frames.append(np.asarray(Image.open(io.BytesIO(png_of(samples, config, step))).convert("RGB")))
-    return images_lib.gif_bytes(frames)
+def film(folder: Path) -> bytes:
+    """An animated GIF of the sample pictures in a folder, from early to late, at most 60 frames."""
+    pictures = sorted(folder.glob("step-*.png"))
+    picked = np.unique(np.linspace(0, len(pictures) - 1, _FILM_FRAMES).round().astype(int))
+    return images_lib.gif_bytes([np.asarray(Image.open(pictures[index]).convert("RGB")) for index in picked])
 
 
 def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,6 @@ def saved_samples(folder: Path) -> list[tuple[int, np.ndarray]]:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 found.append((int(path.stem.split("-")[1]), arrays["samples"]))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile):
             continue
     return found

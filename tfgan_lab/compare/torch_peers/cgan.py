@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -201,7 +201,7 @@ class Program(PeerProgram):
         self.momentum_steps, self.steps_done = momentum_steps, 0
         numbers = {"dropout_after_output": True} if dropout_after_output else {}
         self.generator: nn.Module = GENERATORS[generator](latent, **numbers)
-        self.discriminator = DISCRIMINATORS[discriminator or ("maxout" if self.paper else "concat")]()
+        self.discriminator: Any = DISCRIMINATORS[discriminator or ("maxout" if self.paper else "concat")]()
         init_params(self.generator)
         init_params(self.discriminator)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}

@@ -1,0 +1,159 @@
+"""A config's name alone is faithful to its post: every number that the posts fix, and the lines that they print."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+from catalogue import REFERENCES, offline
+
+from tfgan_lab.config import differences, validate
+from tfgan_lab.experiments import load_config
+from tfgan_lab.trainer import train
+
+ADAM = {"kind": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "epsilon_form": "pytorch"}
+TORCH_INIT = {"kernel": "torch", "bias": "torch"}
+
+# By config and dotted field; a group is compared by the fields that are given.
+POSTS: dict[str, dict[str, Any]] = {
+    "mlp_gan": {
+        "post": "P000", "batch_size": 200, "epochs": 200.0, "data.pixels": "tanh", "data.train_split": "train+validation",
+        "latents": {"dim": 100, "distribution": "normal"}, "num_labels": 0,
+        "generator": {"hidden": (256, 256), "activation": ("relu",), "dropout": 0.1, "output": "tanh", "norm": "none"},
+        "discriminator": {"hidden": (256, 256), "activation": ("leaky_relu",), "slope": 0.01, "dropout": 0.1, "output": "linear"},
+        "generator.init": {"kernel": "xavier_normal", "bias": "uniform", "bias_low": 0.1, "bias_high": 0.2},
+        "discriminator.init": {"kernel": "xavier_normal", "bias": "uniform", "bias_low": 0.1, "bias_high": 0.2},
+        "g_optimizer": ADAM | {"learning_rate": 1e-4}, "d_optimizer": ADAM | {"learning_rate": 1e-4},
+        "game": {
+            "first": "discriminator", "d_steps": 1, "fresh_real": False, "d_update": "joint", "fakes": "fresh", "d_dropout_in_g_step": False,
+            "d_loss": "sum", "smoothing": 0.0, "g_loss": "non_saturating",
+        },
+        "num_samples": 16, "evaluate_print.epochs": 20.0,
+    },
+    "mlp_gan_smoothed": {
+        "post": "P002", "batch_size": 100, "epochs": 100.0, "data.pixels": "tanh", "data.train_split": "train",
+        "latents": {"dim": 100, "distribution": "uniform"},
+        "generator": {"hidden": (128,), "activation": ("leaky_relu",), "slope": 0.01, "output": "tanh", "dropout": 0.0, "norm": "none"},
+        "discriminator": {"hidden": (128,), "activation": ("leaky_relu",), "slope": 0.01, "output": "linear", "dropout": 0.0},
+        "generator.init": {"kernel": "glorot_uniform", "bias": "zeros"}, "discriminator.init": {"kernel": "glorot_uniform", "bias": "zeros"},
+        "g_optimizer": ADAM | {"learning_rate": 0.002, "epsilon_form": "tensorflow"},
+        "d_optimizer": ADAM | {"learning_rate": 0.002, "epsilon_form": "tensorflow"},
+        "game": {"first": "discriminator", "fakes": "shared", "d_update": "joint", "smoothing": 0.1, "d_loss": "sum", "g_loss": "non_saturating"},
+        "log_losses": "after_update", "num_samples": 16,
+    },
+    "cgan_concat": {
+        "post": "P003", "num_labels": 10, "batch_size": 100, "epochs": 50.0, "data.pixels": "tanh", "latents.dim": 100,
+        "generator": {"hidden": (256, 512, 1200), "activation": ("leaky_relu",), "slope": 0.2, "dropout": 0.5, "output": "tanh", "dropout_after_output": False},
+        "discriminator": {"hidden": (1024, 512, 256), "activation": ("leaky_relu",), "slope": 0.2, "dropout": 0.3, "output": "linear"},
+        "generator.init": {"kernel": "normal", "std": 0.02, "bias": "zeros"},
+        "g_optimizer": ADAM | {"learning_rate": 2e-4, "beta_1": 0.5}, "d_optimizer": ADAM | {"learning_rate": 2e-4, "beta_1": 0.5},
+        "game": {"first": "generator", "fakes": "shared", "d_loss": "half_sum", "d_update": "joint", "smoothing": 0.0},
+        "log.steps": 100,
+    },
+    "cgan_branch": {
+        "post": "P003", "num_labels": 10,
+        "generator": {"input_units": 256, "label_units": 256, "joint": (512, 1024), "activation": "relu", "norm": "batch", "dropout": 0.2,
+                      "branch_dropout": 0.0, "output": "tanh"},
+        "game": {"first": "generator", "fakes": "shared", "d_loss": "half_sum"},
+    },
+    "cgan_maxout": {
+        "post": "P003", "num_labels": 10, "batch_size": 100, "latents.distribution": "unit_uniform", "data.pixels": "unit",
+        "generator": {"input_units": 200, "label_units": 1000, "joint": (1200,), "activation": "relu", "output": "sigmoid", "dropout": 0.5},
+        "discriminator": {"input_units": 240, "input_pieces": 5, "label_units": 50, "label_pieces": 5, "joint_units": 240, "joint_pieces": 4, "dropout": 0.5},
+        "g_optimizer": {"kind": "sgd", "learning_rate": 0.1, "decay": 1.00004, "min_learning_rate": 1e-6, "momentum": 0.5, "final_momentum": 0.7},
+    },
+    "cgan_layernorm": {
+        "post": "P001", "num_labels": 10, "batch_size": 1, "epochs": 12.0, "data.pixels": "unit", "sample_colormap": "Blues",
+        "latents": {"dim": 100, "distribution": "normal"},
+        "generator": {"hidden": (200,), "activation": ("leaky_relu",), "slope": 0.02, "norm": "layer", "norm_first": False, "output": "sigmoid"},
+        "discriminator": {"hidden": (200,), "activation": ("leaky_relu",), "slope": 0.02, "norm": "layer", "norm_first": False, "output": "linear"},
+        "generator.init": TORCH_INIT, "discriminator.init": TORCH_INIT, "g_optimizer": ADAM | {"learning_rate": 1e-4},
+        "game": {"first": "discriminator", "d_update": "separate", "fakes": "fresh", "d_loss": "sum"},
+    },
+    "dcgan_montage": {
+        "post": "P001", "batch_size": 1, "data": {"crop": 128, "size": 128, "pixels": "unit"}, "latents": {"dim": 100, "distribution": "normal"},
+        "generator": {"seed_size": 11, "seed_channels": 3, "filters": (256, 256, 3), "kernel": 8, "stride": 2, "paddings": (0, 0, 1),
+                      "activation": "gelu", "output": "sigmoid", "output_norm": True},
+        "discriminator": {"filters": (256, 256, 3), "kernel": 8, "stride": 2, "paddings": (0, 0, 0), "activation": "gelu"},
+        "generator.init": TORCH_INIT, "g_optimizer": ADAM | {"learning_rate": 1e-4}, "game": {"d_update": "separate"},
+    },
+    "dcgan_montage:leaky_relu": {"generator": {"activation": "leaky_relu", "slope": 0.2}, "discriminator": {"activation": "leaky_relu", "slope": 0.2}},
+    "mnist_classifier": {
+        "post": "P001", "batch_size": 1, "epochs": 3.0, "data.pixels": "unit", "loss": "sigmoid",
+        "classifier": {"filters": (10, 10), "kernels": (5, 3), "stride": 2, "slope": 0.02}, "classifier.init": TORCH_INIT,
+        "optimizer": ADAM | {"learning_rate": 1e-4},
+    },
+    "gaussian": {
+        "post": "P004", "batch_size": 100, "steps": 2400, "data": {"mean": 4.0, "std": 1.25, "target": "normal"},
+        "latents": {"dim": 1, "distribution": "unit_uniform"},
+        "generator": {"hidden": (50, 50), "activation": ("elu", "sigmoid"), "output": "linear"},
+        "discriminator": {"set_size": 100, "preprocess": "variances", "exponent": 2.0, "hidden": (50, 50), "activation": "elu"},
+        "generator.init": TORCH_INIT, "g_optimizer": ADAM | {"learning_rate": 2e-4}, "d_optimizer": ADAM | {"learning_rate": 2e-4},
+        "game": {"first": "discriminator", "d_steps": 1, "g_steps": 1, "d_update": "joint", "fakes": "fresh", "d_loss": "sum"}, "log.steps": 100,
+    },
+    "gaussian:raw": {"discriminator.preprocess": "raw"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reference", POSTS)
+def test_the_posts_numbers(reference: str) -> None:
+    values = dataclasses.asdict(validate(load_config(reference)))
+    for field, expected in POSTS[reference].items():
+        found: Any = values
+        for part in field.split("."):
+            found = found[part]
+        if isinstance(expected, dict):
+            found = {name: found[name] for name in expected}
+        assert found == expected, field
+
+
+# What a variant for tests may change: sizes, times and how often something is done. Nothing that is another code path.
+MAY_SHRINK = re.compile(
+    r"name|batch_size|epochs|steps|num_samples|data\.num_faces|(generator|discriminator)\.(hidden|joint|filters)"
+    r"|(log|evaluate|evaluate_print|sample|checkpoint|metrics)\.(epochs|steps)"
+)
+
+
+@pytest.mark.parametrize("name", [reference for reference in REFERENCES if ":" not in reference])
+def test_smoke_is_the_same_experiment_but_small(name: str) -> None:
+    changed = differences(validate(load_config(name)), validate(load_config(f"{name}:smoke")))
+    assert {line.split(":")[0] for line in changed if not MAY_SHRINK.fullmatch(line.split(":")[0])} == set()
+
+
+NUMBER = r"-?\d+\.\d{4}"
+LINES = {
+    "mlp_gan": r"\(epoch \d+/\S+\) p_real: 0\.\d{6}, p_g: 0\.\d{6}",
+    "mlp_gan_smoothed": rf"Epoch \d+/\S+\.\.\. Discriminator Loss: {NUMBER}\.\.\. Generator Loss: {NUMBER}",
+    "cgan_concat": r"Train Epoch: \[\d+/\S+\]  Step: \[10/90\]  G loss: \d\.\d{5}  D loss: \d\.\d{5}",
+    "cgan_layernorm": rf"epoch = 1  p_real: {NUMBER}  p_fake: {NUMBER}",
+    "mnist_classifier": r"training epoch 1 of \S+  test accuracy: [01]\.\d{4}",
+    "dcgan_montage": rf"step 2/4  D loss: {NUMBER}  G loss: {NUMBER}",
+    "gaussian": rf"20: D: {NUMBER}/{NUMBER} G: {NUMBER} \(Real: \[{NUMBER}, {NUMBER}\], Fake: \[{NUMBER}, {NUMBER}\]\)",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LINES)
+def test_the_posts_lines_are_printed(name: str, tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    train(offline(f"{name}:smoke"), tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(re.fullmatch(LINES[name], line) for line in lines), "\n".join(lines)
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_every_printed_line_can_be_formatted(reference: str) -> None:
+    """A template with a name that no row has would end a run at its first line."""
+    config: Any = validate(load_config(reference))
+    place = dict.fromkeys(("epoch", "epochs", "step", "steps", "step_in_epoch", "steps_per_epoch"), 1)
+    if config.kind == "classifier":
+        rows = dict.fromkeys(("loss", "accuracy"), 0.5), {"accuracy": 0.5}
+    else:
+        game = ["d_loss", "d_real", "d_fake", "g_loss", "p_real", "p_fake"]
+        moments = ["real_mean", "real_std", "fake_mean", "fake_std"] if config.data.kind == "gaussian" else []
+        judged = ["fake_mean", "fake_std"] if moments else ["p_real", "p_fake"]
+        rows = dict.fromkeys(game + moments, 0.5), dict.fromkeys(judged, 0.5)
+    trained = rows[0] | {f"{name}_mean": 0.5 for name in rows[0]}
+    assert "{" not in config.log_line.format(**place | trained)
+    assert "{" not in config.evaluate_line.format(**place | rows[1])
