@@ -191,7 +191,7 @@ def _from_saved_model(folder: Path) -> Judge:
     signature = model.signatures.get("serving_default")
     outputs = set(signature.structured_outputs) if signature is not None else set()
     if not set(_OUTPUTS) <= outputs:
-        raise UserError(f"{folder} is no classifier that this version exported (its outputs: {', '.join(sorted(outputs)) or 'none'}).")
+        raise UserError(f"{folder} is no classifier that this version exported (its outputs: {', '.join(sorted(outputs)) or 'none'}): export it again.")
     try:
         facts = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

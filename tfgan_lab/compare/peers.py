@@ -66,9 +66,9 @@ def _make_gan(config: GanConfig) -> Any:
             other: Any = {"mlp": "concat", "branch": "branch", "maxout": "maxout"}[d.kind]
             after = g.dropout_after_output and name == "concat"
             program = cgan.Program(generator=name, discriminator=other, latent=latent, dropout_after_output=after)
-            if name == "paper" and g.init.kernel == "normal":
-                # The post's normal_init(mean, std) takes them as arguments; for the paper's nets the config names another std.
-                for network in program.networks.values():
-                    cgan.init_params(network, std=g.init.std)
+            if name == "paper" and g.init.kernel == d.init.kernel == "normal":
+                # The post's normal_init(mean, std) takes them as arguments; for the paper's nets the config names its own.
+                cgan.init_params(program.generator, std=g.init.std)
+                cgan.init_params(program.discriminator, std=d.init.std)
             return program
     raise UserError(f"{config.name} (post {config.post}): its post has no PyTorch program with a {g.kind} generator and a {d.kind} discriminator.")
