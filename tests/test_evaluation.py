@@ -145,6 +145,20 @@ def test_a_saved_model_alone_is_enough(untrained: Any, tmp_path: Path, of_noise:
     assert (tmp_path / "generator.metrics.json").is_file()
 
 
+def test_other_data_than_it_was_trained_on_is_said(untrained: Any, embedded: dict[str, Any], tmp_path: Path) -> None:
+    folder = untrained("mnist_classifier:smoke")
+    facts = folder / "export" / "generator.json"
+    kept = facts.read_text(encoding="utf-8")
+    same = vars(evaluation.data_lib.open_source(offline("mnist_classifier:smoke").data, None).train.provenance)
+    try:
+        for provenance, said in ((same, False), (same | {"count": 7}, True), ("idx files, train, n=55,000, sha256 12836e84d44e", True)):
+            facts.write_text(json.dumps(json.loads(kept) | {"trained_on": {"train": provenance}}), encoding="utf-8")
+            notes = evaluate(folder, out=tmp_path / "metrics.json")["notes"]
+            assert any("other data than it was trained on" in note for note in notes) == said
+    finally:
+        facts.write_text(kept, encoding="utf-8")
+
+
 def test_the_reference_does_not_depend_on_the_order_of_the_data(embedded: dict[str, Any]) -> None:
     from tfgan_lab.data import Source
 
@@ -203,7 +217,10 @@ def test_rows_keep_their_order_and_cut_intervals_at_the_smallest_value() -> None
     assert rows[0]["real"] == {"value": 3.0}
     text = lines(rows)
     assert len(text) == 3
-    assert text[1].split() == ["B", "0.1", "[0,", "0.4]", "3", "-", "lower"]
+    assert text[0].split("  ")[-1] == "better"
+    assert "untrained" not in text[0]
+    assert text[1].split() == ["B", "0.1", "[0,", "0.4]", "3", "lower"]
+    assert text[2].split() == ["A", "0.1", "[-0.2,", "0.4]", "-", "higher"]
 
 
 # Faults.

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfgan_lab import data as data_lib
 from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_dict
+from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
 from tfgan_lab.judge import Judge, judge_of, load_judge
@@ -82,8 +83,8 @@ def evaluate(
     else:
         result |= _montage(subject, source, num or NUM_IMAGES, judge, seed)
     trained_on = (subject.facts.get("trained_on") or {}).get("train")
-    if trained_on and trained_on != result["data"].get("train"):
-        result["notes"] = [*result.get("notes", []), f"other data than it was trained on: {trained_on}"]
+    if trained_on and in_words(trained_on) != result["data"].get("train"):
+        result["notes"] = [*result.get("notes", []), f"other data than it was trained on: {in_words(trained_on)}"]
     result |= {"seconds": round(time.perf_counter() - started, 1), "cpu_seconds": round(time.process_time() - cpu, 1), "peak_memory_mb": _peak_memory()}
     write_atomically(subject.out, (json.dumps(result, indent=1) + "\n").encode())
     result["written"] = str(subject.out)
@@ -104,6 +105,11 @@ def print_table(result: dict[str, Any]) -> None:
     for line in result.get("notes", []):
         print(line)
     print(f"{result['seconds']:.0f} s ({result['cpu_seconds']:.0f} s of CPU), {result['peak_memory_mb']:,} MB: {result['written']}", flush=True)
+
+
+def in_words(provenance: Any) -> str:
+    """A provenance in one line, from run.json's or generator.json's record of it."""
+    return str(Provenance(**provenance)) if isinstance(provenance, dict) else str(provenance).removeprefix("data: ")
 
 
 def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:

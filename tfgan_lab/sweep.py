@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.config import Config, GanConfig, Mnist, differences, override, validate
-from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.evaluation import in_words
 from tfgan_lab.images import write_atomically
 from tfgan_lab.report.samples import saved_samples
 from tfgan_lab.training.workdir import Workdir
@@ -82,13 +82,9 @@ def sweep(
     from tfgan_lab.report import sweep_plots
     from tfgan_lab.report.plots import png
 
-    provenance = "; ".join(_in_words(part) for part in (result["data"] or {}).values())
+    provenance = "; ".join(in_words(part) for part in (result["data"] or {}).values())
     write_atomically(folder / "sweep.png", png(sweep_plots.side_by_side(outcomes, field, config, provenance)))
     return result
-
-
-def _in_words(part: Any) -> str:
-    return str(Provenance(**part)) if isinstance(part, dict) else str(part).removeprefix("data: ")
 
 
 def markdown(result: dict[str, Any]) -> str:

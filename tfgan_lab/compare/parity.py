@@ -18,7 +18,7 @@ Tolerances, on `relative` (see `Row`), and why:
            Then each goes on by itself, and a GAN of leaky units amplifies: a unit that one program rounds to just above
            zero and the other to just below changes a gradient by that unit's share. After a hundred steps two right
            programs may be far apart: two with nothing in common but their start would be 1.4 times as far apart as training
-           went (root mean squares). There, half of that is allowed, and up to step 10 a tenth of the way. What is judged
+           went (root mean squares). There, once the way is allowed, and up to step 10 a tenth of it. What is judged
            sharply is one more step which both do from our state, weights and optimiser memory copied.
            float32 shows that nothing breaks in the precision in use; the equality of programs is float64's to show.
 
@@ -59,7 +59,7 @@ _ALLOWED = {
     "float32": {"forward": 5e-5, "loss": 5e-5, "gradient": 5e-4, "weights": 1e-5},
 }
 _ALLOWED_FREE = 1e-7  # float64: a bias before BatchNorm, and the running mean behind it
-_APART_EARLY, _APART = 0.1, 0.7  # float32: of the way that training went, up to step 10 and later
+_APART_EARLY, _APART = 0.1, 1.0  # float32: of the way that training went, up to step 10 and later
 
 
 @dataclasses.dataclass(frozen=True)

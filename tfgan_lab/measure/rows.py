@@ -55,12 +55,13 @@ def _plain(number: Number, low: float | None) -> dict[str, Any] | None:
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table as text, a heading and a line for each row, columns aligned."""
-    heading = ["metric", "generated [95 % interval]", "real data instead", "untrained", "better"]
-    cells = [heading]
+    """The table as text, a heading and a line for each row, columns aligned; a column that no row fills is left out."""
+    headings = {"generated": "this model [95 % interval]", "real": "real data instead", "untrained": "untrained"}
+    shown = {column: heading for column, heading in headings.items() if any(row[column] for row in rows)}
+    cells = [["metric", *shown.values(), "better"]]
     for row in rows:
-        cells.append([row["label"], *(_text(row[column], brackets=column == "generated") for column in COLUMNS), row["better"]])
-    widths = [max(len(line[i]) for line in cells) for i in range(len(heading))]
+        cells.append([row["label"], *(_text(row[column], brackets=column == "generated") for column in shown), row["better"]])
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
 

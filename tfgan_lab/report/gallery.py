@@ -122,7 +122,7 @@ def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Exper
     for index in picked:
         step, samples = moments[index]
         columns = samples[:: max(1, len(samples) // 6)][:6]
-        rows.append((f"epoch {step / per_epoch:g}" if step >= per_epoch else f"step {step}", columns))
+        rows.append((f"epoch {step // per_epoch}" if step % per_epoch == 0 else f"step {step:,}", columns))
     return rows
 
 
