@@ -131,15 +131,22 @@ def main(argv: list[str]) -> None:
     start_tensorflow(threads=FLAGS.cores)
     unknown = set(FLAGS.programs) - {program.name for program in PROGRAMS}
     if unknown:
-        sys.exit(f"--programs: no {', '.join(sorted(unknown))}; there are: {', '.join(program.name for program in PROGRAMS)}")
+        sys.exit(
+            f"--programs: no {', '.join(sorted(unknown))}; there are: {', '.join(program.name for program in PROGRAMS)}"
+        )
     rows = []
-    print(f"{'program':<22} {'PyTorch ms/step':>16} {'ours ms/step':>13} {'ratio':>7}  spread over {FLAGS.rounds} rounds, {FLAGS.cores} core(s)")
+    print(
+        f"{'program':<22} {'PyTorch ms/step':>16} {'ours ms/step':>13} {'ratio':>7}  spread over {FLAGS.rounds} rounds, {FLAGS.cores} core(s)"
+    )
     for program in PROGRAMS:
         if FLAGS.programs and program.name not in FLAGS.programs:
             continue
         row = measure(program)
         rows.append(row)
-        print(f"{row['program']:<22} {row['peer_ms']:>16.3f} {row['our_ms']:>13.3f} {row['ratio']:>6.2f}x  {row['ratio_low']:.2f} – {row['ratio_high']:.2f}", flush=True)
+        print(
+            f"{row['program']:<22} {row['peer_ms']:>16.3f} {row['our_ms']:>13.3f} {row['ratio']:>6.2f}x  {row['ratio_low']:.2f} – {row['ratio_high']:.2f}",
+            flush=True,
+        )
     if FLAGS.json:
         with open(FLAGS.json, "w", encoding="utf-8") as file:
             json.dump(rows, file, indent=2)

@@ -19,9 +19,7 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=1,
         epochs=12,
         latents=Latents(dim=100, distribution="normal"),
-        generator=MLP(
-            hidden=(200,), activation=("leaky_relu",), slope=0.02, norm="layer", output="sigmoid", init=init
-        ),
+        generator=MLP(hidden=(200,), activation=("leaky_relu",), slope=0.02, norm="layer", output="sigmoid", init=init),
         discriminator=MLP(
             hidden=(200,), activation=("leaky_relu",), slope=0.02, norm="layer", output="linear", init=init
         ),

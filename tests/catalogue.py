@@ -28,4 +28,6 @@ def offline(reference: str, **changes: str) -> Config:
     """A config on data that the package brings, with dotted fields changed (`game__d_steps="2"`)."""
     config: Any = validate(load_config(reference))
     sources = {"mnist": {"data.source": "embedded"}, "montage": {"data.source": "faces"}}
-    return override(config, sources.get(config.data.kind, {}) | {key.replace("__", "."): value for key, value in changes.items()})
+    return override(
+        config, sources.get(config.data.kind, {}) | {key.replace("__", "."): value for key, value in changes.items()}
+    )

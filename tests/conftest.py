@@ -72,7 +72,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def run(reference: str) -> Path:
         if reference not in done:
             with contextlib.redirect_stdout(io.StringIO()):  # a test's own output stays its own
-                done[reference] = train_small(reference, tmp_path_factory.mktemp("trained") / reference.replace(":", "-"))
+                done[reference] = train_small(
+                    reference, tmp_path_factory.mktemp("trained") / reference.replace(":", "-")
+                )
         return done[reference]
 
     return run

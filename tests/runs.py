@@ -52,7 +52,11 @@ def rows(workdir: Path) -> list[dict[str, Any]]:
 def command(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Starts `tfgan-lab` in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tfgan_lab", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        [sys.executable, "-m", "tfgan_lab", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     )
 
 

@@ -29,8 +29,19 @@ def keep(folder: Path, state: dict[str, list[tf.Variable]], count: int = 2) -> C
     return Checkpoints(folder, state, num_metrics=2, keep=count)
 
 
-@pytest.mark.parametrize("reference", ["mlp_gan_smoothed:batch_norm", "cgan_branch:smoke", "cgan_maxout:smoke", "mnist_classifier:smoke", "dcgan_montage:smoke"])
-def test_a_checkpoint_holds_every_variable_of_the_run(reference: str, small_source: Any, rng: np.random.Generator, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "mlp_gan_smoothed:batch_norm",
+        "cgan_branch:smoke",
+        "cgan_maxout:smoke",
+        "mnist_classifier:smoke",
+        "dcgan_montage:smoke",
+    ],
+)
+def test_a_checkpoint_holds_every_variable_of_the_run(
+    reference: str, small_source: Any, rng: np.random.Generator, tmp_path: Path
+) -> None:
     """Keras layers in Python lists, BatchNorm statistics and optimiser state are what silently gets lost."""
     from tfgan_lab.data import Source
     from tfgan_lab.data.examples import Examples, Provenance
@@ -38,7 +49,9 @@ def test_a_checkpoint_holds_every_variable_of_the_run(reference: str, small_sour
     source = small_source
     if reference.startswith("dcgan"):
         images = rng.integers(0, 256, (8, 128, 128, 3), dtype=np.uint8)
-        source = Source(Examples(8, (128, 128, 3), Provenance("noise", "train", 8, ""), images), None, (128, 128, 3), "")
+        source = Source(
+            Examples(8, (128, 128, 3), Provenance("noise", "train", 8, ""), images), None, (128, 128, 3), ""
+        )
     config = offline(reference)
     one, two = build(config, source), build(config, source)
     owned = {role: len(net.variables) for role, net in one.networks.items()}
@@ -184,7 +197,9 @@ def test_what_a_kill_while_saving_leaves_is_cleared_away(tmp_path: Path) -> None
     checkpoints.save(10, np.zeros(3))
     (tmp_path / "ckpt-20_temp").mkdir()
     (tmp_path / "ckpt-20_temp" / "part-00000").write_bytes(b"half")
-    shutil.copy(next(tmp_path.glob("ckpt-10.data*")), tmp_path / "ckpt-20.data-00000-of-00001")  # its index was not written yet
+    shutil.copy(
+        next(tmp_path.glob("ckpt-10.data*")), tmp_path / "ckpt-20.data-00000-of-00001"
+    )  # its index was not written yet
     assert keep(tmp_path, variables([0.0])).restore()[0] == 10
     assert not list(tmp_path.glob("*_temp*"))
 
@@ -211,8 +226,13 @@ def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_falls_back_says_so_and_ends_as_if_nothing_had_happened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole, broken = train_small("gaussian:smoke", tmp_path / "whole"), train_small("gaussian:smoke", tmp_path / "broken")
+def test_a_run_falls_back_says_so_and_ends_as_if_nothing_had_happened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, broken = (
+        train_small("gaussian:smoke", tmp_path / "whole"),
+        train_small("gaussian:smoke", tmp_path / "broken"),
+    )
     damage_data(broken / "checkpoints", 20)
     run = restore_run(broken)
     assert run.step == 10

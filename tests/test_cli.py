@@ -89,7 +89,10 @@ def test_the_module_is_the_command() -> None:
         (["train", "--config=mlp_gan:smoke", "--config.game.d_stepz=1"], "'d_steps'"),
         (["train", "--config=mlp_gan:smoke", "--config.game.d_steps=many"], "game.d_steps"),
         (["train", "--config=mlp_gan:smoke", "--config.g_optimizer.learning_rate=-1e-4"], "g_optimizer.learning_rate"),
-        (["train", "--config=cgan_maxout:smoke", "--config.d_optimizer.learning_rate=-0.1"], "d_optimizer.learning_rate"),
+        (
+            ["train", "--config=cgan_maxout:smoke", "--config.d_optimizer.learning_rate=-0.1"],
+            "d_optimizer.learning_rate",
+        ),
         (["train", "--config=mlp_gan:smoke", "--config.batch_size"], "needs a value"),
         (["train", "--config=mlp_gan:smoke", "--config.epochs=0", "--config.steps=0"], "epochs and steps"),
         (["train", "mlp_gan"], "'mlp_gan'"),
@@ -109,7 +112,9 @@ def test_the_module_is_the_command() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistyped_command_is_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistyped_command_is_one_line(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("TensorFlow is not needed to say this")
 
@@ -117,9 +122,13 @@ def test_a_mistyped_command_is_one_line(arguments: list[str], expected: str, cap
     assert expected in said(capsys, *arguments)
 
 
-def test_dry_run_prints_the_resolved_config_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dry_run_prints_the_resolved_config_and_writes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["train", "--config=mlp_gan:smoke", "--config.seed", "7", "--config.game.d_steps=3", "--dry_run"]) == 0
+    assert (
+        cli.main(["train", "--config=mlp_gan:smoke", "--config.seed", "7", "--config.game.d_steps=3", "--dry_run"]) == 0
+    )
     values = json.loads(capsys.readouterr().out)
     assert (values["seed"], values["game"]["d_steps"], values["name"]) == (7, 3, "mlp_gan:smoke")
     assert list(tmp_path.iterdir()) == []
@@ -146,9 +155,12 @@ def test_list_names_every_config(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(UserError("mend it"), 2), (TrainingDiverged("NaN"), 3), (KeyboardInterrupt(), 130), (BrokenPipeError(), 141)]
+    ("error", "code"),
+    [(UserError("mend it"), 2), (TrainingDiverged("NaN"), 3), (KeyboardInterrupt(), 130), (BrokenPipeError(), 141)],
 )
-def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*_: Any) -> None:
         raise error
 
@@ -171,5 +183,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     read, write = os.pipe()
     os.close(read)
     with open(write, "wb") as gone:
-        ended = subprocess.run([sys.executable, "-m", "tfgan_lab", "list"], stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+        ended = subprocess.run(
+            [sys.executable, "-m", "tfgan_lab", "list"], stdout=gone, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert "Traceback" not in ended.stderr

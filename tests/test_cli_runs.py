@@ -97,7 +97,9 @@ def test_sample_of_numbers_is_a_plot_or_an_array(trained: Any, tell: Any, tmp_pa
 def test_what_sample_cannot_draw_is_one_line(trained: Any, refuse: Any, tmp_path: Path) -> None:
     assert "no labels" in refuse("sample", f"--workdir={trained(GAN)}", "--label=3", f"--out={tmp_path / 'x.png'}")
     for label in ("12", "10", "-1"):
-        assert "0 to 9" in refuse("sample", f"--workdir={trained(LABELLED)}", f"--label={label}", f"--out={tmp_path / 'x.png'}")
+        assert "0 to 9" in refuse(
+            "sample", f"--workdir={trained(LABELLED)}", f"--label={label}", f"--out={tmp_path / 'x.png'}"
+        )
     assert "classifier" in refuse("sample", f"--workdir={trained(CLASSIFIER)}", f"--out={tmp_path / 'x.png'}")
     assert "holds no run" in refuse("sample", f"--workdir={tmp_path / 'none'}", f"--out={tmp_path / 'x.png'}")
     (tmp_path / "file").write_text("")
@@ -117,7 +119,9 @@ def test_sample_passes_over_a_damaged_checkpoint_and_says_so(trained: Any, tell:
 def test_export_writes_a_checked_model(trained: Any, tell: Any, refuse: Any, tmp_path: Path) -> None:
     said = tell("export", f"--workdir={trained(GAN)}", f"--out={tmp_path / 'model'}")
     assert "largest difference" in said
-    assert_allclose(load_generator(tmp_path / "model").sample(3, 1), load_generator(trained(GAN)).sample(3, 1), atol=1e-6)
+    assert_allclose(
+        load_generator(tmp_path / "model").sample(3, 1), load_generator(trained(GAN)).sample(3, 1), atol=1e-6
+    )
     assert "holds no run" in refuse("export", f"--workdir={tmp_path / 'none'}")
 
 
@@ -132,12 +136,16 @@ def test_data_says_what_would_be_taken(tell: Any, refuse: Any, tmp_path: Path) -
     assert "not a folder" in refuse("data", "--config=mlp_gan", f"--data_dir={tmp_path / 'none'}")
 
 
-def test_train_takes_the_config_of_its_folder_and_refuses_another(trained: Any, tell: Any, refuse: Any, tmp_path: Path) -> None:
+def test_train_takes_the_config_of_its_folder_and_refuses_another(
+    trained: Any, tell: Any, refuse: Any, tmp_path: Path
+) -> None:
     shutil.copytree(trained(NUMBERS), tmp_path / "run")
     said = tell("train", f"--workdir={tmp_path / 'run'}")
     assert "already trained" in said
     assert "tfgan-lab sample" in said
-    assert "g_optimizer.learning_rate: 0.0002 -> 0.5" in refuse("train", f"--workdir={tmp_path / 'run'}", "--config.g_optimizer.learning_rate=0.5")
+    assert "g_optimizer.learning_rate: 0.0002 -> 0.5" in refuse(
+        "train", f"--workdir={tmp_path / 'run'}", "--config.g_optimizer.learning_rate=0.5"
+    )
     assert "another config" in refuse("train", f"--workdir={tmp_path / 'run'}", "--config=mlp_gan:smoke")
     said = tell("train", f"--workdir={tmp_path / 'run'}", "--config.steps=30")
     assert "resuming at step 20" in said
@@ -148,13 +156,20 @@ def test_train_says_what_the_user_must_mend(refuse: Any, tmp_path: Path) -> None
     run = f"--workdir={tmp_path / 'run'}"
     embedded = ("train", "--config=mlp_gan:smoke", "--config.data.source=embedded")
     assert "batch_size" in refuse(*embedded, "--config.batch_size=4501", run)
-    assert "--data_dir" in refuse("train", "--config=mlp_gan:smoke", "--config.data.source=idx", f"--workdir={tmp_path / 'other'}")
+    assert "--data_dir" in refuse(
+        "train", "--config=mlp_gan:smoke", "--config.data.source=idx", f"--workdir={tmp_path / 'other'}"
+    )
     (tmp_path / "mine.txt").write_text("")
     assert "not empty" in refuse(*embedded, f"--workdir={tmp_path}")
 
 
 def test_divergence_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--config=gaussian:smoke", "--config.g_optimizer.learning_rate=1e38", "--config.steps=300", f"--workdir={tmp_path / 'run'}"]
+    flags = [
+        "--config=gaussian:smoke",
+        "--config.g_optimizer.learning_rate=1e38",
+        "--config.steps=300",
+        f"--workdir={tmp_path / 'run'}",
+    ]
     assert cli.main(["train", *flags]) == 3
     error = capsys.readouterr().err
     assert " at step " in error

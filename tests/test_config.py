@@ -134,7 +134,11 @@ def test_the_target_distribution_has_finite_moments(field: str, number: str) -> 
 
 
 def test_all_faults_are_named_at_once() -> None:
-    message = refusal(override, BASE, {"seed": "x", "g_optimizer.learning_rate": "-1", "generator.hidden": "(a,)", "data.pixels": "log"})
+    message = refusal(
+        override,
+        BASE,
+        {"seed": "x", "g_optimizer.learning_rate": "-1", "generator.hidden": "(a,)", "data.pixels": "log"},
+    )
     for field in ("seed", "g_optimizer.learning_rate", "generator.hidden", "data.pixels"):
         assert field in message
 
@@ -162,7 +166,9 @@ def test_a_config_file_with_an_unknown_field_names_the_nearest(tmp_path: Path) -
 
 def test_a_config_file_is_typed_while_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
-    path.write_text("from tfgan_lab.config import Game\ndef get_config(variant=''):\n    game = Game()\n    game.d_steps = 'many'\n")
+    path.write_text(
+        "from tfgan_lab.config import Game\ndef get_config(variant=''):\n    game = Game()\n    game.d_steps = 'many'\n"
+    )
     message = refusal(load_config, str(path))
     assert "line 4" in message
     assert "d_steps" in message
@@ -229,8 +235,16 @@ def test_nearest_says_all_names_when_none_is_near() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["gan", "mlp", "set", "-1", "1e400"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.sampled_from(sorted(VALUES)), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["gan", "mlp", "set", "-1", "1e400"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=6) | st.sampled_from(sorted(VALUES)), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -242,7 +256,9 @@ def a_config_or_one_line(text: str) -> None:
     except UserError as error:
         assert "\n" not in str(error)
     else:
-        assert from_json(to_json(config)) == config or any(isinstance(v, float) and math.isnan(v) for v in _leaves(dataclasses.asdict(config)))
+        assert from_json(to_json(config)) == config or any(
+            isinstance(v, float) and math.isnan(v) for v in _leaves(dataclasses.asdict(config))
+        )
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -263,7 +279,13 @@ def test_any_json_is_a_config_or_one_line(value: Any) -> None:
 
 @given(st.data())
 def test_any_damage_to_a_real_config_is_a_config_or_one_line(data: st.DataObject) -> None:
-    values = json.loads(to_json(validate(load_config(data.draw(st.sampled_from(["mlp_gan", "gaussian", "mnist_classifier", "cgan_maxout"]))))))
+    values = json.loads(
+        to_json(
+            validate(
+                load_config(data.draw(st.sampled_from(["mlp_gan", "gaussian", "mnist_classifier", "cgan_maxout"])))
+            )
+        )
+    )
     for _ in range(data.draw(st.integers(1, 3))):
         node: Any = values
         while True:
@@ -290,7 +312,18 @@ def test_json_too_deep_or_too_long_is_one_line() -> None:
     assert "some/run/config.json" in refusal(from_json, "{", "some/run/config.json")
 
 
-FIELDS = st.sampled_from(["seed", "game.d_steps", "generator.hidden", "generator.activation", "log", "data.pixels", "epochs", "deterministic"])
+FIELDS = st.sampled_from(
+    [
+        "seed",
+        "game.d_steps",
+        "generator.hidden",
+        "generator.activation",
+        "log",
+        "data.pixels",
+        "epochs",
+        "deterministic",
+    ]
+)
 
 
 @given(field=FIELDS | st.text(max_size=12), text=st.text(max_size=12))

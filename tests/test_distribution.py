@@ -27,8 +27,14 @@ GAMES = {
     "dropout": ("mlp_gan:smoke", {"generator.dropout": "0.5", "discriminator.dropout": "0.5", "game.d_steps": "2"}),
     "shared": ("mlp_gan_smoothed:smoke", {"generator.norm": "batch"}),
     "batch norm in both": ("mlp_gan_smoothed:smoke", {"generator.norm": "batch", "discriminator.norm": "batch"}),
-    "conditional": ("cgan_branch:smoke", {"generator.norm": "batch", "generator.input_units": "9", "generator.label_units": "7"}),
-    "maxout, sgd": ("cgan_maxout:smoke", {"generator.joint": "(20,)", "discriminator.input_units": "8", "discriminator.joint_units": "6"}),
+    "conditional": (
+        "cgan_branch:smoke",
+        {"generator.norm": "batch", "generator.input_units": "9", "generator.label_units": "7"},
+    ),
+    "maxout, sgd": (
+        "cgan_maxout:smoke",
+        {"generator.joint": "(20,)", "discriminator.input_units": "8", "discriminator.joint_units": "6"},
+    ),
     "separate": ("cgan_layernorm:smoke", {"game.g_steps": "2"}),
     "fresh real": ("mlp_gan:fresh_real", {"generator.hidden": "(9,)", "discriminator.hidden": "(8,)"}),
     "classifier": ("mnist_classifier:smoke", {}),
@@ -39,7 +45,11 @@ _QUICK = ("batch norm in both", "conditional")
 def run(name: str, source: Any, placement: str, steps: int = 6) -> tuple[np.ndarray, Experiment]:
     reference, changes = GAMES[name]
     # Adam divides by the gradient's size: a large epsilon, so that it does not make much of the last bit of a tiny one.
-    adams = {f"{role}.epsilon": "1e-3" for role in ("g_optimizer", "d_optimizer", "optimizer") if hasattr(getattr(offline(reference), role, None), "epsilon")}
+    adams = {
+        f"{role}.epsilon": "1e-3"
+        for role in ("g_optimizer", "d_optimizer", "optimizer")
+        if hasattr(getattr(offline(reference), role, None), "epsilon")
+    }
     config = override(offline(reference), changes | adams | {"batch_size": "12", "placement": placement})
     experiment = build(config, source)
     history = Engine(experiment.strategy, experiment.task, experiment.batches).run(0, steps)
@@ -50,7 +60,9 @@ def components(variable: Any) -> list[np.ndarray]:
     return [v.numpy() for v in getattr(variable, "values", (variable,))]
 
 
-@pytest.mark.parametrize("name", [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GAMES])
+@pytest.mark.parametrize(
+    "name", [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GAMES]
+)
 def test_two_replicas_train_as_one(name: str, small_source: Any) -> None:
     alone, one = run(name, small_source, "one")
     together, two = run(name, small_source, "mirrored")
@@ -65,7 +77,10 @@ def test_two_replicas_train_as_one(name: str, small_source: Any) -> None:
                 assert_allclose(first, single.numpy(), atol=1e-5, rtol=1e-4, err_msg=owner)
             moved = max(moved, float(np.abs(first).max()))
     assert moved > 0
-    assert two.optimizers[next(iter(two.optimizers))].state[0].numpy() == one.optimizers[next(iter(one.optimizers))].state[0].numpy()
+    assert (
+        two.optimizers[next(iter(two.optimizers))].state[0].numpy()
+        == one.optimizers[next(iter(one.optimizers))].state[0].numpy()
+    )
 
 
 def test_replicas_see_different_rows_and_masks(small_source: Any) -> None:
@@ -78,7 +93,11 @@ def test_replicas_see_different_rows_and_masks(small_source: Any) -> None:
         return z, draw_labels(10, 4, SEED), dropout(tf.ones([4, 8]), 0.5, tf.constant(SEED[None]), 0)
 
     parts = strategy.run(tf.function(draw))
-    whole = (draw_latents("normal", 3, 8, SEED), draw_labels(10, 8, SEED), dropout(tf.ones([8, 8]), 0.5, tf.constant(SEED[None]), 0))
+    whole = (
+        draw_latents("normal", 3, 8, SEED),
+        draw_labels(10, 8, SEED),
+        dropout(tf.ones([8, 8]), 0.5, tf.constant(SEED[None]), 0),
+    )
     for part, all_rows in zip(parts, whole, strict=True):
         assert_array_equal(np.concatenate(strategy.experimental_local_results(part)), all_rows)
 
@@ -107,7 +126,11 @@ def test_placement_that_cannot_be_is_refused() -> None:
 
 
 def test_stream_keys_are_distinct_and_fit_an_int64() -> None:
-    keys = {stream_key(seed, stream) for seed in range(30) for stream in ("data", "latents/d0", "latents/d1", "labels/d0", "dropout/g/d0")}
+    keys = {
+        stream_key(seed, stream)
+        for seed in range(30)
+        for stream in ("data", "latents/d0", "latents/d1", "labels/d0", "dropout/g/d0")
+    }
     assert len(keys) == 150
     assert all(0 <= key < 2**63 for key in keys)
     assert stream_key(0, "data") == 2460214435513486726, "old runs could not be resumed"
@@ -120,7 +143,8 @@ def test_seeds_of_steps_are_distinct() -> None:
 
 
 @pytest.mark.parametrize(
-    ("distribution", "reference"), [("normal", stats.norm()), ("uniform", stats.uniform(-1, 2)), ("unit_uniform", stats.uniform(0, 1))]
+    ("distribution", "reference"),
+    [("normal", stats.norm()), ("uniform", stats.uniform(-1, 2)), ("unit_uniform", stats.uniform(0, 1))],
 )
 def test_latents_have_their_distribution(distribution: str, reference: Any) -> None:
     z = draw_latents(distribution, 40, 500, SEED).numpy()

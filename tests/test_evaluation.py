@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from catalogue import offline
-from scipy import integrate, optimize, stats
 
 from tfgan_lab import cli, evaluation
-from tfgan_lab.config import Gaussian
-from tfgan_lab.data.examples import Examples, Provenance
+from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import evaluate, finish, print_table
 from tfgan_lab.export import export_network
 from tfgan_lab.judge import Judge, load_judge
-from tfgan_lab.measure import classifier, digits, distribution, montage
-from tfgan_lab.measure.draws import draw, labels_of
-from tfgan_lab.measure.random_features import RandomFeatures
-from tfgan_lab.measure.rows import Metric, lines, table
-from tfgan_lab.metrics import Estimate
+from tfgan_lab.measure import digits, montage
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.workdir import Workdir
 
@@ -90,12 +82,22 @@ def test_what_stands_with_it(of_noise: dict[str, Any], embedded: dict[str, Any])
     assert written["peak_memory_mb"] > 100
 
 
-def test_the_table_shows_every_row_and_what_it_rests_on(of_noise: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_shows_every_row_and_what_it_rests_on(
+    of_noise: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     print_table(of_noise)
     printed = capsys.readouterr().out
     for metric in digits.METRICS.values():
         assert metric.label in printed
-    for part in ("real data instead", "untrained", "samples n=200", of_noise["judge"]["sha256"][:12], "sha256", "Parzen: sigma", "s of CPU"):
+    for part in (
+        "real data instead",
+        "untrained",
+        "samples n=200",
+        of_noise["judge"]["sha256"][:12],
+        "sha256",
+        "Parzen: sigma",
+        "s of CPU",
+    ):
         assert part in printed
 
 
@@ -113,7 +115,9 @@ class Dealer:
         return np.stack(picked)
 
 
-def test_real_digits_score_as_real(untrained: Any, embedded: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_real_digits_score_as_real(
+    untrained: Any, embedded: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(evaluation, "_sampler", lambda subject: Dealer(embedded["train"]))
     result = evaluate(untrained("cgan_concat:smoke"), num=400, out=tmp_path / "real.json")
     generated, real, floor = (numbers(result, column) for column in ("generated", "real", "untrained"))
@@ -151,7 +155,11 @@ def test_other_data_than_it_was_trained_on_is_said(untrained: Any, embedded: dic
     kept = facts.read_text(encoding="utf-8")
     same = vars(evaluation.data_lib.open_source(offline("mnist_classifier:smoke").data, None).train.provenance)
     try:
-        for provenance, said in ((same, False), (same | {"count": 7}, True), ("idx files, train, n=55,000, sha256 12836e84d44e", True)):
+        for provenance, said in (
+            (same, False),
+            (same | {"count": 7}, True),
+            ("idx files, train, n=55,000, sha256 12836e84d44e", True),
+        ):
             facts.write_text(json.dumps(json.loads(kept) | {"trained_on": {"train": provenance}}), encoding="utf-8")
             notes = evaluate(folder, out=tmp_path / "metrics.json")["notes"]
             assert any("other data than it was trained on" in note for note in notes) == said
@@ -188,41 +196,6 @@ def test_parzen_chooses_its_width_as_the_papers_did(small_source: Any) -> None:
     assert real.parzen_source == "training images 50,000 to 50,999"
 
 
-def test_samples_are_drawn_in_pieces_and_labels_in_turn() -> None:
-    seen: list[tuple[int, int]] = []
-
-    def sample(num: int, seed: int) -> np.ndarray:
-        seen.append((num, seed))
-        return np.full((num, 2, 2, 1), 1.0000002, np.float32)
-
-    drawn = draw(sample, 25, seed=3, piece=10)
-    assert drawn.shape == (25, 2, 2, 1)
-    assert drawn.max() == 1
-    assert [num for num, _ in seen] == [10, 10, 5]
-    assert len({seed for _, seed in seen}) == 3
-    np.testing.assert_array_equal(labels_of(25, 10, 10), [*range(10), *range(10), *range(5)])
-
-
-def test_digits_are_drawn_when_they_are_more_than_one_percent() -> None:
-    labels = np.repeat(np.arange(10), [500, 300, 100, 50, 20, 11, 10, 9, 0, 0])
-    assert digits.digits_drawn(labels) == 6
-
-
-def test_rows_keep_their_order_and_cut_intervals_at_the_smallest_value() -> None:
-    metrics = {"b": Metric("B", "lower"), "a": Metric("A", "higher", None), "c": Metric("C", "as real")}
-    column = {"a": Estimate(0.1, -0.2, 0.4, "normal"), "b": Estimate(0.1, -0.2, 0.4, "normal"), "c": None}
-    rows = table(metrics, {"generated": column, "real": {"b": 3.0}})
-    assert [row["name"] for row in rows] == ["b", "a"]
-    assert (rows[0]["generated"]["low"], rows[1]["generated"]["low"]) == (0.0, -0.2)
-    assert rows[0]["real"] == {"value": 3.0}
-    text = lines(rows)
-    assert len(text) == 3
-    assert text[0].split("  ")[-1] == "better"
-    assert "untrained" not in text[0]
-    assert text[1].split() == ["B", "0.1", "[0,", "0.4]", "3", "lower"]
-    assert text[2].split() == ["A", "0.1", "[-0.2,", "0.4]", "-", "higher"]
-
-
 # Faults.
 
 
@@ -239,14 +212,24 @@ def test_faults_are_one_line(untrained: Any, tmp_path: Path) -> None:
 
 
 def test_a_judge_of_other_data_is_refused(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = Judge(lambda images: {"probabilities": np.eye(10)[np.full(len(images), 3)], "features": np.zeros((len(images), 2)), "scores": np.zeros((len(images), 10))}, (28, 28, 1), {"name": "clothes"})
+    wrong = Judge(
+        lambda images: {
+            "probabilities": np.eye(10)[np.full(len(images), 3)],
+            "features": np.zeros((len(images), 2)),
+            "scores": np.zeros((len(images), 10)),
+        },
+        (28, 28, 1),
+        {"name": "clothes"},
+    )
     monkeypatch.setattr(evaluation, "load_judge", lambda path: wrong)
     with pytest.raises(UserError, match="clothes is right on only 10% of these test images.*--judge"):
         evaluate(untrained("cgan_concat:smoke"), num=NUM)
 
 
 def test_nan_samples_are_named(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "_sampler", lambda subject: lambda num, seed: np.full((num, 28, 28, 1), np.nan, np.float32))
+    monkeypatch.setattr(
+        evaluation, "_sampler", lambda subject: lambda num, seed: np.full((num, 28, 28, 1), np.nan, np.float32)
+    )
     with pytest.raises(UserError, match="NaN"):
         evaluate(untrained("cgan_concat:smoke"), num=NUM)
 
@@ -267,51 +250,6 @@ def test_the_two_ways_to_name_a_model_exclude_each_other(capsys: pytest.CaptureF
 
 # The Gaussian.
 
-BIMODAL = Gaussian(mean=4.0, std=0.5, target="bimodal", separation=2.0)
-
-
-@pytest.mark.parametrize("data", [Gaussian(mean=-2.0, std=0.5), BIMODAL, Gaussian(mean=0.0, std=1.0, target="bimodal", separation=0.7)])
-def test_the_targets_law_is_that_of_its_density(data: Gaussian) -> None:
-    shift = data.separation if data.target == "bimodal" else 0.0
-
-    def density(x: float) -> float:
-        return (stats.norm.pdf(x, data.mean - shift, data.std) + stats.norm.pdf(x, data.mean + shift, data.std)) / 2
-
-    ends, inner = (data.mean - 12, data.mean + 12), [data.mean - shift, data.mean, data.mean + shift]
-
-    def moment(power: int) -> float:
-        return integrate.quad(lambda x: (x - data.mean) ** power * density(x), *ends, points=inner)[0]
-
-    mean, std, kurtosis = distribution.target_moments(data)
-    assert mean == data.mean
-    assert std == pytest.approx(math.sqrt(moment(2)), rel=1e-8)
-    assert kurtosis == pytest.approx(moment(4) / moment(2) ** 2 - 3, abs=1e-7)
-    cdf, quantiles = distribution.target_law(data)
-    for x in (data.mean - 1.3, data.mean, data.mean + 0.4):
-        assert cdf(np.array([x]))[0] == pytest.approx(integrate.quad(density, ends[0], x, points=inner)[0], abs=1e-9)
-    for u in (1e-6, 0.03, 0.4, 0.77, 1 - 1e-6):
-        exact = optimize.brentq(lambda x, u=u: cdf(np.array([x]))[0] - u, *ends, xtol=1e-12)
-        assert quantiles(np.array([u]))[0] == pytest.approx(exact, abs=1e-3 if 0.49 < u < 0.51 else 2e-5)
-
-
-def test_a_sample_of_the_target_scores_as_one(rng: np.random.Generator) -> None:
-    side = np.where(rng.random(50_000) < 0.5, 2.0, 6.0)
-    column: Any = distribution.column(rng.normal(side, 0.5), BIMODAL, seed=0)
-    assert column["wasserstein"].value < 0.06
-    assert column["kolmogorov_smirnov"].value < 1.95 / math.sqrt(50_000)  # exceeded once in 1,000
-    assert column["kurtosis"].value == pytest.approx(distribution.target_moments(BIMODAL)[2], abs=0.02)
-    other: Any = distribution.column(rng.normal(4, 2.06, 50_000), BIMODAL, seed=0)
-    assert other["wasserstein"].value > 0.3
-    assert other["kolmogorov_smirnov"].value > 0.1
-
-
-def test_a_collapsed_generator_has_no_shape() -> None:
-    column = distribution.column(np.full((5_000, 1), 3.0, np.float32), Gaussian(mean=4.0, std=1.25), seed=0)
-    assert column["skewness"] is None
-    assert column["kurtosis"] is None
-    mean: Any = column["mean"]
-    assert mean.value == 3
-
 
 def test_the_gaussian_is_measured_on_100_000_numbers(untrained: Any) -> None:
     result = evaluate(untrained("gaussian:smoke"))
@@ -323,33 +261,6 @@ def test_the_gaussian_is_measured_on_100_000_numbers(untrained: Any) -> None:
 
 
 # Montages.
-
-
-def faces(num: int, streamed: bool) -> Examples:
-    images = np.random.default_rng(2).integers(0, 256, (num, 16, 16, 3)).astype(np.uint8)
-    provenance = Provenance("noise", "train", num, "0")
-    if not streamed:
-        return Examples(num, (16, 16, 3), provenance, images)
-    return Examples(num, (16, 16, 3), provenance, fetch=lambda index: tf.constant(images)[index])
-
-
-def test_two_halves_share_no_image_and_are_the_same_streamed_or_not() -> None:
-    first, second = montage.two_halves(faces(41, False), 1000, seed=1)
-    assert len(first) == len(second) == 20
-    assert len({image.tobytes() for image in (*first, *second)}) == 40
-    for a, b in zip((first, second), montage.two_halves(faces(41, True), 1000, seed=1), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert len(montage.two_halves(faces(41, False), 7, seed=1)[0]) == 7
-
-
-def test_random_features_are_the_same_every_time_and_see_colours() -> None:
-    images = np.random.default_rng(3).random((60, 16, 16, 3)).astype(np.float32)
-    features = RandomFeatures()(images)
-    assert features.shape == (60, 64)
-    np.testing.assert_array_equal(features, RandomFeatures()(images))
-    np.testing.assert_allclose(RandomFeatures()(images[::-1]), features[::-1], rtol=1e-4, atol=1e-6)
-    redder = images * np.array([1, 0.5, 0.5], np.float32)
-    assert np.abs(RandomFeatures()(redder).mean(0) - features.mean(0)).max() > 5 * features.std(0).max() / math.sqrt(60)
 
 
 def test_a_montage_is_measured(untrained: Any) -> None:
@@ -368,7 +279,9 @@ def test_a_montage_is_measured(untrained: Any) -> None:
 # Classifiers.
 
 
-def test_a_classifier_is_counted_by_class(untrained: Any, embedded: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_classifier_is_counted_by_class(
+    untrained: Any, embedded: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = untrained("mnist_classifier:smoke")
     result = evaluate(folder)
     counts = np.array(result["details"]["confusion"])
@@ -382,11 +295,6 @@ def test_a_classifier_is_counted_by_class(untrained: Any, embedded: dict[str, An
         assert (folder / name).stat().st_size > 5000
     print_table(result)
     assert "accuracy on digit 7" in capsys.readouterr().out
-
-
-def test_the_confusion_matrix_has_the_truth_in_its_rows() -> None:
-    answers = classifier.Answers(np.eye(3)[[0, 1, 1, 2, 2]], np.array([0, 0, 1, 1, 2]))
-    np.testing.assert_array_equal(answers.confusion, [[1, 1, 0], [0, 1, 1], [0, 0, 1]])
 
 
 # During and after training.
@@ -428,7 +336,9 @@ def test_a_finished_run_says_its_cheap_numbers(untrained: Any, embedded: dict[st
     (line,) = finish(Workdir(untrained("gaussian:smoke")), Finished(offline("gaussian:smoke"), None))
     assert line.startswith("100,000 generated numbers: mean (target 4) ")
     assert "Kolmogorov-Smirnov" in line
-    accuracy, pictures = finish(Workdir(untrained("mnist_classifier:smoke")), Finished(offline("mnist_classifier:smoke"), embedded["test"]))
+    accuracy, pictures = finish(
+        Workdir(untrained("mnist_classifier:smoke")), Finished(offline("mnist_classifier:smoke"), embedded["test"])
+    )
     assert accuracy.startswith("accuracy 0.")
     assert "confusion.png" in pictures
     assert finish(Workdir(untrained("mlp_gan:smoke")), Finished(offline("mlp_gan:smoke"), embedded["test"])) == []

@@ -66,7 +66,9 @@ def alone(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[
     """Signatures by folder, and what they said, of `RUNS` in a fresh process with TensorFlow alone."""
     out = tmp_path_factory.mktemp("alone") / "out.npz"
     folders = [str(trained(reference) / "export") for reference in RUNS]
-    ended = subprocess.run([sys.executable, "-c", ALONE, str(out), *folders], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", ALONE, str(out), *folders], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     with np.load(out) as arrays:
         return json.loads(ended.stdout.splitlines()[-1]), dict(arrays)
@@ -142,7 +144,12 @@ def test_the_seed_is_the_only_randomness(trained: Any) -> None:
 
 def test_what_lies_beside_the_model(trained: Any) -> None:
     facts = load_generator(trained("cgan_layernorm:smoke")).facts
-    assert (facts["config"], facts["post"], facts["step"], facts["num_labels"]) == ("cgan_layernorm:smoke", "P001", 20, 10)
+    assert (facts["config"], facts["post"], facts["step"], facts["num_labels"]) == (
+        "cgan_layernorm:smoke",
+        "P001",
+        20,
+        10,
+    )
     assert facts["image_shape"] == [28, 28, 1]
     assert "sha256" in facts["trained_on"]["train"]
     # So that TensorFlow's own reader finds it and others may read it.
@@ -170,7 +177,9 @@ def test_load_generator_takes_the_run_or_the_model_and_refuses_the_rest(trained:
     assert "exported by tfgan-lab" in refusal(load_generator, tmp_path / "foreign")
 
 
-@pytest.mark.parametrize("part", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"])
+@pytest.mark.parametrize(
+    "part", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
+)
 @pytest.mark.parametrize("damage", ["empty", "half", "gone"])
 def test_a_damaged_model_is_one_line(part: str, damage: str, trained: Any, tmp_path: Path) -> None:
     shutil.copytree(trained(RUNS[0]) / "export", tmp_path / "model")
@@ -211,7 +220,9 @@ def test_exporting_again_replaces_the_old_model(run: RestoredRun, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "no temporary folders"
 
 
-def test_a_model_that_differs_from_the_live_one_is_not_put_in_place(run: RestoredRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_differs_from_the_live_one_is_not_put_in_place(
+    run: RestoredRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "model"
     export_network(run.config, run.networks["generator"], folder, {"step": 1})
     for difference in (1e-3, float("nan")):
@@ -242,7 +253,9 @@ def test_exporting_never_replaces_what_is_no_model(run: RestoredRun, tmp_path: P
 
 def test_a_folder_that_cannot_be_made_is_one_line(run: RestoredRun, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in refusal(export_network, run.config, run.networks["generator"], tmp_path / "file" / "model", {})
+    assert "cannot be written" in refusal(
+        export_network, run.config, run.networks["generator"], tmp_path / "file" / "model", {}
+    )
 
 
 def test_a_loaded_generator_without_facts_still_draws(trained: Any, tmp_path: Path) -> None:

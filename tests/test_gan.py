@@ -47,16 +47,28 @@ class Recorded:
     def __call__(self, x: Any, labels: Any = None, training: bool = False, seed: Any = None) -> tf.Tensor:
         out = self.net(x, labels, training=training, seed=seed)
         known = None if labels is None else np.asarray(labels)
-        self.table.calls.append(Call(self.role, np.asarray(x), known, training, np.asarray(seed), out.numpy(), *self.table.weights()))
+        self.table.calls.append(
+            Call(self.role, np.asarray(x), known, training, np.asarray(seed), out.numpy(), *self.table.weights())
+        )
         return out
 
 
 class Table:
     """Two small recorded networks and their game, played eagerly."""
 
-    def __init__(self, num_labels: int = 0, dropout: float = 0.0, seed: int = 0, moments: bool = False, norm: Any = "none", **knobs: Any) -> None:
+    def __init__(
+        self,
+        num_labels: int = 0,
+        dropout: float = 0.0,
+        seed: int = 0,
+        moments: bool = False,
+        norm: Any = "none",
+        **knobs: Any,
+    ) -> None:
         g_spec = MLP(hidden=(5,), activation=("tanh",), output="tanh", init=INIT, dropout=dropout)
-        d_spec = MLP(hidden=(6,), activation=("leaky_relu",), slope=0.2, output="linear", init=INIT, dropout=dropout, norm=norm)
+        d_spec = MLP(
+            hidden=(6,), activation=("leaky_relu",), slope=0.2, output="linear", init=INIT, dropout=dropout, norm=norm
+        )
         self.g = models.MLPGenerator(g_spec, LATENTS.dim, SHAPE, num_labels, seed)
         self.d = models.MLPDiscriminator(d_spec, SHAPE, num_labels, seed)
         self.calls: list[Call] = []
@@ -79,7 +91,9 @@ class Table:
 def batch(step: int, game: Game) -> tuple[tf.Tensor, tf.Tensor]:
     rng = np.random.default_rng(100 + step)
     lead = (B, game.d_steps) if game.fresh_real else (B,)
-    return tf.constant(rng.uniform(-1, 1, (*lead, *SHAPE)), tf.float32), tf.constant(rng.integers(0, 10, lead), tf.int32)
+    return tf.constant(rng.uniform(-1, 1, (*lead, *SHAPE)), tf.float32), tf.constant(
+        rng.integers(0, 10, lead), tf.int32
+    )
 
 
 # The reference: float64, probabilities and their logarithms as the posts write them, plain gradient descent.
@@ -261,7 +275,12 @@ def test_fresh_fakes_have_new_latents_at_every_turn_and_shared_ones_do_not() -> 
     again = Table(d_steps=2, g_steps=2)
     again.play(0)
     assert_array_equal(again.calls[0].x, latents[0])
-    assert np.abs(Table(seed=1, d_steps=2).gan._draw_fakes(tf.constant(0, tf.int64), "d0", B)[1] - again.calls[0].out).max() > 0
+    assert (
+        np.abs(
+            Table(seed=1, d_steps=2).gan._draw_fakes(tf.constant(0, tf.int64), "d0", B)[1] - again.calls[0].out
+        ).max()
+        > 0
+    )
 
 
 @pytest.mark.parametrize("first", ["discriminator", "generator"])
@@ -314,7 +333,9 @@ def test_every_dropout_has_a_seed_of_its_own() -> None:
     assert len(set(seeds)) == len(seeds) == 2 * (4 + 2 * 2 + 2)
 
 
-@pytest.mark.parametrize("knobs", [{}, {"fakes": "shared"}, {"fakes": "shared", "first": "generator"}, {"d_steps": 2}], ids=str)
+@pytest.mark.parametrize(
+    "knobs", [{}, {"fakes": "shared"}, {"fakes": "shared", "first": "generator"}, {"d_steps": 2}], ids=str
+)
 def test_one_stacked_d_pass_equals_two(knobs: dict[str, Any]) -> None:
     """With dropout: real and fake keep their own masks."""
     one, two = Table(num_labels=10, dropout=0.5, **knobs), Table(num_labels=10, dropout=0.5, **knobs)

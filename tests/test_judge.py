@@ -99,7 +99,10 @@ def by_hand(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kernel, bias = w[2 * layer], w[2 * layer + 1]
         gamma, beta, mean, variance = w[8 + 4 * layer : 12 + 4 * layer]
         maps = [
-            sum(signal.correlate2d(x[..., c], kernel[..., c, f], "valid")[::stride, ::stride] for c in range(x.shape[-1]))
+            sum(
+                signal.correlate2d(x[..., c], kernel[..., c, f], "valid")[::stride, ::stride]
+                for c in range(x.shape[-1])
+            )
             for f in range(kernel.shape[-1])
         ]
         x = np.stack(maps, axis=-1) + bias
@@ -247,7 +250,9 @@ def test_losses_are_those_of_scipy(loss: str) -> None:
     got = found._losses(tf.constant(logits), tf.constant(labels)).numpy()
     log_softmax, one_hot = special.log_softmax(logits, axis=1), np.eye(10)[labels]
     sigmoid = -one_hot * special.log_expit(logits) - (1 - one_hot) * special.log_expit(-logits)
-    np.testing.assert_allclose(got, -log_softmax[np.arange(20), labels] if loss == "softmax" else sigmoid, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        got, -log_softmax[np.arange(20), labels] if loss == "softmax" else sigmoid, rtol=1e-9, atol=1e-12
+    )
 
 
 def test_dropout_and_batch_statistics_are_for_training_only(digits: Any) -> None:
@@ -266,7 +271,9 @@ def test_a_net_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match="one entry per convolution each"):
         override(config, {"classifier.strides": "(1, 2, 1)"})
     assert isinstance(config, ClassifierConfig)
-    spec = JudgeNet(filters=(4, 4), kernels=(25, 9), strides=(1, 1), features=4, init=Init(kernel="torch", bias="torch"))
+    spec = JudgeNet(
+        filters=(4, 4), kernels=(25, 9), strides=(1, 1), features=4, init=Init(kernel="torch", bias="torch")
+    )
     config.classifier = spec
     with pytest.raises(UserError, match="its layers shrink 28 pixels"):
         build_classifier(config, (28, 28, 1))
@@ -275,4 +282,6 @@ def test_a_net_that_does_not_fit_is_refused() -> None:
 def test_a_live_network_judges_as_its_export(exported: Any, digits: Any) -> None:
     config, network = fresh_judge("mnist_judge:smoke")
     live = judge_of(network, config, {"name": "live"})
-    np.testing.assert_allclose(live.features(digits[0][:5]), load_judge(exported["mnist_judge"]).features(digits[0][:5]), atol=1e-5)
+    np.testing.assert_allclose(
+        live.features(digits[0][:5]), load_judge(exported["mnist_judge"]).features(digits[0][:5]), atol=1e-5
+    )

@@ -42,7 +42,11 @@ def seeds() -> Any:
 
 def build(reference: str, role: str) -> Any:
     config: Any = offline(reference)
-    make = {"generator": models.build_generator, "discriminator": models.build_discriminator, "classifier": models.build_classifier}
+    make = {
+        "generator": models.build_generator,
+        "discriminator": models.build_discriminator,
+        "classifier": models.build_classifier,
+    }
     return make[role](config, shape_of(config.data))
 
 
@@ -74,7 +78,10 @@ def test_p002_starts_with_glorot_uniform_kernels_and_no_biases(role: str) -> Non
     assert not np.concatenate(by_name(net, "bias")).any()
 
 
-@pytest.mark.parametrize(("reference", "role"), [("cgan_concat", "generator"), ("cgan_concat", "discriminator"), ("cgan_branch", "generator")])
+@pytest.mark.parametrize(
+    ("reference", "role"),
+    [("cgan_concat", "generator"), ("cgan_concat", "discriminator"), ("cgan_branch", "generator")],
+)
 def test_p003_starts_with_normals_of_002(reference: str, role: str) -> None:
     net = build(reference, role)
     kernels = np.concatenate([kernel.ravel() for kernel in by_name(net, "kernel")])
@@ -151,13 +158,20 @@ def test_dropout_in_one_stacked_pass_has_the_masks_of_two() -> None:
 
 
 @pytest.mark.parametrize("reference", ["mlp_gan", "cgan_concat", "cgan_branch:branch_d", "cgan_maxout"])
-def test_a_discriminator_gives_the_same_logits_in_one_stacked_pass_and_in_two(reference: str, rng: np.random.Generator) -> None:
+def test_a_discriminator_gives_the_same_logits_in_one_stacked_pass_and_in_two(
+    reference: str, rng: np.random.Generator
+) -> None:
     d = build(reference, "discriminator")
     real, fake = (tf.constant(rng.uniform(size=(3, 28, 28, 1)), tf.float32) for _ in range(2))
-    real_labels, fake_labels = (tf.constant(labels) if offline(reference).num_labels else None for labels in ([1, 2, 3], [0, 5, 9]))
+    real_labels, fake_labels = (
+        tf.constant(labels) if offline(reference).num_labels else None for labels in ([1, 2, 3], [0, 5, 9])
+    )
     labels = None if real_labels is None else tf.concat([real_labels, fake_labels], 0)
     stacked = d(tf.concat([real, fake], 0), labels, training=True, seed=tf.concat([pair((1, 2)), pair((3, 2))], 0))
-    apart = [d(real, real_labels, training=True, seed=pair((1, 2))), d(fake, fake_labels, training=True, seed=pair((3, 2)))]
+    apart = [
+        d(real, real_labels, training=True, seed=pair((1, 2))),
+        d(fake, fake_labels, training=True, seed=pair((3, 2))),
+    ]
     assert_allclose(stacked, np.concatenate(apart), rtol=1e-5, atol=1e-6)
     assert np.abs(stacked - d(tf.concat([real, fake], 0), labels, training=False)).max() > 1e-3, "dropout acts"
 
@@ -254,7 +268,13 @@ def numpy_mlp(net: Any, x: np.ndarray) -> np.ndarray:
         x = x @ affine.kernel.numpy().astype(np.float64) + affine.bias.numpy()
         act = functions[spec.activation[index % len(spec.activation)]]
         norm = hidden.norms[index]
-        steps = [act] if norm is None else [normalise(norm, spec.norm), act] if spec.norm_first else [act, normalise(norm, spec.norm)]
+        steps = (
+            [act]
+            if norm is None
+            else [normalise(norm, spec.norm), act]
+            if spec.norm_first
+            else [act, normalise(norm, spec.norm)]
+        )
         for step in steps:
             x = step(x)
     return functions[spec.output](x @ net.out.kernel.numpy().astype(np.float64) + net.out.bias.numpy())
@@ -276,15 +296,22 @@ def test_dense_networks_against_numpy(norm: Any, norm_first: bool, from_layer: i
                norm_from_layer=from_layer, dropout=0.5, init=TORCH)  # fmt: skip
     net = models.MLPGenerator(spec, 4, (2, 3, 1), 3, 0)
     for variable in net.variables:
-        variable.assign(rng.uniform(0.2, 1, variable.shape) * (1 if "variance" in variable.path else rng.choice([-1, 1], variable.shape)))
+        variable.assign(
+            rng.uniform(0.2, 1, variable.shape)
+            * (1 if "variance" in variable.path else rng.choice([-1, 1], variable.shape))
+        )
     z, labels = rng.normal(size=(5, 4)), np.array([0, 1, 2, 0, 1])
     expected = numpy_mlp(net, np.concatenate([z, np.eye(3)[labels]], axis=1)).reshape(5, 2, 3, 1)
-    assert_allclose(net(tf.constant(z, tf.float32), tf.constant(labels), training=False), expected, rtol=1e-4, atol=1e-5)
+    assert_allclose(
+        net(tf.constant(z, tf.float32), tf.constant(labels), training=False), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("preprocess", "exponent"), [("raw", 2.0), ("variances", 2.0), ("variances", 1.5)])
 def test_the_gaussian_discriminator_reads_sets(preprocess: Any, exponent: float, rng: np.random.Generator) -> None:
-    spec = SetDiscriminator(set_size=6, preprocess=preprocess, exponent=exponent, hidden=(5,), activation="elu", init=TORCH)
+    spec = SetDiscriminator(
+        set_size=6, preprocess=preprocess, exponent=exponent, hidden=(5,), activation="elu", init=TORCH
+    )
     net = models.SetDiscriminator(spec, (1,), 0, 0)
     kernel, bias, out_kernel, out_bias = (v.numpy().astype(np.float64) for v in net.variables)
 

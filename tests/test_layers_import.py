@@ -49,7 +49,11 @@ def unit_of(module: str) -> str:
 
 
 def test_every_part_of_the_package_has_a_layer() -> None:
-    parts = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    parts = {
+        path.stem if path.is_file() else path.name
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or path.is_dir()
+    }
     assert parts - {"__init__", "__pycache__", "configs"} == set(LEVEL)
 
 
@@ -78,7 +82,11 @@ def test_torch_is_only_in_compare_and_there_inside_functions(path: Path) -> None
 
 
 def test_only_the_command_line_reads_flags() -> None:
-    readers = [path for path in FILES if any(module.startswith("absl") and "flags" in path.read_text() for module, _ in imports_of(path))]
+    readers = [
+        path
+        for path in FILES
+        if any(module.startswith("absl") and "flags" in path.read_text() for module, _ in imports_of(path))
+    ]
     assert [path.name for path in readers if "from absl import flags" in path.read_text()] == ["cli.py"]
 
 

@@ -31,7 +31,11 @@ NUM_TRAIN, NUM_TEST = 36, 7
 
 def idx(array: np.ndarray) -> bytes:
     """The idx format: two zero bytes, type 8 (unsigned byte), rank, big-endian sizes, data."""
-    return bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape) + array.astype(np.uint8).tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + b"".join(size.to_bytes(4, "big") for size in array.shape)
+        + array.astype(np.uint8).tobytes()
+    )
 
 
 def arrays(rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -86,7 +90,9 @@ def packed_without_saying_so(folder: Path, name: str, array: np.ndarray) -> None
 
 @pytest.mark.parametrize("write", [plain, packed, dotted, packed_without_saying_so])
 @pytest.mark.parametrize("place", ["", "MNIST/raw", "raw", "mnist"])
-def test_files_are_found_and_read(write: Callable[..., None], place: str, tmp_path: Path, content: dict[str, np.ndarray]) -> None:
+def test_files_are_found_and_read(
+    write: Callable[..., None], place: str, tmp_path: Path, content: dict[str, np.ndarray]
+) -> None:
     (tmp_path / place).mkdir(parents=True, exist_ok=True)
     for name, array in content.items():
         write(tmp_path / place, name, array)
@@ -107,10 +113,16 @@ def test_validation_is_the_first_part_of_the_training_files(folder: Path, conten
     assert_array_equal(splits["train"].images[..., 0], content[TRAIN_IMAGES][kept:])
     assert_array_equal(splits["train"].labels, content[TRAIN_LABELS][kept:])
     for name, split in splits.items():
-        assert (split.num, split.provenance.count, split.provenance.split) == (len(split.images), len(split.images), name)
+        assert (split.num, split.provenance.count, split.provenance.split) == (
+            len(split.images),
+            len(split.images),
+            name,
+        )
 
 
-def test_the_folder_comes_from_the_flag_or_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_folder_comes_from_the_flag_or_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     assert open_source(Mnist(source="idx"), str(folder)).train.num == NUM_TRAIN
     monkeypatch.setenv("TFGAN_LAB_DATA_DIR", str(folder))
     source = open_source(Mnist(), None)
@@ -258,7 +270,10 @@ def test_the_embedded_splits_are_fixed_stratified_and_disjoint(embedded: dict[st
     assert embedded["train"].images.max() == 255
     # Which digits are in which split must never change: old runs are judged on them.
     assert embedded["test"].provenance.sha256 == "b52828db29a52adf0a77ed87b84a9c04ebae6bcaa4bfc106ed2deabb3298807d"
-    assert embedded["train+validation"].provenance.sha256 == "a9068130eecfccfe8af06c8f97300a95207806ad7edfd30b021f222859c06212"
+    assert (
+        embedded["train+validation"].provenance.sha256
+        == "a9068130eecfccfe8af06c8f97300a95207806ad7edfd30b021f222859c06212"
+    )
 
 
 def test_the_cache_is_used_and_a_damaged_one_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +326,9 @@ def test_auto_takes_a_given_folder_and_says_so(nothing_prepared: Path, folder: P
     assert f"found in {folder}" in line
 
 
-def test_auto_prefers_a_prepared_copy_then_the_host(nothing_prepared: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, np.ndarray]) -> None:
+def test_auto_prefers_a_prepared_copy_then_the_host(
+    nothing_prepared: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, np.ndarray]
+) -> None:
     taken: list[str | None] = []
 
     def read(data_dir: str | None) -> Any:

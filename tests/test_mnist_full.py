@@ -23,13 +23,17 @@ def test_the_splits_have_their_sizes(idx_splits: Any) -> None:
     sizes = {name: split.num for name, split in idx_splits.items()}
     assert sizes == {"train": 55_000, "validation": 5_000, "train+validation": 60_000, "test": 10_000}
     # As published: the digits' counts in the training and the test set.
-    assert_array_equal(np.bincount(idx_splits["train+validation"].labels), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
+    assert_array_equal(
+        np.bincount(idx_splits["train+validation"].labels), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    )
     assert_array_equal(np.bincount(idx_splits["test"].labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
     assert_array_equal(idx_splits["validation"].labels[:5], [5, 0, 4, 1, 9])
 
 
 @pytest.mark.slow
-def test_a_tfds_copy_prepared_without_a_network_has_the_same_digests(idx_splits: Any, mnist_folder: Path, tmp_path: Path) -> None:
+def test_a_tfds_copy_prepared_without_a_network_has_the_same_digests(
+    idx_splits: Any, mnist_folder: Path, tmp_path: Path
+) -> None:
     if not (mnist_folder / "train-images-idx3-ubyte.gz").is_file():
         pytest.skip("TFDS prepares MNIST from the four .gz files only")
     tfds = pytest.importorskip("tensorflow_datasets")

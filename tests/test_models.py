@@ -72,7 +72,11 @@ SMALL = [entry for entry in ENTRIES if entry[0] != "dcgan_montage"]  # whose pas
 
 def network(reference: str, role: str, **changes: str) -> Any:
     config: Any = offline(reference, **changes)
-    make = {"generator": models.build_generator, "discriminator": models.build_discriminator, "classifier": models.build_classifier}
+    make = {
+        "generator": models.build_generator,
+        "discriminator": models.build_discriminator,
+        "classifier": models.build_classifier,
+    }
     return make[role](config, shape_of(config.data))
 
 
@@ -117,7 +121,9 @@ def test_shapes_and_no_new_variables_at_the_first_call(entry: tuple[str, str]) -
     net, given, config = network(*entry), inputs(*entry), offline(reference)
     before = [v.path for v in net.variables]
     out = net(*given, training=False)
-    shape: tuple[int, ...] = {"generator": (4, *shape_of(config.data)), "discriminator": (4,), "classifier": (4, 10)}[role]
+    shape: tuple[int, ...] = {"generator": (4, *shape_of(config.data)), "discriminator": (4,), "classifier": (4, 10)}[
+        role
+    ]
     assert out.shape == shape
     assert out.dtype == tf.float32
     assert [v.path for v in net.variables] == before
@@ -214,11 +220,21 @@ def test_montage_layers_have_these_sizes_in_fact() -> None:
 
 def test_networks_that_do_not_fit_the_images_are_refused_in_one_line() -> None:
     init = Init(kernel="torch", bias="torch")
-    shrinking = ConvDiscriminator(filters=(4, 4, 4), kernel=8, stride=2, paddings=(0, 0, 0), activation="relu", init=init)
+    shrinking = ConvDiscriminator(
+        filters=(4, 4, 4), kernel=8, stride=2, paddings=(0, 0, 0), activation="relu", init=init
+    )
     with pytest.raises(UserError, match="discriminator"):
         models.ConvDiscriminator(shrinking, (28, 28, 3), 0, 0)
     drawing = ConvGenerator(
-        seed_size=4, seed_channels=2, filters=(4, 3), kernel=4, stride=2, paddings=(1, 1), activation="relu", init=init, output="tanh"
+        seed_size=4,
+        seed_channels=2,
+        filters=(4, 3),
+        kernel=4,
+        stride=2,
+        paddings=(1, 1),
+        activation="relu",
+        init=init,
+        output="tanh",
     )
     models.ConvGenerator(drawing, 10, (16, 16, 3), 0, 0)
     with pytest.raises(UserError, match=r"\[16, 16, 3\].*\[28, 28, 1\]"):

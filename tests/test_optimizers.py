@@ -89,7 +89,9 @@ def test_against_a_float64_loop(numbers: Any, scale: float, rng: np.random.Gener
 
 def test_the_two_epsilon_forms_differ_where_gradients_are_small(rng: np.random.Generator) -> None:
     steps = gradients(rng, 1e-7)
-    torch_form, tf_form = (follow(Adam(learning_rate=0.01, epsilon_form=form), steps) for form in ("pytorch", "tensorflow"))
+    torch_form, tf_form = (
+        follow(Adam(learning_rate=0.01, epsilon_form=form), steps) for form in ("pytorch", "tensorflow")
+    )
     # In the first step v_hat = g^2, so that one moves by lr * g / (|g| + eps), the other by lr * g / (|g| + eps / sqrt(1 - beta_2)).
     g = steps[0][0].astype(np.float64)
     assert_allclose(-torch_form[0][0], 0.01 * g / (np.abs(g) + 1e-8), rtol=1e-4)

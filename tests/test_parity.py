@@ -77,10 +77,25 @@ def _first(config: Any) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("name", "fields", "stage", "tensor"),
     [
-        ("gaussian", {"d_optimizer__epsilon_form": "tensorflow"}, "update 1 (discriminator): weights", "discriminator map1.weight"),
-        ("gaussian", {"g_optimizer__epsilon_form": "tensorflow"}, "update 2 (generator): weights", "generator map1.weight"),
+        (
+            "gaussian",
+            {"d_optimizer__epsilon_form": "tensorflow"},
+            "update 1 (discriminator): weights",
+            "discriminator map1.weight",
+        ),
+        (
+            "gaussian",
+            {"g_optimizer__epsilon_form": "tensorflow"},
+            "update 2 (generator): weights",
+            "generator map1.weight",
+        ),
         ("gaussian", {"g_optimizer__epsilon": 1e-7}, "update 2 (generator): weights", "generator map1.weight"),
-        ("mlp_gan_smoothed", {"d_optimizer__epsilon_form": "pytorch"}, "update 1 (discriminator): weights", "discriminator model.0.weight"),
+        (
+            "mlp_gan_smoothed",
+            {"d_optimizer__epsilon_form": "pytorch"},
+            "update 1 (discriminator): weights",
+            "discriminator model.0.weight",
+        ),
         ("gaussian", {"generator__init__bias": "zeros"}, "start values", "generator map1.bias"),
         ("mlp_gan_smoothed", {"game__smoothing": 0.0}, "update 1 (discriminator): loss", "d_real"),
         ("mnist_classifier", {"classifier__slope": 0.01}, "forward (training)", "classifier model.2"),
@@ -137,7 +152,11 @@ def test_gelus_approximation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from tfgan_lab.models import dcgan
 
     exact = dcgan.activate
-    monkeypatch.setattr(dcgan, "activate", lambda x, name, slope=0.0: tf.nn.gelu(x, approximate=True) if name == "gelu" else exact(x, name, slope))
+    monkeypatch.setattr(
+        dcgan,
+        "activate",
+        lambda x, name, slope=0.0: tf.nn.gelu(x, approximate=True) if name == "gelu" else exact(x, name, slope),
+    )
     assert _first("dcgan_montage") == ("forward (training)", "generator model.3")
 
 

@@ -52,7 +52,9 @@ def test_a_record_that_differs_is_noticed(where: str, by: float, records: dict[s
 
 def test_laws_of_start_values() -> None:
     draw, levels, n = np.random.default_rng(1), np.linspace(0, 1, 17), 80_000
-    uniform, normal = (np.quantile(numbers, levels).tolist() for numbers in (draw.uniform(-1, 1, n), draw.normal(size=n)))
+    uniform, normal = (
+        np.quantile(numbers, levels).tolist() for numbers in (draw.uniform(-1, 1, n), draw.normal(size=n))
+    )
 
     def wrong(numbers: np.ndarray, law: list[float]) -> bool:
         found, most = laws.distance(numbers, law)

@@ -19,7 +19,9 @@ def numbered(num: int) -> Examples:
     """Images [num, 2, 2, 1] whose pixels tell their index, labels index % 10."""
     images = np.zeros((num, 2, 2, 1), np.uint8)
     images[:, 0, 0, 0], images[:, 0, 1, 0] = np.arange(num) % 256, np.arange(num) // 256
-    return Examples(num, (2, 2, 1), Provenance("numbers", "train", num, ""), images, np.arange(num, dtype=np.int32) % 10)
+    return Examples(
+        num, (2, 2, 1), Provenance("numbers", "train", num, ""), images, np.arange(num, dtype=np.int32) % 10
+    )
 
 
 def batches_of(num: int, batch_size: int, per_step: int = 1, seed: int = 0, **changes: Any) -> ImageBatches:
@@ -39,7 +41,9 @@ def first(batches: Any, start: int, number: int) -> list[tuple[np.ndarray, np.nd
 def test_an_epoch_shows_every_example_once(num: int, batch_size: int) -> None:
     batches = batches_of(num, batch_size)
     for epoch in range(3):
-        seen = [indices_of(images) for images, _ in first(batches, epoch * batches.steps_per_epoch, batches.steps_per_epoch)]
+        seen = [
+            indices_of(images) for images, _ in first(batches, epoch * batches.steps_per_epoch, batches.steps_per_epoch)
+        ]
         assert sorted(np.concatenate(seen)) == list(range(num))
 
 
@@ -113,7 +117,9 @@ def test_pixels_span_their_range(value_range: str, low: float) -> None:
 
 
 def test_a_batch_larger_than_the_data_is_refused() -> None:
-    with pytest.raises(UserError, match=r"batch_size: a step takes 12 examples but the split has 10 .*smaller --config\.batch_size"):
+    with pytest.raises(
+        UserError, match=r"batch_size: a step takes 12 examples but the split has 10 .*smaller --config\.batch_size"
+    ):
         batches_of(10, 6, per_step=2)
 
 

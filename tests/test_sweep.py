@@ -64,7 +64,9 @@ def refuse_to_train(*_: Any) -> None:
     raise AssertionError("trained again")
 
 
-def test_a_finished_run_is_not_run_again(swept: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_is_not_run_again(
+    swept: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, result = swept
     monkeypatch.setattr(trainer, "train", refuse_to_train)
     again = sweep(offline("mlp_gan:smoke", steps="4", evaluate__steps="2"), "game.d_steps", ["1", "3"], folder)
@@ -92,7 +94,9 @@ def test_a_run_that_diverges_is_a_result(swept: Any, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(trainer, "train", diverge)
     result = sweep(offline("mlp_gan:smoke"), "game.d_steps", ["7"], tmp_path)
-    assert result["runs"] == [{"value": "7", "folder": "game.d_steps=7", "diverged": "diverged: d_loss became nan at step 3"}]
+    assert result["runs"] == [
+        {"value": "7", "folder": "game.d_steps=7", "diverged": "diverged: d_loss became nan at step 3"}
+    ]
     assert (tmp_path / "sweep.png").is_file()
     both = {**result, "runs": [*swept[1]["runs"], *result["runs"]]}
     assert markdown(both).count("diverged") == 4
@@ -103,7 +107,9 @@ def test_a_run_that_diverges_is_a_result(swept: Any, monkeypatch: pytest.MonkeyP
     ("gaussian:smoke", "data.std", ["0.5", "2"], {"fake_mean", "fake_std"}),
     ("mnist_classifier:smoke", "seed", ["0", "1"], {"accuracy"}),
 ])  # fmt: skip
-def test_any_field_of_any_config(reference: str, field: str, values: Sequence[str], columns: set[str], tmp_path: Path) -> None:
+def test_any_field_of_any_config(
+    reference: str, field: str, values: Sequence[str], columns: set[str], tmp_path: Path
+) -> None:
     result = sweep(offline(reference, steps="4"), field, values, tmp_path)
     for run in result["runs"]:
         assert set(run) - {"value", "folder"} == columns
@@ -121,7 +127,9 @@ def test_any_field_of_any_config(reference: str, field: str, values: Sequence[st
         ("game", ["1"], "group of fields"),
     ],
 )
-def test_a_mistake_is_found_before_anything_is_trained(field: str, values: Sequence[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_found_before_anything_is_trained(
+    field: str, values: Sequence[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trainer, "train", refuse_to_train)
     with pytest.raises(UserError, match=expected):
         sweep(offline("mlp_gan:smoke"), field, values, tmp_path / "sweep")
@@ -130,23 +138,36 @@ def test_a_mistake_is_found_before_anything_is_trained(field: str, values: Seque
 
 @pytest.mark.parametrize(
     ("field", "value", "name"),
-    [("game.d_steps", "5", "game.d_steps=5"), ("generator.hidden", "(64, 64)", "generator.hidden=_64,_64_"), ("name", "../up", "name=.._up")],
+    [
+        ("game.d_steps", "5", "game.d_steps=5"),
+        ("generator.hidden", "(64, 64)", "generator.hidden=_64,_64_"),
+        ("name", "../up", "name=.._up"),
+    ],
 )
 def test_folders_are_named_after_field_and_value(field: str, value: str, name: str) -> None:
     assert folder_name(field, value) == name
 
 
-@pytest.mark.parametrize(("given", "values"), [("1,5, 20", ["1", "5", "20"]), ("64,64;256,256", ["64,64", "256,256"]), ("64,64;", ["64,64"])])
-def test_the_command_splits_its_values(given: str, values: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("given", "values"), [("1,5, 20", ["1", "5", "20"]), ("64,64;256,256", ["64,64", "256,256"]), ("64,64;", ["64,64"])]
+)
+def test_the_command_splits_its_values(
+    given: str, values: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen: dict[str, Any] = {}
 
-    def note(config: Any, field: str, listed: Sequence[str], workdir: str, data_dir: str | None, judge: str | None) -> dict[str, Any]:
+    def note(
+        config: Any, field: str, listed: Sequence[str], workdir: str, data_dir: str | None, judge: str | None
+    ) -> dict[str, Any]:
         seen.update(field=field, values=listed, workdir=workdir, seed=config.seed)
         return {"runs": [], "field": field, "config": "", "post": "", "seed": 0, "rule": ""}
 
     monkeypatch.setattr(sweep_lib, "sweep", note)
     monkeypatch.setattr(cli, "_start", lambda *_, **__: None)
-    assert cli.main(["sweep", "--config=mlp_gan:smoke", "--field=game.d_steps", f"--values={given}", "--config.seed=3"]) == 0
+    assert (
+        cli.main(["sweep", "--config=mlp_gan:smoke", "--field=game.d_steps", f"--values={given}", "--config.seed=3"])
+        == 0
+    )
     assert seen == {"field": "game.d_steps", "values": values, "workdir": "runs/mlp_gan-smoke-game.d_steps", "seed": 3}
     assert "sweep.png" in capsys.readouterr().out
 

@@ -124,9 +124,7 @@ def test_each_update_changes_its_own_network_only(name: str) -> None:
     before: dict[str, list[Any]] = {}
 
     def snapshot() -> dict[str, list[Any]]:
-        return {
-            role: [p.detach().clone() for p in net.parameters()] for role, net in program.networks.items()
-        }
+        return {role: [p.detach().clone() for p in net.parameters()] for role, net in program.networks.items()}
 
     def changed(role: str) -> list[bool]:
         now = program.networks[role].parameters()
@@ -174,9 +172,7 @@ def test_parameter_counts() -> None:
     assert count(classifier.Classifier()) == 260 + 40 + 910 + 40 + 2510
 
 
-@pytest.mark.parametrize(
-    ("network", "sizes"), [("Generator", [11, 28, 62, 128]), ("Discriminator", [61, 27, 10])]
-)
+@pytest.mark.parametrize(("network", "sizes"), [("Generator", [11, 28, 62, 128]), ("Discriminator", [61, 27, 10])])
 def test_montage_sizes(network: str, sizes: list[int]) -> None:
     model = getattr(montage, network)(filters=2).model
     seen: list[int] = []
@@ -238,9 +234,7 @@ def test_paper_sgd_keeps_the_rate_inside_the_velocity() -> None:
     program = make("cgan_paper", momentum_steps=3)
     gradients: list[Array] = []
     weight = program.networks["generator"].get_submodule("out").weight
-    program.optimizers["generator"].register_step_pre_hook(
-        lambda *_: gradients.append(weight.grad.numpy().copy())
-    )
+    program.optimizers["generator"].register_step_pre_hook(lambda *_: gradients.append(weight.grad.numpy().copy()))
     theta = weight.detach().numpy().copy()
     velocity = np.zeros_like(theta)
     for _ in range(5):

@@ -220,9 +220,7 @@ def test_gaussian_mean_is_a_constant_to_the_gradient() -> None:
     factors = RNG.normal(size=(1, 100))  # a plain sum would not feel the mean's gradient
     (gaussian.decorate_with_diffs(data, 2.0)[:, 100:] * torch.from_numpy(factors)).sum().backward()
     values = data.detach().numpy()
-    np.testing.assert_allclose(
-        data.grad.numpy(), 2 * factors * (values - values.mean()), rtol=1e-9, atol=1e-12
-    )
+    np.testing.assert_allclose(data.grad.numpy(), 2 * factors * (values - values.mean()), rtol=1e-9, atol=1e-12)
 
 
 def cgan_nets(name: str, program: Any) -> tuple[Callable[..., Array], Callable[..., Array]]:
@@ -260,9 +258,7 @@ def cgan_nets(name: str, program: Any) -> tuple[Callable[..., Array], Callable[.
             return expit(dense(h, wd, "fc_out.0"))
         if name == "cgan_branch":
             parts = [chain(x, wd, ["fc1_1"], m[:1], 0.3), chain(y, wd, ["fc1_2"], m[1:2], 0.3)]
-            return expit(
-                dense(chain(np.concatenate(parts, 1), wd, ["fc2", "fc3"], m[2:], 0.3), wd, "fc_out.0")
-            )
+            return expit(dense(chain(np.concatenate(parts, 1), wd, ["fc2", "fc3"], m[2:], 0.3), wd, "fc_out.0"))
         parts = [maxout(x, "maxout_x", 5) * m[0] * 2, maxout(y, "maxout_y", 5) * m[1] * 2]
         return expit(dense(maxout(np.concatenate(parts, 1), "joint", 4) * m[2] * 2, wd, "out"))
 
@@ -289,9 +285,7 @@ def test_cgan_losses_are_half_sums_on_shared_fakes(name: str) -> None:
             if parameter.dim() > 1:
                 torch.nn.init.xavier_normal_(parameter)
     (real, labels), (z, fake_labels) = digits(), draws(program)
-    g_masks, d1, d2, d3 = (
-        [RNG.random((B, size)) < 0.6 for size in MASK_SIZES[name][net]] for net in (0, 1, 1, 1)
-    )
+    g_masks, d1, d2, d3 = ([RNG.random((B, size)) < 0.6 for size in MASK_SIZES[name][net]] for net in (0, 1, 1, 1))
     g, d = cgan_nets(name, program)
     fakes = g(z, fake_labels, g_masks)
     # G's update comes first, yet all three losses read the weights from before it: D sees the old fakes.

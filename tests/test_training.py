@@ -45,7 +45,9 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIG
     monkeypatch.setattr(Engine, "run", signalling)
 
 
-@pytest.mark.parametrize("reference", [pytest.param(smoke, marks=[] if smoke == "mlp_gan:smoke" else pytest.mark.slow) for smoke in SMOKES])
+@pytest.mark.parametrize(
+    "reference", [pytest.param(smoke, marks=[] if smoke == "mlp_gan:smoke" else pytest.mark.slow) for smoke in SMOKES]
+)
 def test_a_run_stopped_between_checkpoints_goes_on_bit_for_bit(
     reference: str, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,10 +111,14 @@ def test_what_a_gan_leaves(trained: Any) -> None:
             picture.verify()
     with Image.open(workdir / "film.gif") as film:
         assert film.n_frames == 3
-    assert [path.name for path in sorted((workdir / "samples").glob("*.npz"))] == [f"step-{step:08d}.npz" for step in (0, 10, 20)]
+    assert [path.name for path in sorted((workdir / "samples").glob("*.npz"))] == [
+        f"step-{step:08d}.npz" for step in (0, 10, 20)
+    ]
     with np.load(workdir / "samples" / "step-00000020.npz") as arrays:
         assert arrays["samples"].shape == (16, 28, 28, 1)
-    assert not [path for path in workdir.rglob("*") if path.name.startswith(".") and path.name not in (".lock", ".owner")], "no temporary files"
+    assert not [
+        path for path in workdir.rglob("*") if path.name.startswith(".") and path.name not in (".lock", ".owner")
+    ], "no temporary files"
     assert checkpoint_steps(workdir / "checkpoints") == [10, 20]
 
 
@@ -187,7 +193,9 @@ def events(workdir: Path) -> tuple[dict[str, list[tuple[int, float]]], list[int]
     return scalars, [event.step for event in reader.Tensors("samples")]
 
 
-def test_tensorboard_holds_every_number_once_also_after_a_resume(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_holds_every_number_once_also_after_a_resume(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         stop_at(13, patch)
         with pytest.raises(Interrupted):
@@ -237,7 +245,9 @@ def test_nan_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(
 def test_a_rate_that_blows_up_never_leaves_a_checkpoint_that_is_not_finite(rate: str, tmp_path: Path) -> None:
     """At 1e39 the weights are infinite after a step whose losses were still finite."""
     with pytest.raises(TrainingDiverged, match="step [0-9]+"):
-        train_small("mlp_gan:smoke", tmp_path, g_optimizer__learning_rate=rate, checkpoint__steps="1", keep_checkpoints="50")
+        train_small(
+            "mlp_gan:smoke", tmp_path, g_optimizer__learning_rate=rate, checkpoint__steps="1", keep_checkpoints="50"
+        )
     for step in checkpoint_steps(tmp_path / "checkpoints"):
         for name, value in weights(tmp_path, step).items():
             assert np.isfinite(value).all(), f"{name} in checkpoint {step}"

@@ -58,7 +58,9 @@ def test_the_posts_networks_load_it_strictly(name: str) -> None:
 
 
 @settings(max_examples=15)
-@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=4, max_dims=4, max_side=4), elements=st.floats(-9, 9, width=32)))
+@given(
+    hnp.arrays(np.float32, hnp.array_shapes(min_dims=4, max_dims=4, max_side=4), elements=st.floats(-9, 9, width=32))
+)
 def test_a_pair_reads_what_it_wrote(kernel: np.ndarray) -> None:
     import keras
 
@@ -102,7 +104,9 @@ def test_values_that_are_no_finite_numbers_are_refused(bad: np.ndarray, why: str
     assert "map2.weight" in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["mlp_gan_smoothed:batch_norm", "dcgan_montage:small", "mnist_classifier:batched", "cgan_concat:smoke"])
+@pytest.mark.parametrize(
+    "name", ["mlp_gan_smoothed:batch_norm", "dcgan_montage:small", "mnist_classifier:batched", "cgan_concat:smoke"]
+)
 def test_variants_have_a_layout_too(name: str) -> None:
     config = parity_config(name)
     for network in fresh_networks(config).values():
@@ -125,7 +129,9 @@ def test_a_network_of_no_post_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x80\x05", b"PK\x03\x04 no archive", b"x" * 5000, b"PK\x05\x06" + bytes(18)], ids=["empty", "short", "zip", "text", "no members"]
+    "content",
+    [b"", b"\x80\x05", b"PK\x03\x04 no archive", b"x" * 5000, b"PK\x05\x06" + bytes(18)],
+    ids=["empty", "short", "zip", "text", "no members"],
 )
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("ending", [".npz", ".pt"])
@@ -178,7 +184,11 @@ def test_without_pytorch_one_line_says_what_to_install(tmp_path: Path, monkeypat
 
     monkeypatch.setitem(importlib.import_module("sys").modules, "torch", None)
     (tmp_path / "g.pt").write_bytes(b"x")
-    for call in (lambda: read_state(tmp_path / "g.pt"), lambda: write_state(tmp_path / "h.pt", {}), lambda: run_parity("gaussian")):
+    for call in (
+        lambda: read_state(tmp_path / "g.pt"),
+        lambda: write_state(tmp_path / "h.pt", {}),
+        lambda: run_parity("gaussian"),
+    ):
         with pytest.raises(UserError, match=r"^needs PyTorch: pip install 'tfgan-lab\[torch\]'$"):
             call()
 
@@ -227,7 +237,9 @@ def test_an_imported_run_is_sampled_exported_and_trained_on(tmp_path: Path) -> N
     for role, network in networks.items():
         write_state(tmp_path / f"{role}.npz", to_torch(network, "P004"))
     folder = tmp_path / "run"
-    importing.import_torch(tmp_path / "generator.npz", config, folder, discriminator_path=tmp_path / "discriminator.npz", step=3)
+    importing.import_torch(
+        tmp_path / "generator.npz", config, folder, discriminator_path=tmp_path / "discriminator.npz", step=3
+    )
     drawn, run = sample_run(folder, 5, 1)
     assert run.step == 3
     difference = export_network(run.config, run.networks["generator"], run.workdir.export, {})

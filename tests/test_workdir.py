@@ -192,11 +192,15 @@ def test_rows_after_the_checkpoint_are_forgotten(tmp_path: Path) -> None:
     kept = folder.cut_after(20)
     assert [(row["kind"], row["step"]) for row in kept] == [("train", 10), ("eval", 10), ("train", 20), ("eval", 20)]
     assert (tmp_path / "metrics.jsonl").read_bytes() == b"".join(lines[:4]), "bit for bit as they were"
-    assert sorted(path.name for path in folder.samples.iterdir()) == [f"step-{s:08d}{e}" for s in (10, 20) for e in (".npz", ".png")]
+    assert sorted(path.name for path in folder.samples.iterdir()) == [
+        f"step-{s:08d}{e}" for s in (10, 20) for e in (".npz", ".png")
+    ]
     assert folder.cut_after(0) == []
 
 
-@pytest.mark.parametrize("tail", [b'{"kind": "train", "st', b"{", b'{"kind": "train"}\n', b"\x00\x00\x00", b"\xff\xfe\n", b"[1]\n", b"null"])
+@pytest.mark.parametrize(
+    "tail", [b'{"kind": "train", "st', b"{", b'{"kind": "train"}\n', b"\x00\x00\x00", b"\xff\xfe\n", b"[1]\n", b"null"]
+)
 def test_a_half_written_last_row_is_left_out(tail: bytes, tmp_path: Path) -> None:
     folder = started(tmp_path)
     folder.append_metrics({"kind": "train", "step": 10, "loss": 0.1})

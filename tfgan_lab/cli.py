@@ -35,7 +35,13 @@ class Verb:
       examples: Command lines that work as they stand.
     """
 
-    def __init__(self, run: Callable[[Any, dict[str, str]], None], define: Callable[[flags.FlagValues], None], summary: str, examples: Sequence[str]) -> None:
+    def __init__(
+        self,
+        run: Callable[[Any, dict[str, str]], None],
+        define: Callable[[flags.FlagValues], None],
+        summary: str,
+        examples: Sequence[str],
+    ) -> None:
         self.run, self.define, self.summary, self.examples = run, define, summary, examples
 
     def flags(self) -> flags.FlagValues:
@@ -50,9 +56,13 @@ class Verb:
         for flag in sorted(values[key].name for key in values):
             default = values[flag].default
             shown = "" if default in (None, "", False) else f" (default: {default})"
-            lines += textwrap.wrap(f"{values[flag].help}{shown}", 108, initial_indent=f"  --{flag}: ", subsequent_indent="      ")
+            lines += textwrap.wrap(
+                f"{values[flag].help}{shown}", 108, initial_indent=f"  --{flag}: ", subsequent_indent="      "
+            )
         if "config" in values:
-            lines.append("  --config.FIELD=VALUE: sets any field of the config, such as --config.seed=1 or --config.game.d_steps=5")
+            lines.append(
+                "  --config.FIELD=VALUE: sets any field of the config, such as --config.seed=1 or --config.game.d_steps=5"
+            )
         return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in self.examples)])
 
 
@@ -87,9 +97,18 @@ def _sample_flags(values: flags.FlagValues) -> None:
         "num", None, "How many samples. Left away: 64; with --label the post's 2x3 grid; without it six of each digit for "
         "conditional generators; 10,000 numbers for the Gaussian.", lower_bound=1, upper_bound=1_000_000, flag_values=values,
     )  # fmt: skip
-    flags.DEFINE_integer("seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
-    flags.DEFINE_integer("label", None, "The digit to draw, 0 to 9 (conditional generators only). Left away: all, a row each.", flag_values=values)
-    flags.DEFINE_string("out", None, "The file to write, .png or .npz. Left away: WORKDIR/drawn.png.", flag_values=values)
+    flags.DEFINE_integer(
+        "seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "label",
+        None,
+        "The digit to draw, 0 to 9 (conditional generators only). Left away: all, a row each.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "out", None, "The file to write, .png or .npz. Left away: WORKDIR/drawn.png.", flag_values=values
+    )
 
 
 def _export_flags(values: flags.FlagValues) -> None:
@@ -99,14 +118,23 @@ def _export_flags(values: flags.FlagValues) -> None:
 
 def _evaluate_flags(values: flags.FlagValues) -> None:
     _workdir_flag(values, "A trained run: its export is evaluated.")
-    flags.DEFINE_string("saved_model", None, "Instead of --workdir: a SavedModel folder that tfgan-lab exported.", flag_values=values)
+    flags.DEFINE_string(
+        "saved_model", None, "Instead of --workdir: a SavedModel folder that tfgan-lab exported.", flag_values=values
+    )
     flags.DEFINE_integer(
         "num", None, "How many samples. Left away: 10,000 images (montages: half the real ones, at most 1,000) or 100,000 numbers.",
         lower_bound=1, upper_bound=1_000_000, flag_values=values,
     )  # fmt: skip
     _judge_flag(values)
-    flags.DEFINE_integer("seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
-    flags.DEFINE_string("out", None, "The JSON file to write. Left away: metrics.json in --workdir, or beside --saved_model.", flag_values=values)
+    flags.DEFINE_integer(
+        "seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values
+    )
+    flags.DEFINE_string(
+        "out",
+        None,
+        "The JSON file to write. Left away: metrics.json in --workdir, or beside --saved_model.",
+        flag_values=values,
+    )
     _data_flag(values)
 
 
@@ -120,8 +148,15 @@ def _judge_flag(values: flags.FlagValues) -> None:
 def _sweep_flags(values: flags.FlagValues) -> None:
     _config_flag(values)
     flags.DEFINE_string("field", None, "The field of the config to change, such as game.d_steps.", flag_values=values)
-    flags.DEFINE_string("values", None, "What to set it to: 1,5,20 (values with commas in them apart by semicolons: 64,64;256,256).", flag_values=values)
-    _workdir_flag(values, "A folder for all runs, each in its own; finished ones are not run again. Left away: runs/CONFIG-FIELD.")
+    flags.DEFINE_string(
+        "values",
+        None,
+        "What to set it to: 1,5,20 (values with commas in them apart by semicolons: 64,64;256,256).",
+        flag_values=values,
+    )
+    _workdir_flag(
+        values, "A folder for all runs, each in its own; finished ones are not run again. Left away: runs/CONFIG-FIELD."
+    )
     _judge_flag(values)
     _data_flag(values)
 
@@ -157,7 +192,13 @@ def _import_flags(values: flags.FlagValues) -> None:
 def _export_torch_flags(values: flags.FlagValues) -> None:
     _workdir_flag(values, "A trained run.")
     flags.DEFINE_string("out", None, "The .pt or .npz file to write.", flag_values=values)
-    flags.DEFINE_enum("role", None, ["generator", "discriminator", "classifier"], "Which network. Left away: the one the run is for.", flag_values=values)
+    flags.DEFINE_enum(
+        "role",
+        None,
+        ["generator", "discriminator", "classifier"],
+        "Which network. Left away: the one the run is for.",
+        flag_values=values,
+    )
 
 
 def _no_flags(values: flags.FlagValues) -> None:
@@ -214,10 +255,14 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     network = run.networks.get("generator") or run.networks["classifier"]
     data = run.workdir.read_record().get("data", {})
     out = values.out or str(run.workdir.export)
-    difference = export_network(run.config, network, out, {"step": run.step, "seed": run.config.seed, "trained_on": data})
+    difference = export_network(
+        run.config, network, out, {"step": run.step, "seed": run.config.seed, "trained_on": data}
+    )
     for note in run.notes:
         print(note)
-    print(f"{out}: {run.config.name} after {run.step:,} steps; largest difference to the live network {difference:.1e} (16 inputs)")
+    print(
+        f"{out}: {run.config.name} after {run.step:,} steps; largest difference to the live network {difference:.1e} (16 inputs)"
+    )
 
 
 def _evaluate(values: Any, overrides: dict[str, str]) -> None:
@@ -398,7 +443,11 @@ def _dispatch(arguments: Sequence[str]) -> None:
         print(__version__)
     elif pair not in VERBS and name not in VERBS:
         below = [verb for verb in VERBS if verb.startswith(f"{name} ")]
-        raise UserError(f"{name} needs one of: {', '.join(below)}." if below else f"there is no verb {name!r}.{nearest(name, VERBS)} See tfgan-lab --help.")
+        raise UserError(
+            f"{name} needs one of: {', '.join(below)}."
+            if below
+            else f"there is no verb {name!r}.{nearest(name, VERBS)} See tfgan-lab --help."
+        )
     else:
         name, rest = (pair, arguments[2:]) if pair in VERBS else (name, arguments[1:])
         if {"--help", "-h", "-help"} & set(rest):

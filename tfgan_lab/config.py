@@ -186,10 +186,14 @@ class GanConfig(RunConfig):
     g_optimizer: Optimizer
     d_optimizer: Optimizer
     game: Game
-    log_losses: Literal["step", "after_update"] = "step"  # the step's own losses, or (post P002) its batch's after the update
+    log_losses: Literal["step", "after_update"] = (
+        "step"  # the step's own losses, or (post P002) its batch's after the update
+    )
     num_labels: Count = 0  # 10: a conditional GAN on digits; 0: unconditional
     sample: Every = dataclasses.field(default_factory=Every)
-    metrics: Every = dataclasses.field(default_factory=Every)  # digits drawn and Fréchet distance of 2,000 samples, by the judge
+    metrics: Every = dataclasses.field(
+        default_factory=Every
+    )  # digits drawn and Fréchet distance of 2,000 samples, by the judge
     num_samples: Positive = 64  # images in each sample grid (Gaussian: numbers in each histogram)
     sample_colormap: Literal["gray", "Blues"] = "gray"
     kind: Literal["gan"] = "gan"
@@ -201,7 +205,9 @@ class ClassifierConfig(RunConfig):
 
     classifier: Classifier
     optimizer: Optimizer
-    loss: Literal["sigmoid", "softmax"] = "sigmoid"  # sigmoid: each class's score against its one-hot target (post P001)
+    loss: Literal["sigmoid", "softmax"] = (
+        "sigmoid"  # sigmoid: each class's score against its one-hot target (post P001)
+    )
     shift: Count = 0  # training images are moved by up to so many pixels either way
     kind: Literal["classifier"] = "classifier"
 
@@ -266,13 +272,19 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
                 where = ".".join(parents[:depth])
                 names = node if isinstance(node, dict) else ()
                 remedy = nearest(part, names) if names else f" {where} is a single value."
-                raise UserError(f"--config.{path}: there is no field {part!r}" + (f" in {where}." if where else ".") + remedy)
+                raise UserError(
+                    f"--config.{path}: there is no field {part!r}" + (f" in {where}." if where else ".") + remedy
+                )
             if depth < len(parents):
                 node = node[part]
         if isinstance(node[leaf], dict):
-            raise UserError(f"--config.{path} is a group of fields: set one of them, such as --config.{path}.{next(iter(node[leaf]))}.")
+            raise UserError(
+                f"--config.{path} is a group of fields: set one of them, such as --config.{path}.{next(iter(node[leaf]))}."
+            )
         if leaf == "kind":
-            raise UserError(f"--config.{path} cannot be overridden: write a config file to use another {parents[-1] if parents else 'config'}.")
+            raise UserError(
+                f"--config.{path} cannot be overridden: write a config file to use another {parents[-1] if parents else 'config'}."
+            )
         node[leaf] = _literal(text) if isinstance(node[leaf], tuple) else text
     return from_dict(values)
 
@@ -327,7 +339,11 @@ def _place(loc: Sequence[Any], choices: Any) -> tuple[list[str], list[str]]:
     path: list[str] = []
     names: list[str] = []
     for part in map(str, loc):
-        kinds = {kind.__dataclass_fields__["kind"].default: kind for kind in get_args(choices) if dataclasses.is_dataclass(kind)}
+        kinds = {
+            kind.__dataclass_fields__["kind"].default: kind
+            for kind in get_args(choices)
+            if dataclasses.is_dataclass(kind)
+        }
         if part in kinds:
             choices = kinds[part]
             continue
@@ -364,7 +380,9 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("batch_size must equal discriminator.set_size: one set is one example")
     if config.game.first == "generator" and config.game.fakes != "shared":
         faults.append("game.first='generator' (post P003) goes with game.fakes='shared'")
-    if config.game.fakes == "shared" and (config.game.d_update == "separate" or config.game.d_steps * config.game.g_steps > 1):
+    if config.game.fakes == "shared" and (
+        config.game.d_update == "separate" or config.game.d_steps * config.game.g_steps > 1
+    ):
         faults.append("game.fakes='shared' needs one joint D update and one G update per step")
     if config.game.fresh_real and config.game.d_steps == 1:
         faults.append("game.fresh_real needs game.d_steps > 1")

@@ -85,7 +85,11 @@ def evaluate(
     trained_on = (subject.facts.get("trained_on") or {}).get("train")
     if trained_on and in_words(trained_on) != result["data"].get("train"):
         result["notes"] = [*result.get("notes", []), f"other data than it was trained on: {in_words(trained_on)}"]
-    result |= {"seconds": round(time.perf_counter() - started, 1), "cpu_seconds": round(time.process_time() - cpu, 1), "peak_memory_mb": _peak_memory()}
+    result |= {
+        "seconds": round(time.perf_counter() - started, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "peak_memory_mb": _peak_memory(),
+    }
     write_atomically(subject.out, (json.dumps(result, indent=1) + "\n").encode())
     result["written"] = str(subject.out)
     return result
@@ -95,7 +99,9 @@ def print_table(result: dict[str, Any]) -> None:
     """Prints what `evaluate` returned."""
     model, n = result["model"], result["n"]
     counts = ", ".join(f"{name} n={count:,}" for name, count in n.items())
-    print(f"{model['config']} (post {model['post']}) after {model['step'] or 0:,} steps: {model['run']}, seed {result['seed']}")
+    print(
+        f"{model['config']} (post {model['post']}) after {model['step'] or 0:,} steps: {model['run']}, seed {result['seed']}"
+    )
     print(f"{counts}; data: " + "; ".join(result["data"].values()))
     if result.get("judge"):
         print(f"judge: {result['judge']['line']}")
@@ -104,7 +110,10 @@ def print_table(result: dict[str, Any]) -> None:
     print()
     for line in result.get("notes", []):
         print(line)
-    print(f"{result['seconds']:.0f} s ({result['cpu_seconds']:.0f} s of CPU), {result['peak_memory_mb']:,} MB: {result['written']}", flush=True)
+    print(
+        f"{result['seconds']:.0f} s ({result['cpu_seconds']:.0f} s of CPU), {result['peak_memory_mb']:,} MB: {result['written']}",
+        flush=True,
+    )
 
 
 def in_words(provenance: Any) -> str:
@@ -116,15 +125,35 @@ def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
     folder = Workdir(path)
     if folder.exists():
         if not (folder.export / "saved_model.pb").is_file():
-            raise UserError(f"--workdir={path} has no export yet: `tfgan-lab train --workdir={path}` to its end, or `tfgan-lab export --workdir={path}`.")
+            raise UserError(
+                f"--workdir={path} has no export yet: `tfgan-lab train --workdir={path}` to its end, or `tfgan-lab export --workdir={path}`."
+            )
         data_dir = folder.read_record().get("data_dir")
-        return _Subject(str(path), folder.read_config(), folder.export, _facts(folder.export), data_dir, Path(out or path / "metrics.json"))
+        return _Subject(
+            str(path),
+            folder.read_config(),
+            folder.export,
+            _facts(folder.export),
+            data_dir,
+            Path(out or path / "metrics.json"),
+        )
     if not (path / "saved_model.pb").is_file():
-        raise UserError(f"{path} holds neither a run (config.json) nor a SavedModel: name one of them with --workdir or --saved_model.")
+        raise UserError(
+            f"{path} holds neither a run (config.json) nor a SavedModel: name one of them with --workdir or --saved_model."
+        )
     facts = _facts(path)
     if "fields" not in facts:
-        raise UserError(f"{path} has no config in its generator.json: was it exported by tfgan-lab? Export it again, or evaluate its --workdir.")
-    return _Subject(str(path), from_dict(facts["fields"]), path, facts, None, Path(out or path.parent / f"{path.resolve().name}.metrics.json"))
+        raise UserError(
+            f"{path} has no config in its generator.json: was it exported by tfgan-lab? Export it again, or evaluate its --workdir."
+        )
+    return _Subject(
+        str(path),
+        from_dict(facts["fields"]),
+        path,
+        facts,
+        None,
+        Path(out or path.parent / f"{path.resolve().name}.metrics.json"),
+    )
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -192,7 +221,9 @@ def _numbers(subject: _Subject, num: int, seed: int) -> dict[str, Any]:
 
 def _montage(subject: _Subject, source: Any, num: int, judge: str | None, seed: int) -> dict[str, Any]:
     if judge is not None:
-        raise UserError(f"--judge={judge}: montages are judged by random features, not by a classifier: leave --judge away.")
+        raise UserError(
+            f"--judge={judge}: montages are judged by random features, not by a classifier: leave --judge away."
+        )
     config: Any = subject.config
     first, second = montage.two_halves(source.train, min(num, montage.MOST), seed)
     sets = {
@@ -213,7 +244,10 @@ def _classifier(subject: _Subject, source: Any) -> dict[str, Any]:
     config: Any = subject.config
     untrained = judge_of(fresh_networks(config)["classifier"], config, {"name": config.name})
     answers, names = _answers_and_pictures(subject, source.test)
-    columns = {"generated": classifier.column(answers), "untrained": classifier.column(_answers(untrained, source.test))}
+    columns = {
+        "generated": classifier.column(answers),
+        "untrained": classifier.column(_answers(untrained, source.test)),
+    }
     return {
         "n": {"test": source.test.num},
         "metrics": table(classifier.METRICS, columns),
@@ -249,7 +283,9 @@ def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
         ]
     if isinstance(config.data, Gaussian):
         sample = draw(_sampler(subject), distribution.NUM, seed, _PIECE["gaussian"])
-        rows = table(distribution.metrics_for(config.data), {"generated": distribution.column(sample, config.data, seed)})
+        rows = table(
+            distribution.metrics_for(config.data), {"generated": distribution.column(sample, config.data, seed)}
+        )
         numbers = (f"{row['label']} {row['generated']['value']:.4f}" for row in rows)
         return [f"{distribution.NUM:,} generated numbers: {', '.join(numbers)}"]
     return []

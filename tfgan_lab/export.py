@@ -132,9 +132,15 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
       UserError: The folder cannot be written, or holds something else.
     """
     folder = Path(folder)
-    module: Any = ClassifierModule(network, config) if isinstance(config, ClassifierConfig) else GeneratorModule(network, config)
+    module: Any = (
+        ClassifierModule(network, config) if isinstance(config, ClassifierConfig) else GeneratorModule(network, config)
+    )
     try:
-        if folder.exists() and not (folder / "saved_model.pb").is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        if (
+            folder.exists()
+            and not (folder / "saved_model.pb").is_file()
+            and not (folder.is_dir() and not any(folder.iterdir()))
+        ):
             raise UserError(f"{folder} is there already and is no SavedModel: name another folder, or delete it.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         for stale in folder.parent.glob(f".{folder.name}.*"):
@@ -153,7 +159,9 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
         for stale in folder.parent.glob(f".{folder.name}.*"):
             shutil.rmtree(stale, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"{folder} cannot be written: {str(error).splitlines()[0][:200]}. Free space or mend permissions.") from None
+        raise UserError(
+            f"{folder} cannot be written: {str(error).splitlines()[0][:200]}. Free space or mend permissions."
+        ) from None
     return difference
 
 
@@ -198,7 +206,9 @@ class LoadedGenerator:
         except (OSError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
             raise UserError(f"{folder} is damaged: {str(error).splitlines()[0][:200]}. Export it again.") from None
         if "sample" not in self._model.signatures:
-            raise UserError(f"{folder} has no signature 'sample' (it has {', '.join(self._model.signatures) or 'none'}): is it a generator exported by tfgan-lab?")
+            raise UserError(
+                f"{folder} has no signature 'sample' (it has {', '.join(self._model.signatures) or 'none'}): is it a generator exported by tfgan-lab?"
+            )
         try:
             self.facts: dict[str, Any] = json.loads((self.folder / "generator.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):

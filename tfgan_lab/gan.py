@@ -143,7 +143,9 @@ class GAN:
         return global_mean(GENERATOR_LOSSES[self.game.g_loss](logits))
 
     def _draw_fakes(self, step: Any, turn: str, rows: Any) -> tuple[Any, tf.Tensor]:
-        latents = draw_latents(self.latents.distribution, self.latents.dim, rows, self._seed(f"latents/{turn}", step)[0])
+        latents = draw_latents(
+            self.latents.distribution, self.latents.dim, rows, self._seed(f"latents/{turn}", step)[0]
+        )
         labels = draw_labels(self.num_labels, rows, self._seed(f"labels/{turn}", step)[0]) if self.num_labels else None
         return labels, self.generator(latents, labels, training=True, seed=self._seed(f"dropout/g/{turn}", step))
 

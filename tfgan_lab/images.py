@@ -38,7 +38,9 @@ def grid(images: np.ndarray, columns: int | None = None, padding: int = 2, backg
     number, height, width, channels = images.shape
     columns = min(number, columns or math.ceil(math.sqrt(number)))
     rows = math.ceil(number / columns)
-    canvas = np.full((rows * (height + padding) + padding, columns * (width + padding) + padding, channels), background, np.uint8)
+    canvas = np.full(
+        (rows * (height + padding) + padding, columns * (width + padding) + padding, channels), background, np.uint8
+    )
     for index, image in enumerate(images):
         top = padding + (index // columns) * (height + padding)
         left = padding + (index % columns) * (width + padding)
@@ -95,7 +97,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise UserError(f"{path} cannot be written: {error.strerror or error}. Free space or mend permissions, then run again.") from None
+        raise UserError(
+            f"{path} cannot be written: {error.strerror or error}. Free space or mend permissions, then run again."
+        ) from None
 
 
 def _pil(picture: np.ndarray) -> Image.Image:

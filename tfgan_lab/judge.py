@@ -55,7 +55,9 @@ class Judge:
       facts: What stands beside every number it gives: name, sha256 of its weights, what it was trained on.
     """
 
-    def __init__(self, classify: Callable[[Any], Mapping[str, Any]], image_shape: tuple[int, ...], facts: dict[str, Any]) -> None:
+    def __init__(
+        self, classify: Callable[[Any], Mapping[str, Any]], image_shape: tuple[int, ...], facts: dict[str, Any]
+    ) -> None:
         self._classify, self.image_shape, self.facts = classify, image_shape, facts
 
     def __call__(self, images: Any) -> Opinion:
@@ -70,7 +72,9 @@ class Judge:
                 f"the judge {self.facts['name']} takes images {list(self.image_shape)}, these are {list(batch.shape[1:])}: "
                 "name one that was trained on such images with --judge=WORKDIR."
             )
-        parts = [self._classify(batch[start : start + _BATCH].astype(np.float32)) for start in range(0, len(batch), _BATCH)]
+        parts = [
+            self._classify(batch[start : start + _BATCH].astype(np.float32)) for start in range(0, len(batch), _BATCH)
+        ]
         return Opinion(**{key: np.concatenate([np.asarray(part[key]) for part in parts]) for key in _OUTPUTS})
 
     def probabilities(self, images: Any) -> np.ndarray:
@@ -100,7 +104,9 @@ def load_judge(path: str | os.PathLike[str] | None = None) -> Judge:
     return _from_saved_model(path / "export" if (path / "export" / "saved_model.pb").is_file() else path)
 
 
-def write_judge(workdir: str | os.PathLike[str], out: str | os.PathLike[str], data_dir: str | None = None) -> dict[str, Any]:
+def write_judge(
+    workdir: str | os.PathLike[str], out: str | os.PathLike[str], data_dir: str | None = None
+) -> dict[str, Any]:
     """Writes a trained classifier as weights (`out`, an .npz) and facts (.json beside it).
 
     Args:
@@ -121,7 +127,9 @@ def write_judge(workdir: str | os.PathLike[str], out: str | os.PathLike[str], da
     run = restore_run(workdir)
     config, record, out = run.config, run.workdir.read_record(), Path(out)
     if not isinstance(config, ClassifierConfig):
-        raise UserError(f"--workdir={workdir} is a {config.kind}: a judge is a classifier, such as --config=mnist_judge.")
+        raise UserError(
+            f"--workdir={workdir} is a {config.kind}: a judge is a classifier, such as --config=mnist_judge."
+        )
     network = run.networks["classifier"]
     buffer = io.BytesIO()
     weights: dict[str, Any] = {f"{index:03d}": np.asarray(v) for index, v in enumerate(network.variables)}
@@ -152,7 +160,9 @@ def judge_of(network: Any, config: Any, facts: dict[str, Any]) -> Judge:
     from tfgan_lab.data import shape_of
     from tfgan_lab.export import ClassifierModule
 
-    return Judge(tf.function(ClassifierModule(network, config).classify, reduce_retracing=True), shape_of(config.data), facts)
+    return Judge(
+        tf.function(ClassifierModule(network, config).classify, reduce_retracing=True), shape_of(config.data), facts
+    )
 
 
 def _from_weights(path: Path) -> Judge:
@@ -163,7 +173,9 @@ def _from_weights(path: Path) -> Judge:
     try:
         content, facts = path.read_bytes(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"judge {path} (with its .json) cannot be read: {error}. Install the package again, or name a run folder.") from None
+        raise UserError(
+            f"judge {path} (with its .json) cannot be read: {error}. Install the package again, or name a run folder."
+        ) from None
     if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
         raise UserError(f"judge {path} is damaged: its sha256 is not the one in its .json. Install the package again.")
     config = from_dict(facts["fields"])
@@ -181,7 +193,9 @@ def _from_saved_model(folder: Path) -> Judge:
     from tfgan_lab.runtime import quiet_stderr
 
     if not (folder / "saved_model.pb").is_file():
-        raise UserError(f"{folder} holds no exported classifier: train one (`tfgan-lab train --config=mnist_judge --data_dir=…`).")
+        raise UserError(
+            f"{folder} holds no exported classifier: train one (`tfgan-lab train --config=mnist_judge --data_dir=…`)."
+        )
     try:
         with quiet_stderr():
             model = tf.saved_model.load(str(folder))
@@ -191,7 +205,9 @@ def _from_saved_model(folder: Path) -> Judge:
     signature = model.signatures.get("serving_default")
     outputs = set(signature.structured_outputs) if signature is not None else set()
     if not set(_OUTPUTS) <= outputs:
-        raise UserError(f"{folder} is no classifier that this version exported (its outputs: {', '.join(sorted(outputs)) or 'none'}): export it again.")
+        raise UserError(
+            f"{folder} is no classifier that this version exported (its outputs: {', '.join(sorted(outputs)) or 'none'}): export it again."
+        )
     try:
         facts = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -200,7 +216,9 @@ def _from_saved_model(folder: Path) -> Judge:
     kept = {key: facts.get(key) for key in ("trained_on", "step", "seed")}
     facts = {"name": facts.get("config", folder.name), "sha256": hashlib.sha256(weights).hexdigest(), **kept}
 
-    def classify(images: Any, _model: Any = model) -> Mapping[str, Any]:  # a signature alone does not keep its weights alive
+    def classify(
+        images: Any, _model: Any = model
+    ) -> Mapping[str, Any]:  # a signature alone does not keep its weights alive
         found: Mapping[str, Any] = signature(images=tf.constant(images))
         return found
 

@@ -20,9 +20,12 @@ class _Fused(tf.Module):
     def __init__(self, variables: Sequence[tf.Variable], slots: int) -> None:
         super().__init__()
         self.parameters = tuple(variables)
-        self.iterations = tf.Variable(0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+        self.iterations = tf.Variable(
+            0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+        )
         self.slots = tuple(
-            tuple(tf.Variable(tf.zeros_like(variable), trainable=False) for variable in self.parameters) for _ in range(slots)
+            tuple(tf.Variable(tf.zeros_like(variable), trainable=False) for variable in self.parameters)
+            for _ in range(slots)
         )
 
     @property

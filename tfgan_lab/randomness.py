@@ -50,9 +50,7 @@ def draw_latents(distribution: str, dim: int, rows: Any, seed: tf.Tensor) -> tf.
 
 def draw_labels(num_labels: int, rows: Any, seed: tf.Tensor) -> tf.Tensor:
     """Random class labels, int32 [B], uniform over 0..num_labels-1."""
-    return own_rows(
-        lambda shape: tf.random.stateless_uniform(shape, seed, 0, num_labels, tf.int32, alg="philox"), rows
-    )
+    return own_rows(lambda shape: tf.random.stateless_uniform(shape, seed, 0, num_labels, tf.int32, alg="philox"), rows)
 
 
 def sample_seed(seed: Any, what: int = 0) -> tf.Tensor:

@@ -61,7 +61,9 @@ def shift_images(images: tf.Tensor, most: int, seed: tf.Tensor) -> tf.Tensor:
       seed: int64 [2]; the shifts are a function of it.
     """
     rows, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
-    moves = own_rows(lambda shape: tf.random.stateless_uniform(shape, seed, -most, most + 1, tf.int32, alg="philox"), rows, 2)
+    moves = own_rows(
+        lambda shape: tf.random.stateless_uniform(shape, seed, -most, most + 1, tf.int32, alg="philox"), rows, 2
+    )
     down = tf.clip_by_value(tf.range(height)[None] - moves[:, :1], 0, height - 1)  # [B, H]
     right = tf.clip_by_value(tf.range(width)[None] - moves[:, 1:], 0, width - 1)  # [B, W]
     return tf.gather(tf.gather(images, down, axis=1, batch_dims=1), right, axis=2, batch_dims=1)

@@ -89,7 +89,9 @@ def sweep(
 
 def markdown(result: dict[str, Any]) -> str:
     """The table of a sweep, in Markdown."""
-    names = list(dict.fromkeys(name for run in result["runs"] for name in run if name not in ("value", "folder", "diverged")))
+    names = list(
+        dict.fromkeys(name for run in result["runs"] for name in run if name not in ("value", "folder", "diverged"))
+    )
     lines = [f"| {' | '.join([result['field'], *names])} |", f"|{'---|' * (len(names) + 1)}"]
     for run in result["runs"]:
         cells = [f"{run[name]:.4g}" if name in run else run.get("diverged", "-") for name in names]

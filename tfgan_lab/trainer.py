@@ -24,7 +24,7 @@ from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.evaluation import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
-from tfgan_lab.training.loop import Event, StopRequest, Window, interval_of, run_loop
+from tfgan_lab.training.loop import Event, StopRequest, Window, interval_of, refuse_infinite_weights, run_loop
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.training.writers import TensorBoard, Terminal
@@ -117,7 +117,9 @@ class _Run:
             Event(interval_of(config.log, steps), self._log),
             Event(interval_of(config.evaluate, steps), self._judge),
             Event(measured, self._measure, at_end=measured > 0),
-            Event(interval_of(config.sample, steps) if self.sampler else 0, self._sample, at_end=self.sampler is not None),
+            Event(
+                interval_of(config.sample, steps) if self.sampler else 0, self._sample, at_end=self.sampler is not None
+            ),
             Event(interval_of(config.checkpoint, steps), self._save),
         ]
         stop, started = StopRequest(), time.time()
@@ -126,7 +128,9 @@ class _Run:
             seconds = time.time() - started
             if done > self.first:
                 sessions = folder.read_record().get("sessions", [])
-                folder.write_record(sessions=[*sessions, {"from": self.first, "to": done, "seconds": round(seconds, 2)}])
+                folder.write_record(
+                    sessions=[*sessions, {"from": self.first, "to": done, "seconds": round(seconds, 2)}]
+                )
             if done < self.total:
                 self._save(done)
         self.terminal.close()
@@ -202,6 +206,7 @@ class _Run:
         self.board.picture("samples", picture, step)
 
     def _save(self, step: int) -> None:
+        refuse_infinite_weights(self.experiment.state(), step)
         self.checkpoints.save(step, self.window.pending)
 
     def _finish(self, step: int, seconds: float) -> None:
@@ -211,10 +216,14 @@ class _Run:
         for new, old in zip(network.variables, self.experiment.networks[role].variables, strict=True):
             new.assign(np.asarray(old))
         provenance = {name: str(part) for name, part in self.experiment.source.provenance.items()}
-        difference = export_network(config, network, folder.export, {"step": step, "seed": config.seed, "trained_on": provenance})
+        difference = export_network(
+            config, network, folder.export, {"step": step, "seed": config.seed, "trained_on": provenance}
+        )
         pictures = gallery.write_final(folder, self.experiment, self.rows)
         if step > self.first:
-            print(f"{step - self.first:,} steps in {seconds:.0f} s ({(step - self.first) / max(seconds, 1e-9):,.0f} steps/s)")
+            print(
+                f"{step - self.first:,} steps in {seconds:.0f} s ({(step - self.first) / max(seconds, 1e-9):,.0f} steps/s)"
+            )
         if self.rows:
             print(gallery.last_numbers(self.rows, self.experiment))
         for line in finish(folder, self.experiment):
@@ -223,5 +232,3 @@ class _Run:
         print(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
         if role == "generator":
             print(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png", flush=True)
-
-

@@ -64,7 +64,9 @@ def turns(config: GanConfig) -> list[str]:
 
 def step_latents(config: GanConfig, turn: str, step: int, rows: int) -> np.ndarray:
     """float32 [rows, Z]: the latents of one turn of a step."""
-    return draw_latents(config.latents.distribution, config.latents.dim, rows, stream_seed(config, f"latents/{turn}", step)).numpy()
+    return draw_latents(
+        config.latents.distribution, config.latents.dim, rows, stream_seed(config, f"latents/{turn}", step)
+    ).numpy()
 
 
 def step_labels(config: GanConfig, turn: str, step: int, rows: int) -> np.ndarray:
@@ -93,7 +95,11 @@ def dropout_layers(spec: Any, outputs: int) -> list[tuple[int, int, float]]:
             found += [(2 + i, units, spec.dropout) for i, units in enumerate(spec.joint)]
             last = 2 + len(spec.joint)
         case MaxoutBranch():
-            return [(i, units, spec.dropout) for i, units in enumerate((spec.input_units, spec.label_units, spec.joint_units)) if spec.dropout]
+            return [
+                (i, units, spec.dropout)
+                for i, units in enumerate((spec.input_units, spec.label_units, spec.joint_units))
+                if spec.dropout
+            ]
         case _:
             return []
     if spec.dropout_after_output:
@@ -124,5 +130,7 @@ def _all_masks(config: GanConfig, step: int, rows: int) -> dict[str, list[np.nda
     d_streams = in_g_step + in_d_step if game.first == "generator" else in_d_step + in_g_step
     return {
         "generator": [mask for stream in g_streams for mask in keep_masks(config, "generator", stream, step, rows)],
-        "discriminator": [mask for stream in d_streams for mask in keep_masks(config, "discriminator", stream, step, rows)],
+        "discriminator": [
+            mask for stream in d_streams for mask in keep_masks(config, "discriminator", stream, step, rows)
+        ],
     }

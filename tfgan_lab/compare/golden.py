@@ -33,10 +33,17 @@ def record(name: str) -> dict[str, Any]:
     peer_laws = laws.posts_laws(config)
     theirs = TheirSide(make_peer(config, 0), config, "float64")
     for role in theirs.peer.networks:
-        theirs.load(role, common_start(role, {key: array.shape for key, array in theirs.weights(role).items()}, "float64"))
+        theirs.load(
+            role, common_start(role, {key: array.shape for key, array in theirs.weights(role).items()}, "float64")
+        )
     losses = [theirs.step(step, *_batch(config, step)) for step in range(_STEPS)]
-    weights = {role: {key: _numbers(array) for key, array in theirs.weights(role).items()} for role in theirs.peer.networks}
-    rounded = {role: {key: [float(f"{q:.6g}") for q in quantiles] for key, quantiles in tensors.items()} for role, tensors in peer_laws.items()}
+    weights = {
+        role: {key: _numbers(array) for key, array in theirs.weights(role).items()} for role in theirs.peer.networks
+    }
+    rounded = {
+        role: {key: [float(f"{q:.6g}") for q in quantiles] for key, quantiles in tensors.items()}
+        for role, tensors in peer_laws.items()
+    }
     return {"losses": losses, "weights": weights, "start": rounded}
 
 
@@ -53,12 +60,23 @@ def check(name: str, kept: dict[str, Any]) -> list[Row]:
             ours.load(role, common_start(role, {pair.name: pair.shape for pair in ours.pairs[role]}, "float64"))
         for step, losses in enumerate(kept["losses"]):
             mine, _ = ours.watched_step(step, *_batch(config, step))
-            rows += [_row(f"step {step + 1}: loss", key, np.float64(mine[key]), np.float64(loss), _TOLERANCE) for key, loss in losses.items()]
+            rows += [
+                _row(f"step {step + 1}: loss", key, np.float64(mine[key]), np.float64(loss), _TOLERANCE)
+                for key, loss in losses.items()
+            ]
         for role, tensors in kept["weights"].items():
             weights = ours.weights(role)
             for key, numbers in tensors.items():
                 tolerance = _TOLERANCE_FREE if key in ours.free[role] else _TOLERANCE
-                rows.append(_row(f"weights after {len(kept['losses'])} steps", f"{role} {key}", np.array(_numbers(weights[key])), np.array(numbers), tolerance))
+                rows.append(
+                    _row(
+                        f"weights after {len(kept['losses'])} steps",
+                        f"{role} {key}",
+                        np.array(_numbers(weights[key])),
+                        np.array(numbers),
+                        tolerance,
+                    )
+                )
     return rows
 
 
@@ -84,7 +102,13 @@ def _batch(config: Any, step: int) -> tuple[np.ndarray, np.ndarray]:
 def _numbers(array: np.ndarray) -> list[float]:
     """Mean, root mean square and three values of a tensor."""
     flat = array.ravel()
-    return [float(flat.mean()), float(np.sqrt(np.square(flat).mean())), float(flat[0]), float(flat[len(flat) // 2]), float(flat[-1])]
+    return [
+        float(flat.mean()),
+        float(np.sqrt(np.square(flat).mean())),
+        float(flat[0]),
+        float(flat[len(flat) // 2]),
+        float(flat[-1]),
+    ]
 
 
 def _row(stage: str, tensor: str, ours: Any, theirs: Any, tolerance: float) -> Row:

@@ -48,14 +48,20 @@ def import_torch(
       UserError: Files that cannot be read or do not fit (tensors named), or a folder that holds something.
     """
     if step < 1:
-        raise UserError(f"--step={step}: a run without a step cannot be sampled: say --step=1 or the number it was trained.")
-    config = config_lib.validate(load_config(config_reference) if isinstance(config_reference, str) else config_reference)
+        raise UserError(
+            f"--step={step}: a run without a step cannot be sampled: say --step=1 or the number it was trained."
+        )
+    config = config_lib.validate(
+        load_config(config_reference) if isinstance(config_reference, str) else config_reference
+    )
     experiment = blank_experiment(config)
     networks = experiment.networks
     paths = {_role(role, networks, config): Path(state_dict_path)}
     if discriminator_path is not None:
         if "discriminator" in paths or "discriminator" not in networks:
-            raise UserError(f"--discriminator={discriminator_path}: {config.name} takes no (second) discriminator: leave it away.")
+            raise UserError(
+                f"--discriminator={discriminator_path}: {config.name} takes no (second) discriminator: leave it away."
+            )
         paths["discriminator"] = Path(discriminator_path)
     imported = {role: _load(networks[role], path, config) for role, path in paths.items()}
     folder = Workdir(workdir)
@@ -64,7 +70,9 @@ def import_torch(
     folder.claim()
     try:
         metrics = len(experiment.task.metric_names)
-        Checkpoints(folder.checkpoints, experiment.state(), metrics, config.keep_checkpoints).save(step, np.zeros(metrics + 1))
+        Checkpoints(folder.checkpoints, experiment.state(), metrics, config.keep_checkpoints).save(
+            step, np.zeros(metrics + 1)
+        )
         folder.write_record(imported=imported, **environment())
         # Last: a folder without it holds no run.
         folder.keep_config(config)

@@ -33,7 +33,10 @@ def posts_laws(config: Config) -> Laws:
             for name, tensor in network.state_dict().items():
                 if not name.endswith(COUNTER):
                     found.setdefault(role, {}).setdefault(name, []).append(_some(tensor.numpy()))
-    return {role: {name: np.quantile(np.concatenate(parts), _LEVELS).tolist() for name, parts in tensors.items()} for role, tensors in found.items()}
+    return {
+        role: {name: np.quantile(np.concatenate(parts), _LEVELS).tolist() for name, parts in tensors.items()}
+        for role, tensors in found.items()
+    }
 
 
 def our_starts(config: Config) -> dict[str, dict[str, np.ndarray]]:
@@ -65,7 +68,11 @@ def distance(ours: np.ndarray, quantiles: list[float]) -> tuple[float, float]:
 def all_distances(config: Config, laws: Mapping[str, Mapping[str, list[float]]]) -> list[tuple[str, str, float, float]]:
     """(role, tensor, distance, bound) of every tensor."""
     starts: Any = our_starts(config)
-    return [(role, name, *distance(starts[role][name], quantiles)) for role, tensors in laws.items() for name, quantiles in tensors.items()]
+    return [
+        (role, name, *distance(starts[role][name], quantiles))
+        for role, tensors in laws.items()
+        for name, quantiles in tensors.items()
+    ]
 
 
 def _some(array: np.ndarray) -> np.ndarray:

@@ -85,7 +85,9 @@ class Row:
     ok: bool
 
 
-def run_parity(config_reference: str | config_lib.Config, dtype: DType = "float64", updates: int = 100, batch: int | None = None) -> list[Row]:
+def run_parity(
+    config_reference: str | config_lib.Config, dtype: DType = "float64", updates: int = 100, batch: int | None = None
+) -> list[Row]:
     """Compares a config with its post's PyTorch program, step by step.
 
     Args:
@@ -157,7 +159,9 @@ class _Comparison:
         self.config, self.roles = ours.config, list(ours.networks)
         self.allowed = _ALLOWED[dtype]
         self.found: list[Row] = []
-        self.start = {role: common_start(role, {pair.name: pair.shape for pair in ours.pairs[role]}, dtype) for role in self.roles}
+        self.start = {
+            role: common_start(role, {pair.name: pair.shape for pair in ours.pairs[role]}, dtype) for role in self.roles
+        }
         self._reset()
 
     def rows(self, updates: int) -> list[Row]:
@@ -173,7 +177,9 @@ class _Comparison:
                 mine, theirs = self.ours.step(step, images, labels), self.theirs.step(step, images, labels)
                 if self._is_mark(step + 1, updates) and self.dtype == "float64":
                     for name, loss in theirs.items():
-                        self._row(f"after step {step + 1}: loss", name, np.float64(mine[name]), np.float64(loss), "loss")
+                        self._row(
+                            f"after step {step + 1}: loss", name, np.float64(mine[name]), np.float64(loss), "loss"
+                        )
             if self._is_mark(step + 1, updates):
                 self._after(step + 1)
         if self.dtype == "float32" and updates > 1:
@@ -197,11 +203,20 @@ class _Comparison:
 
     def _forward(self, images: np.ndarray, labels: np.ndarray, training: bool) -> None:
         for role in self.roles:
-            mine, theirs = self.ours.forward(role, images, labels, training), self.theirs.forward(role, images, labels, training)
+            mine, theirs = (
+                self.ours.forward(role, images, labels, training),
+                self.theirs.forward(role, images, labels, training),
+            )
             for name, array in theirs.items():
                 # Our transposed convolution is cropped after the layer, PyTorch's in it: the next layer shows both.
                 if mine[name].size == array.size:
-                    self._row(f"forward ({'training' if training else 'evaluation'})", f"{role} {name}", mine[name], array, "forward")
+                    self._row(
+                        f"forward ({'training' if training else 'evaluation'})",
+                        f"{role} {name}",
+                        mine[name],
+                        array,
+                        "forward",
+                    )
 
     def _watched_step(self, step: int, images: np.ndarray, labels: np.ndarray, prefix: str) -> None:
         mine, my_updates = self.ours.watched_step(step, images, labels)
@@ -230,7 +245,9 @@ class _Comparison:
             return
         largest = max(float(np.abs(gradient).max()) for gradient in theirs.gradients.values())
         for name, gradient in theirs.gradients.items():
-            self._row(f"{stage}: gradient", f"{theirs.role} {name}", ours.gradients[name], gradient, "gradient", scale=largest)
+            self._row(
+                f"{stage}: gradient", f"{theirs.role} {name}", ours.gradients[name], gradient, "gradient", scale=largest
+            )
         one_way = 2 * count * self._step_size(theirs.role)
         free = max(one_way, _ALLOWED_FREE if self.dtype == "float64" else 0.0)
         self._weights(f"{stage}: weights", theirs.role, ours.weights, theirs.weights, one_way if first else 0.0, free)
@@ -244,7 +261,9 @@ class _Comparison:
             apart = np.concatenate([(ours[name] - array).ravel() for name, array in theirs.items()])
             way = np.concatenate([(array - self.start[role][name]).ravel() for name, array in theirs.items()])
             share, most = _rms(apart) / _rms(way), _APART_EARLY if steps <= 10 else _APART
-            self.found.append(Row(stage, f"{role}, all tensors", float(np.abs(apart).max()), share, most, share <= most))
+            self.found.append(
+                Row(stage, f"{role}, all tensors", float(np.abs(apart).max()), share, most, share <= most)
+            )
 
     def _step_size(self, role: str) -> float:
         """What an update in a direction that is only rounding may move: Adam's rate; with SGD as little as the gradient."""
@@ -253,13 +272,26 @@ class _Comparison:
 
     def _weights(self, stage: str, role: str, ours: Arrays, theirs: Arrays, most: float, free: float) -> None:
         for name, array in theirs.items():
-            self._row(stage, f"{role} {name}", ours[name], array, "weights", free if name in self.ours.free[role] else most)
+            self._row(
+                stage, f"{role} {name}", ours[name], array, "weights", free if name in self.ours.free[role] else most
+            )
 
-    def _row(self, stage: str, tensor: str, ours: Any, theirs: Any, kind: str, allowed: float = 0.0, scale: float | None = None) -> None:
+    def _row(
+        self,
+        stage: str,
+        tensor: str,
+        ours: Any,
+        theirs: Any,
+        kind: str,
+        allowed: float = 0.0,
+        scale: float | None = None,
+    ) -> None:
         difference = float(np.abs(np.reshape(ours, theirs.shape) - theirs).max())
         scale = max(1.0, float(np.abs(theirs).max())) if scale is None else scale
         tolerance = max(self.allowed[kind], allowed / scale)
-        self.found.append(Row(stage, tensor, difference, difference / scale, tolerance, difference / scale <= tolerance))
+        self.found.append(
+            Row(stage, tensor, difference, difference / scale, tolerance, difference / scale <= tolerance)
+        )
 
 
 def _rms(array: np.ndarray) -> float:
@@ -285,12 +317,20 @@ def format_table(rows: list[Row]) -> str:
             f"{stage:<{width}}  {len(those):>7}  {worst.max_abs:.1e}   {worst.relative:.1e}   {worst.tolerance:.1e}   {verdict:<8} {worst.tensor}"
         )
     first = first_difference(rows)
-    lines.append("the same program, within the tolerances" if first is None else f"first difference: {first.stage}: {first.tensor}: {first.relative:.1e} > {first.tolerance:.1e}")
+    lines.append(
+        "the same program, within the tolerances"
+        if first is None
+        else f"first difference: {first.stage}: {first.tensor}: {first.relative:.1e} > {first.tolerance:.1e}"
+    )
     return "\n".join(lines)
 
 
 def write_json(path: str | os.PathLike[str], rows: list[Row], **facts: Any) -> None:
     """Writes all rows (and facts such as config, dtype) as JSON, whole or not at all."""
     first = first_difference(rows)
-    content = facts | {"same": first is None, "first_difference": first and dataclasses.asdict(first), "rows": [dataclasses.asdict(row) for row in rows]}
+    content = facts | {
+        "same": first is None,
+        "first_difference": first and dataclasses.asdict(first),
+        "rows": [dataclasses.asdict(row) for row in rows],
+    }
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())

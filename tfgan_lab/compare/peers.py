@@ -37,7 +37,9 @@ def make_peer(config: Config, seed: int | None = None) -> Any:
         torch.manual_seed(seed)
     if isinstance(config, ClassifierConfig):
         if not isinstance(config.classifier, ConvClassifier):
-            raise UserError(f"{config.name} (post {config.post}): no post has a PyTorch program with a {config.classifier.kind}.")
+            raise UserError(
+                f"{config.name} (post {config.post}): no post has a PyTorch program with a {config.classifier.kind}."
+            )
         from tfgan_lab.compare.torch_peers import classifier
 
         return classifier.Program(filters=config.classifier.filters[0])
@@ -49,7 +51,9 @@ def _make_gan(config: GanConfig) -> Any:
 
     g, d, latent = config.generator, config.discriminator, config.latents.dim
     if config.game.fresh_real or config.game.g_steps > 1:
-        raise UserError(f"{config.name}: no post takes several G steps or fresh real batches: there is no PyTorch program to compare with.")
+        raise UserError(
+            f"{config.name}: no post takes several G steps or fresh real batches: there is no PyTorch program to compare with."
+        )
     match config.post, g, d:
         case "P000", MLP(), MLP():
             return mlp_gan.Program(latent=latent, hidden=g.hidden[0], k=config.game.d_steps)
@@ -60,7 +64,9 @@ def _make_gan(config: GanConfig) -> Any:
         case "P001", MLP(), MLP():
             return cgan_layernorm.Program(latent=latent, hidden=g.hidden[0])
         case "P004", MLP(), SetDiscriminator():
-            return gaussian.Program(samples=d.set_size, hidden=g.hidden[0], exponent=d.exponent, raw=d.preprocess == "raw")
+            return gaussian.Program(
+                samples=d.set_size, hidden=g.hidden[0], exponent=d.exponent, raw=d.preprocess == "raw"
+            )
         case "P003", MLP() | Branch(), _:
             name: Any = "concat" if isinstance(g, MLP) else "branch" if g.norm == "batch" else "paper"
             other: Any = {"mlp": "concat", "branch": "branch", "maxout": "maxout"}[d.kind]
@@ -71,4 +77,6 @@ def _make_gan(config: GanConfig) -> Any:
                 cgan.init_params(program.generator, std=g.init.std)
                 cgan.init_params(program.discriminator, std=d.init.std)
             return program
-    raise UserError(f"{config.name} (post {config.post}): its post has no PyTorch program with a {g.kind} generator and a {d.kind} discriminator.")
+    raise UserError(
+        f"{config.name} (post {config.post}): its post has no PyTorch program with a {g.kind} generator and a {d.kind} discriminator."
+    )

@@ -59,7 +59,9 @@ class OurSide:
         by_variable = {id(pair.variable.value): pair for pair in self.pairs[role]}
         optimizer = self.experiment.optimizers[role]
         pairs = [by_variable[id(parameter)] for parameter in optimizer.parameters]
-        return [{pair.name: pair.read(slot) for pair, slot in zip(pairs, slots, strict=True)} for slots in optimizer.slots]
+        return [
+            {pair.name: pair.read(slot) for pair, slot in zip(pairs, slots, strict=True)} for slots in optimizer.slots
+        ]
 
     def forward(self, role: str, images: np.ndarray, labels: np.ndarray, training: bool) -> Arrays:
         """Every layer's output on the first step's inputs: G on its first latents, D on the real batch."""
@@ -72,7 +74,9 @@ class OurSide:
                 turn = turns(config)[0]
                 classes = step_labels(config, turn, 0, rows) if config.num_labels else None
                 seed = stream_seed(config, f"dropout/g/{turn}", 0)[None]  # [1, 2]
-                seen["output"] = _channels_first(network(step_latents(config, turn, 0, rows), classes, training=training, seed=seed))
+                seen["output"] = _channels_first(
+                    network(step_latents(config, turn, 0, rows), classes, training=training, seed=seed)
+                )
             else:
                 seed = stream_seed(config, f"dropout/real/{_d_turn(config)}", 0)[None]  # [1, 2]
                 network(images, labels if config.num_labels else None, training=training, seed=seed)
@@ -88,7 +92,9 @@ class OurSide:
         for role, optimizer in self.experiment.optimizers.items():
             self._watch(role, optimizer, updates)
         try:
-            metrics = self.experiment.task.train_step(tf.constant(step, tf.int64), tf.constant(images), tf.constant(labels))
+            metrics = self.experiment.task.train_step(
+                tf.constant(step, tf.int64), tf.constant(images), tf.constant(labels)
+            )
         finally:
             for optimizer in self.experiment.optimizers.values():
                 del optimizer.apply
@@ -99,7 +105,11 @@ class OurSide:
 
         def watched(gradients: Any) -> None:
             by_variable = {id(variable): gradient for variable, gradient in zip(variables, gradients, strict=True)}
-            found = {pair.name: pair.read(by_variable[id(pair.variable)]) for pair in self.pairs[role] if id(pair.variable) in by_variable}
+            found = {
+                pair.name: pair.read(by_variable[id(pair.variable)])
+                for pair in self.pairs[role]
+                if id(pair.variable) in by_variable
+            }
             apply(gradients)
             updates.append(Update(role, found, self.weights(role)))
 
@@ -107,7 +117,9 @@ class OurSide:
 
     def _losses(self, metrics: tf.Tensor) -> dict[str, float]:
         values = dict(zip(self.experiment.task.metric_names, metrics.numpy().astype(np.float64), strict=True))
-        return {name: float(values[name]) for name in ("d_real", "d_fake", "d_loss", "g_loss", "loss") if name in values}
+        return {
+            name: float(values[name]) for name in ("d_real", "d_fake", "d_loss", "g_loss", "loss") if name in values
+        }
 
 
 class TheirSide:
@@ -153,7 +165,11 @@ class TheirSide:
 
     def weights(self, role: str) -> Arrays:
         """The network's tensors, running statistics included."""
-        return {name: tensor.numpy().copy() for name, tensor in self.peer.networks[role].state_dict().items() if not name.endswith(COUNTER)}
+        return {
+            name: tensor.numpy().copy()
+            for name, tensor in self.peer.networks[role].state_dict().items()
+            if not name.endswith(COUNTER)
+        }
 
     def forward(self, role: str, images: np.ndarray, labels: np.ndarray, training: bool) -> Arrays:
         """Every layer's output on the first step's inputs: G on its first latents, D on the real batch."""
@@ -179,7 +195,11 @@ class TheirSide:
     def watched_step(self, step: int, images: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], list[Update]]:
         """The same; also its updates in order."""
         updates: list[Update] = []
-        handles = [handle for role, optimizer in self.peer.optimizers.items() for handle in self._watch(role, optimizer, updates)]
+        handles = [
+            handle
+            for role, optimizer in self.peer.optimizers.items()
+            for handle in self._watch(role, optimizer, updates)
+        ]
         try:
             losses = self.step(step, images, labels)
         finally:
@@ -215,7 +235,9 @@ class TheirSide:
         return [latents, *self._one_hot(classes)], keep_masks(self.config, role, f"dropout/g/{turn}", 0, len(images))
 
     def _one_hot(self, labels: np.ndarray) -> list[Any]:
-        return [self._tensor(np.eye(10)[labels])] if isinstance(self.config, GanConfig) and self.config.num_labels else []
+        return (
+            [self._tensor(np.eye(10)[labels])] if isinstance(self.config, GanConfig) and self.config.num_labels else []
+        )
 
     def _tensor(self, array: np.ndarray) -> Any:
         import torch

@@ -40,10 +40,18 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise UserError(f"{path}: there is no such file: name a state_dict (.pt, .pth or .npz).")
     state = _read_npz(path) if path.suffix == ".npz" else _read_torch(path)
     if not isinstance(state, Mapping) or not state:
-        raise UserError(f"{path} holds no state_dict but {_what(state)}: save one with torch.save(network.state_dict(), …).")
-    strangers = [f"{name} ({_what(value)})" for name, value in state.items() if not (isinstance(name, str) and hasattr(value, "shape"))]
+        raise UserError(
+            f"{path} holds no state_dict but {_what(state)}: save one with torch.save(network.state_dict(), …)."
+        )
+    strangers = [
+        f"{name} ({_what(value)})"
+        for name, value in state.items()
+        if not (isinstance(name, str) and hasattr(value, "shape"))
+    ]
     if strangers:
-        raise UserError(f"{path} is no state_dict, these are no tensors: {', '.join(strangers[:5])}. Save one with torch.save(network.state_dict(), …).")
+        raise UserError(
+            f"{path} is no state_dict, these are no tensors: {', '.join(strangers[:5])}. Save one with torch.save(network.state_dict(), …)."
+        )
     return dict(state)
 
 

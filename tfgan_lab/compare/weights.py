@@ -233,16 +233,26 @@ def _check_names(state: Mapping[str, Any], pairs: list[Pair], counters: list[str
     if extra := [name for name in state if name not in expected and name not in counters]:
         faults.append(f"not expected {', '.join(extra)}")
     shapes = {name: tuple(state[name].shape) for name in expected if name in state}
-    if misshapen := [f"{name} is {list(shape)}, not {list(expected[name])}" for name, shape in shapes.items() if shape != expected[name]]:
+    if misshapen := [
+        f"{name} is {list(shape)}, not {list(expected[name])}"
+        for name, shape in shapes.items()
+        if shape != expected[name]
+    ]:
         faults.append(f"of another shape: {', '.join(misshapen)}")
     if faults:
-        raise UserError(f"{where} does not fit the config's network: {'; '.join(faults)}. Use the config of that network, or its --config.FIELD sizes.")
+        raise UserError(
+            f"{where} does not fit the config's network: {'; '.join(faults)}. Use the config of that network, or its --config.FIELD sizes."
+        )
 
 
 def _finite(value: Any, pair: Pair, where: str) -> np.ndarray:
     try:
         # Through float64, as NumPy has no bfloat16; every smaller type survives that exactly.
-        array = value.detach().cpu().double().numpy() if hasattr(value, "detach") and value.is_floating_point() else np.asarray(value)
+        array = (
+            value.detach().cpu().double().numpy()
+            if hasattr(value, "detach") and value.is_floating_point()
+            else np.asarray(value)
+        )
     except (TypeError, RuntimeError) as error:
         raise UserError(f"{where}: {pair.name} cannot be read: {str(error).splitlines()[0][:120]}.") from None
     if array.dtype.kind != "f":

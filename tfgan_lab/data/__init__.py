@@ -30,7 +30,9 @@ class Source:
     @property
     def provenance(self) -> dict[str, Provenance]:
         """By split name."""
-        return {name: part.provenance for name, part in (("train", self.train), ("test", self.test)) if part is not None}
+        return {
+            name: part.provenance for name, part in (("train", self.train), ("test", self.test)) if part is not None
+        }
 
 
 def open_source(data: Mnist | Montage | Gaussian, data_dir: str | None) -> Source:

@@ -154,7 +154,9 @@ def find_idx_folder(data_dir: Path) -> Path:
     for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
         if any(_idx_path(folder, name) for name in _FILES.values()):
             return folder
-    raise UserError(f"--data_dir={data_dir} holds no MNIST: expected {', '.join(_FILES.values())} (plain or .gz), or a TFDS folder.")
+    raise UserError(
+        f"--data_dir={data_dir} holds no MNIST: expected {', '.join(_FILES.values())} (plain or .gz), or a TFDS folder."
+    )
 
 
 def _idx_path(folder: Path, name: str) -> Path | None:
@@ -169,14 +171,20 @@ def _read_idx_folder(folder: Path) -> _Arrays:
         images_path, labels_path = (_required(folder, _FILES[split, what]) for what in ("images", "labels"))
         images, labels = read_idx(images_path, (28, 28)), read_idx(labels_path, ())
         if len(images) != len(labels):
-            raise UserError(f"{images_path} has {len(images):,} images but {labels_path.name} {len(labels):,} labels: fetch both again.")
+            raise UserError(
+                f"{images_path} has {len(images):,} images but {labels_path.name} {len(labels):,} labels: fetch both again."
+            )
         if len(labels) and labels.max() > 9:
             raise UserError(f"{labels_path} holds label {labels.max()}: labels must be 0 to 9.")
         arrays[split] = (images, labels)
     images, labels = arrays["train"]
     # Smaller sets of the same shape keep a twelfth, as 5,000 of 60,000 is.
     kept = min(NUM_VALIDATION, len(images) // 12)
-    return {"train": (images[kept:], labels[kept:]), "validation": (images[:kept], labels[:kept]), "test": arrays["test"]}
+    return {
+        "train": (images[kept:], labels[kept:]),
+        "validation": (images[:kept], labels[:kept]),
+        "test": arrays["test"],
+    }
 
 
 def _required(folder: Path, name: str) -> Path:
@@ -206,7 +214,9 @@ def read_idx(path: Path, item_shape: tuple[int, ...]) -> np.ndarray:
         with (gzip.open if packed else open)(path, "rb") as file:
             header = file.read(4 + 4 * rank)
             if len(header) < 4 + 4 * rank or header[:4] != bytes([0, 0, 8, rank]):
-                raise UserError(f"{path} is no idx file of {'images' if item_shape else 'labels'}: wrong magic number {header[:4].hex() or '(empty)'}.")
+                raise UserError(
+                    f"{path} is no idx file of {'images' if item_shape else 'labels'}: wrong magic number {header[:4].hex() or '(empty)'}."
+                )
             dims = [int.from_bytes(header[4 + 4 * i : 8 + 4 * i], "big") for i in range(rank)]
             if tuple(dims[1:]) != item_shape:
                 raise UserError(f"{path} holds items of shape {tuple(dims[1:])}, expected {item_shape}.")
@@ -233,17 +243,23 @@ def _read_tfds(data_dir: str | None) -> _Arrays:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise UserError(f"data.source=tfds needs tensorflow-datasets: {error}. Install it, or use --data_dir or data.source=embedded.") from None
+        raise UserError(
+            f"data.source=tfds needs tensorflow-datasets: {error}. Install it, or use --data_dir or data.source=embedded."
+        ) from None
     try:
         builder = tfds.builder("mnist", data_dir=data_dir)
         if not _tfds_copy(Path(builder.data_dir).parent.parent):
             if not download_host_answers():
-                raise UserError("data.source=tfds: no prepared copy and no network. Use --data_dir with idx files, or --config.data.source=embedded.")
+                raise UserError(
+                    "data.source=tfds: no prepared copy and no network. Use --data_dir with idx files, or --config.data.source=embedded."
+                )
             builder.download_and_prepare()
         parts = {split: builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test")}
     except (OSError, ValueError, RuntimeError, AssertionError) as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"TFDS could not load mnist: {line}. Use --data_dir with idx files, or --config.data.source=embedded.") from None
+        raise UserError(
+            f"TFDS could not load mnist: {line}. Use --data_dir with idx files, or --config.data.source=embedded."
+        ) from None
     train, test = ((part["image"].numpy()[..., 0], part["label"].numpy().astype(np.uint8)) for part in parts.values())
     return {
         "train": (train[0][NUM_VALIDATION:], train[1][NUM_VALIDATION:]),

@@ -64,7 +64,9 @@ class ImageBatches:
         places = position * count + tf.range(count, dtype=tf.int64)
         key = stream_key(self.seed, "data")
         # The op wants 32-bit seeds for 64-bit places; three of them make the key.
-        seed = tf.stack([tf.constant(key % 2**31, tf.int32), tf.constant(key // 2**32, tf.int32), tf.cast(epoch, tf.int32)])
+        seed = tf.stack(
+            [tf.constant(key % 2**31, tf.int32), tf.constant(key // 2**32, tf.int32), tf.cast(epoch, tf.int32)]
+        )
         return tf.raw_ops.RandomIndexShuffle(
             index=places,
             seed=tf.tile(seed[None], [count, 1]),

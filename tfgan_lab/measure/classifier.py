@@ -10,7 +10,10 @@ import numpy as np
 from tfgan_lab import metrics
 from tfgan_lab.measure.rows import Metric
 
-METRICS = {"accuracy": Metric("accuracy", "higher"), **{f"accuracy_{k}": Metric(f"accuracy on digit {k}", "higher") for k in range(10)}}
+METRICS = {
+    "accuracy": Metric("accuracy", "higher"),
+    **{f"accuracy_{k}": Metric(f"accuracy on digit {k}", "higher") for k in range(10)},
+}
 
 
 @dataclasses.dataclass(frozen=True)

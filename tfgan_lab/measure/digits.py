@@ -174,7 +174,9 @@ def _copying(images: np.ndarray, real: RealDigits, seed: int) -> dict[str, Numbe
     found = metrics.memorisation(images, real.train, real.unseen[0])
     own, unseen = found.distances, metrics.nearest_training_neighbours(real.unseen[0], real.train)[0][:, 0]
     return {
-        "neighbour_distance_ratio": bootstrap_interval(lambda a, b: float(np.median(a) / np.median(b)), own, unseen, seed=seed),
+        "neighbour_distance_ratio": bootstrap_interval(
+            lambda a, b: float(np.median(a) / np.median(b)), own, unseen, seed=seed
+        ),
         "closer_than_unseen": bootstrap_interval(
             lambda a, b: float(mannwhitneyu(b, a).statistic) / len(a) / len(b), own, unseen, resamples=200, seed=seed
         ),

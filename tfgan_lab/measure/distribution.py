@@ -39,8 +39,12 @@ def column(sample: np.ndarray, data: Gaussian, seed: int) -> dict[str, Number]:
     numbers["std"] = jackknife_interval(lambda part: metrics.moments(part).std, x, seed=seed)
     if found.skewness is not None:  # a collapsed generator's numbers have no shape
         for name in ("skewness", "kurtosis"):
-            numbers[name] = jackknife_interval(lambda part, name=name: getattr(metrics.moments(part), name), x, seed=seed)
-    numbers["wasserstein"] = jackknife_interval(lambda part: metrics.wasserstein_distance(part, quantiles), x, seed=seed)
+            numbers[name] = jackknife_interval(
+                lambda part, name=name: getattr(metrics.moments(part), name), x, seed=seed
+            )
+    numbers["wasserstein"] = jackknife_interval(
+        lambda part: metrics.wasserstein_distance(part, quantiles), x, seed=seed
+    )
     numbers["kolmogorov_smirnov"] = jackknife_interval(lambda part: metrics.kolmogorov_smirnov(part, cdf), x, seed=seed)
     return numbers
 

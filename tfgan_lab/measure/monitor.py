@@ -39,7 +39,12 @@ class Monitor:
 
     def __call__(self) -> dict[str, float]:
         """digits (each more than 1 % of the samples), kl_data (nats, to the test split's shares), frechet."""
-        images = draw(lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(), _NUM, self._seed, _PIECE)
+        images = draw(
+            lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),
+            _NUM,
+            self._seed,
+            _PIECE,
+        )
         opinion = self._judge(images)
         kl_data = metrics.mode_histogram(opinion.labels, data_labels=self._labels).kl_data
         frechet = metrics.frechet_from_moments(*self._real, *metrics.feature_moments(opinion.features))

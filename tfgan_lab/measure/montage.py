@@ -29,8 +29,12 @@ def column(images: np.ndarray, reference: np.ndarray, seed: int) -> dict[str, Nu
     """All metrics of images [N, H, W, 3] in [0, 1], compared with real ones of the same kind."""
     features = RandomFeatures(reference.shape[-1])
     return {
-        "frechet_distance": jackknife_interval(metrics.frechet_distance, features(reference), features(images), seed=seed),
-        "colour_distance": jackknife_interval(metrics.colour_histogram_distance, reference, images, groups=_GROUPS, seed=seed),
+        "frechet_distance": jackknife_interval(
+            metrics.frechet_distance, features(reference), features(images), seed=seed
+        ),
+        "colour_distance": jackknife_interval(
+            metrics.colour_histogram_distance, reference, images, groups=_GROUPS, seed=seed
+        ),
         "sharpness": mean_interval(metrics.sharpness(images)),
         "ms_ssim": metrics.ms_ssim_diversity(images, pairs=_PAIRS, seed=seed).ms_ssim,
     }

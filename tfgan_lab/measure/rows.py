@@ -60,7 +60,9 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     shown = {column: heading for column, heading in headings.items() if any(row[column] for row in rows)}
     cells = [["metric", *shown.values(), "better"]]
     for row in rows:
-        cells.append([row["label"], *(_text(row[column], brackets=column == "generated") for column in shown), row["better"]])
+        cells.append(
+            [row["label"], *(_text(row[column], brackets=column == "generated") for column in shown), row["better"]]
+        )
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 

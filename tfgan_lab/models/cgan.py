@@ -36,7 +36,9 @@ class JoinedBranches(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, labels: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None) -> tf.Tensor:
         one_hot = tf.one_hot(labels, self.num_labels, dtype=x.dtype)  # [B, labels]
-        x = self._block(x, self.input_dense, self.input_norm, self.spec.branch_dropout, training, seed, 0)  # [B, input_units]
+        x = self._block(
+            x, self.input_dense, self.input_norm, self.spec.branch_dropout, training, seed, 0
+        )  # [B, input_units]
         y = self._block(one_hot, self.label_dense, self.label_norm, self.spec.branch_dropout, training, seed, 1)
         x = tf.concat([x, y], axis=1)  # [B, input_units + label_units]
         for index, (affine, norm) in enumerate(zip(self.joint_denses, self.joint_norms, strict=True)):

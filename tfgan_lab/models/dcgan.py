@@ -43,13 +43,17 @@ class ConvGenerator(Network):
 
     spec_class = ConvGeneratorSpec
 
-    def __init__(self, spec: ConvGeneratorSpec, latent_dim: int, image_shape: Sequence[int], num_labels: int, seed: int) -> None:
+    def __init__(
+        self, spec: ConvGeneratorSpec, latent_dim: int, image_shape: Sequence[int], num_labels: int, seed: int
+    ) -> None:
         super().__init__(
             spec, "generator", latent_dim=latent_dim, image_shape=list(image_shape), num_labels=num_labels, seed=seed
         )
         drawn = [generator_sizes(spec)[-1]] * 2 + [spec.filters[-1]]
         if drawn != list(image_shape):
-            raise UserError(f"generator: its layers draw {drawn} images but the data's are {list(image_shape)}: change its sizes or data.size")
+            raise UserError(
+                f"generator: its layers draw {drawn} images but the data's are {list(image_shape)}: change its sizes or data.size"
+            )
         seeds = layer_seeds(seed, "generator")
         self.seed_dense = dense(latent_dim, spec.seed_channels * spec.seed_size**2, spec.init, seeds)
         channels = [spec.seed_channels, *spec.filters]
@@ -88,7 +92,9 @@ class ConvDiscriminator(Network):
         super().__init__(spec, "discriminator", image_shape=list(image_shape), num_labels=num_labels, seed=seed)
         sizes = discriminator_sizes(spec, image_shape[0])
         if min(sizes) < 1:
-            raise UserError(f"discriminator: its layers shrink {image_shape[0]} pixels to {sizes}: use fewer layers or more padding")
+            raise UserError(
+                f"discriminator: its layers shrink {image_shape[0]} pixels to {sizes}: use fewer layers or more padding"
+            )
         seeds = layer_seeds(seed, "discriminator")
         channels = [image_shape[-1], *spec.filters]
         self.convs = [conv(a, b, spec.kernel, spec.stride, spec.init, seeds) for a, b in itertools.pairwise(channels)]

@@ -26,7 +26,9 @@ class JudgeNet(Network):
         for kernel, stride in zip(spec.kernels, spec.strides, strict=True):
             sizes.append((sizes[-1] - kernel) // stride + 1)
         if min(sizes) < 1:
-            raise UserError(f"classifier: its layers shrink {sizes[0]} pixels to {sizes[1:]}: use fewer layers or smaller kernels.")
+            raise UserError(
+                f"classifier: its layers shrink {sizes[0]} pixels to {sizes[1:]}: use fewer layers or smaller kernels."
+            )
         seeds = layer_seeds(seed, "classifier")
         widths = zip([image_shape[-1], *spec.filters], spec.filters, spec.kernels, spec.strides, strict=False)
         self.convs = [conv(a, b, kernel, stride, spec.init, seeds) for a, b, kernel, stride in widths]

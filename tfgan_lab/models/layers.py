@@ -31,7 +31,9 @@ def _initializers(init: Init, fan_in: int, fan_out: int, seeds: Iterator[int]) -
         "torch": lambda seed: uniform(-bound, bound, seed),
         # Keras' GlorotNormal is truncated, PyTorch's xavier_normal_ is not.
         "xavier_normal": lambda seed: normal(0.0, math.sqrt(2 / (fan_in + fan_out)), seed),
-        "glorot_uniform": lambda seed: uniform(-math.sqrt(6 / (fan_in + fan_out)), math.sqrt(6 / (fan_in + fan_out)), seed),
+        "glorot_uniform": lambda seed: uniform(
+            -math.sqrt(6 / (fan_in + fan_out)), math.sqrt(6 / (fan_in + fan_out)), seed
+        ),
         "normal": lambda seed: normal(0.0, init.std, seed),
     }
     biases = {
@@ -52,7 +54,9 @@ def dense(inputs: int, units: int, init: Init, seeds: Iterator[int]) -> keras.la
     return layer
 
 
-def conv(channels: int, filters: int, kernel: int, stride: int, init: Init, seeds: Iterator[int]) -> keras.layers.Conv2D:
+def conv(
+    channels: int, filters: int, kernel: int, stride: int, init: Init, seeds: Iterator[int]
+) -> keras.layers.Conv2D:
     """A built strided convolution without padding: [B, H, W, channels] -> [B, H', W', filters]."""
     fan_in, fan_out = channels * kernel**2, filters * kernel**2
     layer = keras.layers.Conv2D(filters, kernel, stride, **_initializers(init, fan_in, fan_out, seeds))
@@ -83,7 +87,9 @@ def activate(x: tf.Tensor, name: str, slope: float = 0.0) -> tf.Tensor:
             return tf.nn.elu(x)
         case "gelu":
             # tf.nn.gelu rounds the root of 2 to float32 whatever x is: too coarse for parity in float64.
-            return tf.nn.gelu(x, approximate=False) if x.dtype != tf.float64 else 0.5 * x * tf.math.erfc(-x / math.sqrt(2))
+            return (
+                tf.nn.gelu(x, approximate=False) if x.dtype != tf.float64 else 0.5 * x * tf.math.erfc(-x / math.sqrt(2))
+            )
         case "sigmoid":
             return tf.nn.sigmoid(x)
         case "tanh":
@@ -109,7 +115,8 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer: int) -> tf.Tensor
     rows, units = tf.shape(x)[0] // seed.shape[0], x.shape[-1]
     seeds = tf.unstack(seed + tf.constant([layer, 0], tf.int64))
     masks = [
-        own_rows(lambda shape, s=s: tf.random.stateless_uniform(shape, s, alg="philox") >= rate, rows, units) for s in seeds
+        own_rows(lambda shape, s=s: tf.random.stateless_uniform(shape, s, alg="philox") >= rate, rows, units)
+        for s in seeds
     ]
     keep = masks[0] if len(masks) == 1 else tf.concat(masks, 0)  # [B, units]
     return tf.where(keep, x * (1 / (1 - rate)), tf.zeros_like(x))
@@ -134,7 +141,9 @@ class BatchNorm(keras.layers.Layer):
       sync: Take statistics over all replicas.
     """
 
-    def __init__(self, channels: int, sync: bool = True, epsilon: float = 1e-5, momentum: float = 0.1, **kwargs: Any) -> None:
+    def __init__(
+        self, channels: int, sync: bool = True, epsilon: float = 1e-5, momentum: float = 0.1, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.channels, self.sync, self.epsilon, self.momentum = channels, sync, epsilon, momentum
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")

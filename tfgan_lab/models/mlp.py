@@ -29,7 +29,8 @@ class HiddenLayers(keras.layers.Layer):
         widths = [inputs, *spec.hidden]
         self.denses = [dense(a, b, spec.init, seeds) for a, b in itertools.pairwise(widths)]
         self.norms = [
-            norm_layer(spec.norm if index >= spec.norm_from_layer else "none", units) for index, units in enumerate(spec.hidden)
+            norm_layer(spec.norm if index >= spec.norm_from_layer else "none", units)
+            for index, units in enumerate(spec.hidden)
         ]
         self.activations = spec.activation * len(spec.hidden) if len(spec.activation) == 1 else spec.activation
         self.built = True

@@ -20,7 +20,13 @@ def write(folder: Path, answers: Answers, test: Any, config: Any) -> list[str]:
     right = float((answers.scores.argmax(axis=1) == answers.labels).mean())
     figures = {
         "confusion.png": confusion(answers.confusion, f"{config.name}: {right:.2%} right", provenance),
-        "scores.png": scores(test.images[0], answers.scores[0], int(answers.labels[0]), f"{config.name}: the first test image", provenance),
+        "scores.png": scores(
+            test.images[0],
+            answers.scores[0],
+            int(answers.labels[0]),
+            f"{config.name}: the first test image",
+            provenance,
+        ),
     }
     for name, figure in figures.items():
         images_lib.write_atomically(folder / name, png(figure))
@@ -43,7 +49,16 @@ def confusion(counts: np.ndarray, title: str, provenance: str) -> Figure:
             for predicted, count in enumerate(row):
                 dark = true != predicted and count > 0.6 * max(1, mistakes.max())
                 weight = "bold" if true == predicted else "normal"
-                axis.text(predicted, true, f"{count:,}", ha="center", va="center", fontsize=8, fontweight=weight, color="white" if dark else "black")
+                axis.text(
+                    predicted,
+                    true,
+                    f"{count:,}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    fontweight=weight,
+                    color="white" if dark else "black",
+                )
         ticks = range(len(counts))
         axis.set(xlabel="predicted digit", ylabel="true digit", xticks=ticks, yticks=ticks, title=title)
         for spine in axis.spines.values():
@@ -70,7 +85,13 @@ def scores(image: np.ndarray, values: np.ndarray, label: int, title: str, proven
         colors = [ORANGE if k == label else BLUE for k in range(len(values))]
         bars = right.bar(range(len(values)), values, color=colors)
         right.bar_label(bars, [f"{value:.2f}" for value in values], fontsize=7)
-        right.set(xlabel="digit (the true one orange)", ylabel="score", xticks=range(len(values)), ylim=(0, 1.08), title="the ten outputs")
+        right.set(
+            xlabel="digit (the true one orange)",
+            ylabel="score",
+            xticks=range(len(values)),
+            ylim=(0, 1.08),
+            title="the ten outputs",
+        )
         right.grid(axis="x", visible=False)
         figure.suptitle(title)
         figure.supxlabel(provenance, fontsize=7, color="#555555")

@@ -96,7 +96,10 @@ def _write_generator_pictures(
         if config.num_labels:
             # Two of each label: the rows of the sample grid are labels, the columns of this one.
             each = columns_of(config) or 1
-            picked, caption = np.concatenate([last[i::each] for i in range(min(2, each))]), "generated, a column per label"
+            picked, caption = (
+                np.concatenate([last[i::each] for i in range(min(2, each))]),
+                "generated, a column per label",
+            )
         columns = max(8, config.num_labels)
         real = images_lib.grid(real_images(experiment, len(picked)), columns)
         grids = [(f"real ({split} split)", real), (caption, images_lib.grid(picked, columns))]
@@ -139,7 +142,11 @@ def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
     for kind, where in (("train", "last batch"), ("eval", _where(experiment))):
         last = next((row for row in reversed(rows) if row["kind"] == kind), None)
         if last:
-            numbers = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if isinstance(v, float) and k != "epoch" and not k.endswith("_mean"))
+            numbers = ", ".join(
+                f"{k} {v:.4f}"
+                for k, v in last.items()
+                if isinstance(v, float) and k != "epoch" and not k.endswith("_mean")
+            )
             lines.append(f"{where}: {numbers}")
     return "\n".join(lines)
 
@@ -147,4 +154,8 @@ def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
 def _where(experiment: Experiment) -> str:
     test = experiment.source.test
     seed = f"seed {experiment.config.seed}"
-    return f"test split ({test.provenance.source}, n={test.num:,}, {seed})" if test is not None else f"10,000 generated numbers ({seed})"
+    return (
+        f"test split ({test.provenance.source}, n={test.num:,}, {seed})"
+        if test is not None
+        else f"10,000 generated numbers ({seed})"
+    )

@@ -78,7 +78,12 @@ def _gan_curves(train: Any, evaluations: Any, measured: Any, title: str, provena
 
 def _measured_curves(axis: Any, measured: Any) -> None:
     _line(axis, measured, "digits", "digits drawn (left)", BLUE)
-    axis.set(title="2,000 samples, by the judge", xlabel="epoch", ylabel="digits that are > 1 % of the samples", ylim=(0, 10.5))
+    axis.set(
+        title="2,000 samples, by the judge",
+        xlabel="epoch",
+        ylabel="digits that are > 1 % of the samples",
+        ylim=(0, 10.5),
+    )
     right = axis.twinx()
     right.spines["right"].set_visible(True)
     right.grid(visible=False)
@@ -90,7 +95,9 @@ def _measured_curves(axis: Any, measured: Any) -> None:
     else:
         right.set_ylim(bottom=0)
     handles = [*axis.get_lines(), *right.get_lines()]
-    axis.legend(handles, [line.get_label() for line in handles], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    axis.legend(
+        handles, [line.get_label() for line in handles], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2
+    )
 
 
 def _classifier_curves(train: Any, evaluations: Any, title: str, provenance: str) -> Figure:
@@ -121,7 +128,9 @@ def _wrapped(figure: Figure, text: str) -> str:
     return textwrap.fill(text, int(figure.get_figwidth() * 19))  # characters of 7 points in an inch
 
 
-def labelled_grids(grids: Sequence[tuple[str, np.ndarray]], title: str, provenance: str, across: bool = False) -> Figure:
+def labelled_grids(
+    grids: Sequence[tuple[str, np.ndarray]], title: str, provenance: str, across: bool = False
+) -> Figure:
     """Grid pictures one below the other (or side by side), each with its caption.
 
     Args:
@@ -135,7 +144,11 @@ def labelled_grids(grids: Sequence[tuple[str, np.ndarray]], title: str, provenan
         shape = (1, number) if across else (number, 1)
         height, width = grids[0][1].shape[:2]
         cell = 4.2
-        size = (cell * number, cell * height / width + 0.9) if across else (cell * 1.4, (cell * 1.4 * height / width + 0.4) * number + 0.6)
+        size = (
+            (cell * number, cell * height / width + 0.9)
+            if across
+            else (cell * 1.4, (cell * 1.4 * height / width + 0.4) * number + 0.6)
+        )
         figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
         for axis, (caption, picture) in zip(axes.flat, grids, strict=True):
             axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -154,7 +167,9 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
     """
     with plt.rc_context(STYLE | {"axes.grid": False}):
         columns = len(rows[0][1])
-        figure, axes = plt.subplots(len(rows), columns, figsize=(columns * 0.95 + 0.9, len(rows) * 0.95 + 0.9), squeeze=False)
+        figure, axes = plt.subplots(
+            len(rows), columns, figsize=(columns * 0.95 + 0.9, len(rows) * 0.95 + 0.9), squeeze=False
+        )
         for axis_row, (label, images) in zip(axes, rows, strict=True):
             for axis, image in zip(axis_row, images, strict=True):
                 axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -183,9 +198,13 @@ def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -
         x = np.linspace(low, high, 400)
         for name, numbers, color in (("real", real, BLUE), ("generated", fake, ORANGE)):
             mean, std = numbers.mean(), max(numbers.std(), 1e-6)
-            axis.hist(numbers, bins=80, range=(low, high), density=True, color=color, alpha=0.3, label=f"{name}, histogram")
+            axis.hist(
+                numbers, bins=80, range=(low, high), density=True, color=color, alpha=0.3, label=f"{name}, histogram"
+            )
             normal = np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
-            axis.plot(x, normal, color=color, linewidth=1.5, label=f"{name}, N({mean:.2f}, {std:.2f}$^2$), the post's curve")
+            axis.plot(
+                x, normal, color=color, linewidth=1.5, label=f"{name}, N({mean:.2f}, {std:.2f}$^2$), the post's curve"
+            )
         axis.set(title=title, xlabel="value", ylabel="probability density", ylim=(0, 1.6 / (real.std() * 2.5)))
         axis.legend(fontsize=8)
         figure.supxlabel(_wrapped(figure, provenance), fontsize=7, color="#555555")

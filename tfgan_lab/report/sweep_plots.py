@@ -14,7 +14,12 @@ from tfgan_lab.measure.distribution import target_law
 from tfgan_lab.report.plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE
 from tfgan_lab.report.samples import columns_of
 
-_LABELS = {"p_real": "D(x), real", "p_fake": "D(G(z)), generated", "fake_mean": "generated mean", "fake_std": "generated std"}
+_LABELS = {
+    "p_real": "D(x), real",
+    "p_fake": "D(G(z)), generated",
+    "fake_mean": "generated mean",
+    "fake_std": "generated std",
+}
 
 
 def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: str) -> Figure:
@@ -28,7 +33,13 @@ def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: s
     """
     rows = 1 if all(outcome.samples is None for outcome in outcomes) else 2
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(rows, len(outcomes), figsize=(max(3.1 * len(outcomes), 6), 2.9 * rows + 0.8), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            rows,
+            len(outcomes),
+            figsize=(max(3.1 * len(outcomes), 6), 2.9 * rows + 0.8),
+            squeeze=False,
+            layout="constrained",
+        )
         for outcome, column in zip(outcomes, axes.T, strict=True):
             if rows == 2:
                 _samples(column[0], outcome.samples, config)
@@ -47,7 +58,11 @@ def _summary(outcome: Any) -> str:
     if outcome.diverged:
         return f"\n{outcome.diverged}"
     digits = outcome.numbers.get("digits")
-    return "" if digits is None else f"\ndigits drawn: {digits:.0f}, classifier score {outcome.numbers['classifier_score']:.2f}"
+    return (
+        ""
+        if digits is None
+        else f"\ndigits drawn: {digits:.0f}, classifier score {outcome.numbers['classifier_score']:.2f}"
+    )
 
 
 def _samples(axis: Any, samples: np.ndarray | None, config: Any) -> None:
@@ -72,10 +87,21 @@ def _histogram(axis: Any, numbers: np.ndarray, config: Any) -> None:
 
 def _traces(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     evaluations = [row for row in rows if row["kind"] == "eval"]
-    names = [name for name, value in (evaluations[0] if evaluations else {}).items() if isinstance(value, float) and name != "epoch"]
+    names = [
+        name
+        for name, value in (evaluations[0] if evaluations else {}).items()
+        if isinstance(value, float) and name != "epoch"
+    ]
     for name, color in zip(names, (BLUE, ORANGE, GREEN, RED), strict=False):
         epochs, values = [row["epoch"] for row in evaluations], [row[name] for row in evaluations]
-        axis.plot(epochs, values, color=color, linewidth=1.3, marker="o" if len(values) < 3 else None, label=_LABELS.get(name, name))
+        axis.plot(
+            epochs,
+            values,
+            color=color,
+            linewidth=1.3,
+            marker="o" if len(values) < 3 else None,
+            label=_LABELS.get(name, name),
+        )
     if "p_real" in names:
         axis.axhline(0.5, color=GREY, linestyle="--", linewidth=1)
         axis.set_ylim(0, 1)

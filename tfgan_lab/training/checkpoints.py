@@ -42,7 +42,9 @@ class Checkpoints:
             self._checkpoint.write(str(self.folder / f"ckpt-{step}"))
         except (OSError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0][:200]
-            raise UserError(f"{self.folder}: checkpoint {step} cannot be written ({reason}). Free space or mend permissions; the ones before are kept.") from None
+            raise UserError(
+                f"{self.folder}: checkpoint {step} cannot be written ({reason}). Free space or mend permissions; the ones before are kept."
+            ) from None
         # Newer ones are damaged ones that were passed over: they must not push out good ones.
         for old in [found for found in checkpoint_steps(self.folder) if found <= step][: -self.keep]:
             self._delete(old)
@@ -100,7 +102,9 @@ def _read_newest(folder: Path, read: Callable[[str], None]) -> tuple[int, list[s
         except (tf.errors.OpError, IndexError, RuntimeError, UnicodeDecodeError) as error:  # IndexError: cut short
             notes.append(f"{path} is damaged ({type(error).__name__}): falling back to the one before.")
         except (ValueError, AssertionError):
-            raise UserError(f"{path} is of other networks than the config's: use the config it was trained with, or another --workdir.") from None
+            raise UserError(
+                f"{path} is of other networks than the config's: use the config it was trained with, or another --workdir."
+            ) from None
         else:
             return step, notes
     if notes:

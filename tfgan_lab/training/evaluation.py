@@ -42,7 +42,10 @@ class Evaluator:
         assert test.images is not None and test.labels is not None
         sums: dict[str, float] = {}
         for start in range(0, test.num, _BATCH):
-            images, labels = tf.constant(test.images[start : start + _BATCH]), tf.constant(test.labels[start : start + _BATCH])
+            images, labels = (
+                tf.constant(test.images[start : start + _BATCH]),
+                tf.constant(test.labels[start : start + _BATCH]),
+            )
             if isinstance(config, GanConfig):
                 # One stream for all batches: the step in thousands leaves room for their numbers.
                 key = tf.constant(step * 1000 + start // _BATCH, tf.int64)
@@ -67,7 +70,9 @@ class Evaluator:
 
     def _draw(self, key: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         config: Any = self._experiment.config
-        z = draw_latents(config.latents.distribution, config.latents.dim, rows, step_seed(stream_key(config.seed, "evaluate"), key))
+        z = draw_latents(
+            config.latents.distribution, config.latents.dim, rows, step_seed(stream_key(config.seed, "evaluate"), key)
+        )
         return self._experiment.networks["generator"](z, self._labels(key, rows), training=False)
 
     def _labels(self, key: tf.Tensor, rows: tf.Tensor) -> tf.Tensor | None:

@@ -73,7 +73,9 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
                 "discriminator": models.build_discriminator(config, source.shape),
             }
             numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
-        optimizers = {role: make_optimizer(numbers[role], network.trainable_variables) for role, network in networks.items()}
+        optimizers = {
+            role: make_optimizer(numbers[role], network.trainable_variables) for role, network in networks.items()
+        }
     task: Any
     if isinstance(config, ClassifierConfig):
         task = Supervised(networks["classifier"], optimizers["classifier"], config.loss, config.shift, config.seed)

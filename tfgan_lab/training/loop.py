@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -112,11 +112,22 @@ def run_loop(
     return done
 
 
+def refuse_infinite_weights(state: Mapping[str, Sequence[Any]], step: int) -> None:
+    """Raises `TrainingDiverged` if a variable is not finite: losses can be, for a step, when weights no longer are."""
+    for owner, variables in state.items():
+        if not all(np.isfinite(variable.numpy()).all() for variable in variables):
+            raise _diverged(f"a variable of the {owner.replace('_', chr(39) + 's ')}", "infinite", step)
+
+
+def _diverged(what: str, value: Any, step: int) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"{what} became {value} at step {step}: the run is stopped and its last good checkpoint kept. "
+        "Try a lower learning rate (--config.g_optimizer.learning_rate, --config.d_optimizer.learning_rate)."
+    )
+
+
 def _refuse_nan(history: np.ndarray, names: Sequence[str], done: int) -> None:
     bad = np.argwhere(~np.isfinite(history))
     if len(bad):
         row, column = bad[0]
-        raise TrainingDiverged(
-            f"{names[column]} became {history[row, column]} at step {done + int(row) + 1}: the run is stopped and its last good checkpoint kept. "
-            "Try a lower learning rate (--config.g_optimizer.learning_rate, --config.d_optimizer.learning_rate)."
-        )
+        raise _diverged(names[column], history[row, column], done + int(row) + 1)

@@ -38,7 +38,10 @@ def fresh_networks(config: Config) -> dict[str, Any]:
     shape = shape_of(config.data)
     if isinstance(config, ClassifierConfig):
         return {"classifier": models.build_classifier(config, shape)}
-    return {"generator": models.build_generator(config, shape), "discriminator": models.build_discriminator(config, shape)}
+    return {
+        "generator": models.build_generator(config, shape),
+        "discriminator": models.build_discriminator(config, shape),
+    }
 
 
 def restore_run(path: str | os.PathLike[str]) -> RestoredRun:

@@ -27,9 +27,13 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
     if len(devices) > 1 and isinstance(config, GanConfig) and isinstance(config.data, Gaussian):
         if config.placement == "auto":
             return tf.distribute.get_strategy()
-        raise UserError("placement: the Gaussian's discriminator reads its whole batch as one example, which cannot be split: use --config.placement=one.")
+        raise UserError(
+            "placement: the Gaussian's discriminator reads its whole batch as one example, which cannot be split: use --config.placement=one."
+        )
     if config.batch_size % len(devices):
-        raise UserError(f"placement: batch_size {config.batch_size} cannot be split evenly over {len(devices)} replicas: use a multiple of {len(devices)}.")
+        raise UserError(
+            f"placement: batch_size {config.batch_size} cannot be split evenly over {len(devices)} replicas: use a multiple of {len(devices)}."
+        )
     return _mirrored(tuple(devices))
 
 

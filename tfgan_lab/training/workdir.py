@@ -16,8 +16,8 @@ from tfgan_lab import config as config_lib
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
 
-# A longer or shorter run of the same experiment goes through the same states: these may change on resuming.
-_MAY_CHANGE = ("epochs", "steps", "keep_checkpoints")
+# A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
+_MAY_CHANGE = ("epochs", "steps", "keep_checkpoints", "log_line", "evaluate_line")
 
 
 class Workdir:
@@ -45,7 +45,11 @@ class Workdir:
           UserError: It cannot be written, is no run folder, or another process is writing it.
         """
         try:
-            if self.path.is_dir() and not self.exists() and any(entry.name != ".lock" and entry.name != ".owner" for entry in self.path.iterdir()):
+            if (
+                self.path.is_dir()
+                and not self.exists()
+                and any(entry.name != ".lock" and entry.name != ".owner" for entry in self.path.iterdir())
+            ):
                 raise UserError(f"--workdir={self.path} is not empty and holds no run: name a new or empty folder.")
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -53,9 +57,13 @@ class Workdir:
         except filelock.Timeout:
             owner = self.path / ".owner"
             who = owner.read_text() if owner.is_file() else "another process"
-            raise UserError(f"--workdir={self.path} is being written by {who}: wait for it, stop it, or name another folder.") from None
+            raise UserError(
+                f"--workdir={self.path} is being written by {who}: wait for it, stop it, or name another folder."
+            ) from None
         except OSError as error:
-            raise UserError(f"--workdir={self.path} cannot be written: {error.strerror or error}. Name another folder or mend its permissions.") from None
+            raise UserError(
+                f"--workdir={self.path} cannot be written: {error.strerror or error}. Name another folder or mend its permissions."
+            ) from None
 
     def release(self) -> None:
         """Gives up the lock."""
@@ -67,7 +75,9 @@ class Workdir:
         try:
             return config_lib.from_json(path.read_text(encoding="utf-8"), str(path))
         except FileNotFoundError:
-            raise UserError(f"--workdir={self.path} holds no run (no config.json): train one with `tfgan-lab train --workdir={self.path}`.") from None
+            raise UserError(
+                f"--workdir={self.path} holds no run (no config.json): train one with `tfgan-lab train --workdir={self.path}`."
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read: {error}.") from None
 
@@ -78,7 +88,9 @@ class Workdir:
           UserError: A field that shapes the run differs; every one is named.
         """
         if self.exists():
-            drift = [d for d in config_lib.differences(self.read_config(), config) if d.split(":")[0] not in _MAY_CHANGE]
+            drift = [
+                d for d in config_lib.differences(self.read_config(), config) if d.split(":")[0] not in _MAY_CHANGE
+            ]
             if drift:
                 raise UserError(
                     f"--workdir={self.path} holds a run of another config ({'; '.join(drift[:8])}{'; …' if len(drift) > 8 else ''}): "
@@ -105,7 +117,9 @@ class Workdir:
             with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
-            raise UserError(f"{self.path / 'metrics.jsonl'} cannot be written: {error.strerror or error}. Free space or mend permissions, then run again.") from None
+            raise UserError(
+                f"{self.path / 'metrics.jsonl'} cannot be written: {error.strerror or error}. Free space or mend permissions, then run again."
+            ) from None
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All whole rows of metrics.jsonl; a half-written last line is left out."""

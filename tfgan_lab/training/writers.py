@@ -36,13 +36,16 @@ class Terminal:
 
 
 class TensorBoard:
-    """Event files; made anew from metrics.jsonl when a run resumes, so that no step stands twice."""
+    """Event files; made anew from metrics.jsonl and the sample pictures when a run resumes, so that no step stands twice."""
 
     def __init__(self, workdir: Workdir, rows: Sequence[dict[str, Any]]) -> None:
         shutil.rmtree(workdir.tensorboard, ignore_errors=True)
         self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
         for row in rows:
             self.scalars(row)
+        for path in sorted(workdir.samples.glob("step-*.png")):
+            picture = tf.io.decode_png(path.read_bytes(), channels=3).numpy()
+            self.picture("samples", picture, int(path.stem.split("-")[1]))
 
     def scalars(self, row: dict[str, Any]) -> None:
         """Writes every number of a metrics row under kind/name."""

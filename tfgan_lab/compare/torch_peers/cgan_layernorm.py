@@ -55,9 +55,7 @@ class Program(PeerProgram):
         self.generator = Generator(latent, hidden)
         self.discriminator = Discriminator(hidden)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
-        self.optimizers = {
-            role: torch.optim.Adam(net.parameters(), lr=lr) for role, net in self.networks.items()
-        }
+        self.optimizers = {role: torch.optim.Adam(net.parameters(), lr=lr) for role, net in self.networks.items()}
 
     def draw(self, batch_size: int) -> tuple[Tensor, ...]:
         d_labels, d_latents = torch.randint(10, (batch_size,)), torch.randn(batch_size, self.latent)

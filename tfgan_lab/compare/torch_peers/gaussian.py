@@ -69,8 +69,7 @@ class Program(PeerProgram):
         self.discriminator = Discriminator(samples if raw else 2 * samples, hidden)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
         self.optimizers = {
-            role: torch.optim.Adam(net.parameters(), lr=lr, betas=betas)
-            for role, net in self.networks.items()
+            role: torch.optim.Adam(net.parameters(), lr=lr, betas=betas) for role, net in self.networks.items()
         }
 
     def draw(self, batch_size: int = 1) -> tuple[Tensor, ...]:

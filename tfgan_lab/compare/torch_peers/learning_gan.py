@@ -16,9 +16,7 @@ class Generator(nn.Module):
 
     def __init__(self, latent: int = 100, hidden: int = 128) -> None:
         super().__init__()
-        self.model = nn.Sequential(
-            nn.Linear(latent, hidden), nn.LeakyReLU(0.01), nn.Linear(hidden, 784), nn.Tanh()
-        )
+        self.model = nn.Sequential(nn.Linear(latent, hidden), nn.LeakyReLU(0.01), nn.Linear(hidden, 784), nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
         return self.model(z)
@@ -66,9 +64,7 @@ def tf_adam(network: nn.Module, lr: float, epsilon: float = 1e-8) -> torch.optim
 class Program(PeerProgram):
     """D, then G, with the same latents; G's pass comes after D's update. `step(images, None, z)`."""
 
-    def __init__(
-        self, *, latent: int = 100, hidden: int = 128, lr: float = 0.002, smooth: float = 0.1
-    ) -> None:
+    def __init__(self, *, latent: int = 100, hidden: int = 128, lr: float = 0.002, smooth: float = 0.1) -> None:
         self.latent, self.smooth = latent, smooth
         self.generator = Generator(latent, hidden)
         self.discriminator = Discriminator(hidden)
@@ -101,9 +97,7 @@ class Program(PeerProgram):
     def _d_losses(self, real: Tensor, z: Tensor) -> dict[str, Tensor]:
         logits_real = self.discriminator(real)
         logits_fake = self.discriminator(self.generator(z).detach())
-        d_real = F.binary_cross_entropy_with_logits(
-            logits_real, torch.ones_like(logits_real) * (1 - self.smooth)
-        )
+        d_real = F.binary_cross_entropy_with_logits(logits_real, torch.ones_like(logits_real) * (1 - self.smooth))
         d_fake = F.binary_cross_entropy_with_logits(logits_fake, torch.zeros_like(logits_fake))
         return {"d_real": d_real, "d_fake": d_fake, "d_loss": d_real + d_fake}
 

@@ -78,9 +78,7 @@ class Program(PeerProgram):
         init_params(self.generator)
         init_params(self.discriminator)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
-        self.optimizers = {
-            role: torch.optim.Adam(net.parameters(), lr=lr) for role, net in self.networks.items()
-        }
+        self.optimizers = {role: torch.optim.Adam(net.parameters(), lr=lr) for role, net in self.networks.items()}
 
     def draw(self, batch_size: int) -> tuple[Tensor, ...]:
         return tuple(torch.randn(batch_size, self.latent) for _ in range(self.k + 1))

@@ -68,9 +68,7 @@ class Program(PeerProgram):
         self.generator = Generator(latent, filters)
         self.discriminator = Discriminator(filters)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
-        self.optimizers = {
-            role: torch.optim.Adam(net.parameters(), lr=lr) for role, net in self.networks.items()
-        }
+        self.optimizers = {role: torch.optim.Adam(net.parameters(), lr=lr) for role, net in self.networks.items()}
 
     def draw(self, batch_size: int) -> tuple[Tensor, ...]:
         return torch.randn(batch_size, self.latent), torch.randn(batch_size, self.latent)

@@ -57,9 +57,7 @@ class PeerProgram(ABC):
         classes = None if labels is None else _tensor(labels, dtype)
         with ExitStack() as stack:
             for role, queue in (masks or {}).items():
-                stack.enter_context(
-                    queue_masks(self.networks[role], [_tensor(mask, dtype) for mask in queue])
-                )
+                stack.enter_context(queue_masks(self.networks[role], [_tensor(mask, dtype) for mask in queue]))
             losses = self.update(tensors[0], classes, *tensors[1:])
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
