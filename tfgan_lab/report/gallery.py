@@ -145,7 +145,7 @@ def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
             numbers = ", ".join(
                 f"{k} {v:.4f}"
                 for k, v in last.items()
-                if isinstance(v, float) and k != "epoch" and not k.endswith("_mean")
+                if isinstance(v, float) and k != "epoch" and k.removesuffix("_mean") not in last.keys() - {k}
             )
             lines.append(f"{where}: {numbers}")
     return "\n".join(lines)

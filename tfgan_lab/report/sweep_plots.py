@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from tfgan_lab import images as images_lib
 from tfgan_lab.measure.distribution import target_law
 from tfgan_lab.report.plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE
 from tfgan_lab.report.samples import columns_of
+
+_COLUMNS = 5  # values side by side; more go below
 
 _LABELS = {
     "p_real": "D(x), real",
@@ -32,23 +35,29 @@ def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: s
       provenance: Below.
     """
     rows = 1 if all(outcome.samples is None for outcome in outcomes) else 2
+    columns = min(len(outcomes), _COLUMNS)
+    blocks = math.ceil(len(outcomes) / columns)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            rows,
-            len(outcomes),
-            figsize=(max(3.1 * len(outcomes), 6), 2.9 * rows + 0.8),
+            rows * blocks,
+            columns,
+            figsize=(max(3.1 * columns, 6), (2.9 * rows + 0.4) * blocks + 0.4),
             squeeze=False,
             layout="constrained",
         )
-        for outcome, column in zip(outcomes, axes.T, strict=True):
+        # One column of axes for each value, block after block.
+        stacks = axes.reshape(blocks, rows, columns).transpose(0, 2, 1).reshape(-1, rows)
+        for outcome, stack in zip(outcomes, stacks, strict=False):
             if rows == 2:
-                _samples(column[0], outcome.samples, config)
-            column[0].set_title(f"{field} = {outcome.value}{_summary(outcome)}")
-            _traces(column[-1], outcome.rows)
-        for axis in axes[-1, 1:]:
-            axis.sharey(axes[-1, 0])
-        if axes[-1, 0].get_legend_handles_labels()[1]:
-            axes[-1, 0].legend(fontsize=8)
+                _samples(stack[0], outcome.samples, config)
+            stack[0].set_title(f"{field} = {outcome.value}{_summary(outcome)}")
+            _traces(stack[-1], outcome.rows)
+        for stack in stacks[1 : len(outcomes)]:
+            stack[-1].sharey(stacks[0, -1])
+        for axis in stacks[len(outcomes) :].flat:
+            axis.set_visible(False)
+        if stacks[0, -1].get_legend_handles_labels()[1]:
+            stacks[0, -1].legend(fontsize=8)
         figure.suptitle(f"{config.name}, post {config.post}" + ("" if field == "seed" else f", seed {config.seed}"))
         figure.supxlabel(provenance, fontsize=7, color="#555555")
         return figure
