@@ -43,7 +43,7 @@ class Program:
 
 PROGRAMS = [
     Program("mlp_gan", "mlp_gan", {}, "mlp_gan", {}, {"batch_size": 200}),
-    Program("mlp_gan, DataLoader", "mlp_gan", {}, "mlp_gan", {}, {"batch_size": 200, "loader": True}),
+    Program("mlp_gan DataLoader", "mlp_gan", {}, "mlp_gan", {}, {"batch_size": 200, "loader": True}),
     Program("mlp_gan_smoothed", "mlp_gan_smoothed", {}, "learning_gan", {}, {"batch_size": 100}),
     Program("cgan_concat b4", "cgan_concat", {"batch_size": "4"}, "cgan", {}, {"batch_size": 4}),
     Program("cgan_concat b100", "cgan_concat", {}, "cgan", {}, {"batch_size": 100}),
