@@ -173,7 +173,8 @@ def test_a_discriminator_gives_the_same_logits_in_one_stacked_pass_and_in_two(
         d(fake, fake_labels, training=True, seed=pair((3, 2))),
     ]
     assert_allclose(stacked, np.concatenate(apart), rtol=1e-5, atol=1e-6)
-    assert np.abs(stacked - d(tf.concat([real, fake], 0), labels, training=False)).max() > 1e-3, "dropout acts"
+    quiet = d(tf.concat([real, fake], 0), labels, training=False).numpy()
+    assert np.abs(stacked - quiet).max() > 0.01 * np.abs(quiet).max(), "dropout acts"
 
 
 # Normalisation.
