@@ -155,11 +155,16 @@ class GAN:
         `step` is the one whose latents are used again: the last that was done.
         """
         labels = labels if self.num_labels else None
+        # Passes in training mode move BatchNorm's running statistics: put them back.
+        statistics = [v.value for net in (self.generator, self.discriminator) for v in net.non_trainable_variables]
+        before = [variable.read_value() for variable in statistics]
         fake_labels, fakes = self._draw_fakes(step, "shared", tf.shape(images)[0])
         real_logits, fake_logits = self._real_and_fake_logits(step, "shared", images, labels, fakes, fake_labels)
         d_real = global_mean(real_loss(real_logits, self.game.smoothing))
         d_fake = global_mean(fake_loss(fake_logits))
         g_loss = self._generator_loss(step, "shared", fakes, fake_labels)
+        for variable, value in zip(statistics, before, strict=True):
+            variable.assign(value)
         return {"d_loss": self.d_scale * (d_real + d_fake), "d_real": d_real, "d_fake": d_fake, "g_loss": g_loss}
 
     def _discriminate(self, images: Any, labels: Any, seed: tf.Tensor) -> tf.Tensor:
