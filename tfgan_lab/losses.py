@@ -14,10 +14,12 @@ import tensorflow as tf
 def sigmoid_cross_entropy(logits: Any, target: float) -> tf.Tensor:
     """-target log D - (1 - target) log(1 - D), stable for any logit; [B] -> [B].
 
-    Written as max(l, 0) - l * target + log(1 + exp(-|l|)).
+    max(l, 0) - l * target + log(1 + exp(-|l|)), whose gradient is D - target everywhere, at zero too.
     """
     logits = tf.convert_to_tensor(logits)
-    return tf.nn.relu(logits) - logits * target + tf.math.log1p(tf.exp(-tf.abs(logits)))
+    return tf.nn.sigmoid_cross_entropy_with_logits(
+        labels=tf.fill(tf.shape(logits), tf.constant(target, logits.dtype)), logits=logits
+    )
 
 
 def real_loss(logits: Any, smoothing: float = 0.0) -> tf.Tensor:
