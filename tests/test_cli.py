@@ -118,7 +118,8 @@ def test_a_mistyped_command_is_one_line(
     def refuse(*_: Any) -> None:
         raise AssertionError("TensorFlow is not needed to say this")
 
-    monkeypatch.setattr(cli, "_start", refuse)
+    for verbs in (cli.runs, cli.results, cli.inputs, cli.compare):
+        monkeypatch.setattr(verbs, "start", refuse)
     assert expected in said(capsys, *arguments)
 
 

@@ -1,0 +1,87 @@
+"""The verbs that compare with the posts: compare parity, import-torch, export-torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from absl import flags
+
+from tfgan_lab.cli.verb import Verb, config_flag, required, start, workdir_flag
+from tfgan_lab.errors import UserError
+
+
+def _parity_flags(values: flags.FlagValues) -> None:
+    config_flag(values)
+    flags.DEFINE_enum("dtype", "float64", ["float64", "float32"], "The precision of both programs.", flag_values=values)
+    flags.DEFINE_integer("updates", 100, "Steps of the game to compare.", lower_bound=1, flag_values=values)
+    flags.DEFINE_string("json", None, "Also write every row to this file.", flag_values=values)
+
+
+def _parity(values: Any, overrides: dict[str, str]) -> None:
+    reference = required(values, "config")
+    start()
+    from tfgan_lab.compare.parity import first_difference, format_table, run_parity, write_json
+    from tfgan_lab.config import override, validate
+    from tfgan_lab.experiments import load_config
+
+    rows = run_parity(override(validate(load_config(reference)), overrides), values.dtype, values.updates)
+    print(f"{reference} against the post's program in PyTorch, {values.dtype}, {values.updates} updates")
+    print(format_table(rows))
+    if values.json:
+        write_json(values.json, rows, config=reference, dtype=values.dtype, updates=values.updates)
+    first = first_difference(rows)
+    if first is not None:
+        raise UserError(f"{reference} differs from the post's program, first in {first.stage}: {first.tensor}.")
+
+
+def _import_flags(values: flags.FlagValues) -> None:
+    config_flag(values)
+    workdir_flag(values, "The run's folder to make: new or empty.")
+    flags.DEFINE_string("state_dict", None, "The .pt, .pth or .npz of network.state_dict().", flag_values=values)
+    flags.DEFINE_string("discriminator", None, "Also the discriminator's state_dict.", flag_values=values)
+    flags.DEFINE_integer("step", 1, "How many steps it was trained.", lower_bound=1, flag_values=values)
+
+
+def _import_torch(values: Any, overrides: dict[str, str]) -> None:
+    state_dict, reference, workdir = (required(values, name) for name in ("state_dict", "config", "workdir"))
+    start()
+    from tfgan_lab.compare.import_torch import import_torch
+    from tfgan_lab.config import override, validate
+    from tfgan_lab.experiments import load_config
+
+    config = override(validate(load_config(reference)), overrides)
+    import_torch(state_dict, config, workdir, discriminator_path=values.discriminator, step=values.step)
+    print(f"{state_dict} is now the run {workdir}. Next: tfgan-lab sample --workdir={workdir}")
+
+
+def _export_torch_flags(values: flags.FlagValues) -> None:
+    workdir_flag(values, "A trained run.")
+    flags.DEFINE_string("out", None, "The .pt or .npz file to write.", flag_values=values)
+    flags.DEFINE_enum(
+        "role",
+        None,
+        ["generator", "discriminator", "classifier"],
+        "Which network. Left away: the one the run is for.",
+        flag_values=values,
+    )
+
+
+def _export_torch(values: Any, overrides: dict[str, str]) -> None:
+    workdir, out = required(values, "workdir"), required(values, "out")
+    start()
+    from tfgan_lab.compare.import_torch import export_torch
+
+    print(f"state_dict: {export_torch(workdir, out, values.role)}")
+
+
+VERBS = {
+    "compare parity": Verb(_parity, _parity_flags, "checks a config step by step against the post's program in PyTorch", [
+        "tfgan-lab compare parity --config=mlp_gan",
+    ]),
+    "compare import-torch": Verb(_import_torch, _import_flags, "makes a run from a PyTorch state_dict of a post's network", [
+        "tfgan-lab compare import-torch --config=mlp_gan --state_dict=G.pt --workdir=runs/from_torch",
+    ]),
+    "compare export-torch": Verb(_export_torch, _export_torch_flags, "writes a run's network as a PyTorch state_dict", [
+        "tfgan-lab compare export-torch --workdir=runs/mlp_gan --out=G.pt",
+    ]),
+}  # fmt: skip

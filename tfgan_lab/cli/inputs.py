@@ -1,0 +1,63 @@
+"""The verbs on what a run is made from: data, data make-montage, list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from absl import flags
+
+from tfgan_lab.cli.verb import Verb, config_flag, data_flag, load, no_flags, required, start
+
+
+def _show_flags(values: flags.FlagValues) -> None:
+    config_flag(values)
+    data_flag(values)
+    flags.DEFINE_string("out", None, "Also a picture of some examples (.png).", flag_values=values)
+
+
+def _data(values: Any, overrides: dict[str, str]) -> None:
+    from tfgan_lab.data import open_source
+
+    config = load(values.config, None, overrides)
+    start()
+    source = open_source(config.data, values.data_dir)
+    print(source.chosen)
+    for name, provenance in source.provenance.items():
+        print(f"{name}: {provenance}")
+    if values.out:
+        from tfgan_lab.report.gallery import write_preview
+
+        print(f"examples: {write_preview(source, values.out)}")
+
+
+def _montage_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("out", None, "The .h5 file to write.", flag_values=values)
+    flags.DEFINE_integer("num", 2000, "How many faces.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Same seed, same faces.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "Replace a file that is there.", flag_values=values)
+
+
+def _make_montage(values: Any, overrides: dict[str, str]) -> None:
+    out = required(values, "out")
+    from tfgan_lab.data.montage_hdf5 import write_montage
+
+    write_montage(out, values.num, values.seed, overwrite=values.overwrite)
+    print(f"{values.num:,} faces (seed {values.seed}) in the post's layout: {out}")
+
+
+def _list(values: Any, overrides: dict[str, str]) -> None:
+    from tfgan_lab.experiments import summaries
+
+    rows = summaries()
+    width = max(len(name) for name, _ in rows)
+    for name, summary in rows:
+        print(f"{name:<{width}}  {summary}")
+
+
+VERBS = {
+    "data": Verb(_data, _show_flags, "shows which data a config would take", ["tfgan-lab data --config=mlp_gan --out=digits.png"]),
+    "data make-montage": Verb(_make_montage, _montage_flags, "draws composite faces into a file in the post's HDF5 layout", [
+        "tfgan-lab data make-montage --num=2000 --out=faces.h5",
+    ]),
+    "list": Verb(_list, no_flags, "lists the configs", ["tfgan-lab list"]),
+}  # fmt: skip

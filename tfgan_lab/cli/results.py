@@ -1,0 +1,118 @@
+"""The verbs on a trained run: sample, evaluate, export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from absl import flags
+
+from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb, data_flag, judge_flag, required, start, workdir_flag
+from tfgan_lab.errors import UserError
+
+
+def _sample_flags(values: flags.FlagValues) -> None:
+    workdir_flag(values, "A trained run.")
+    flags.DEFINE_integer(
+        "num", None, "How many samples. Left away: 64; with --label the post's 2x3 grid; without it six of each digit for "
+        "conditional generators; 10,000 numbers for the Gaussian.", lower_bound=1, upper_bound=1_000_000, flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "label",
+        None,
+        "The digit to draw, 0 to 9 (conditional generators only). Left away: all, a row each.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "out", None, "The file to write, .png or .npz. Left away: WORKDIR/drawn.png.", flag_values=values
+    )
+
+
+def _sample(values: Any, overrides: dict[str, str]) -> None:
+    workdir = required(values, "workdir")
+    out = values.out or f"{workdir}/drawn.png"
+    if not out.endswith((".png", ".npz")):
+        raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
+    start()
+    from tfgan_lab.sample import sample_run, write_samples
+
+    drawn, run = sample_run(workdir, values.num, values.seed, values.label)
+    for note in run.notes:
+        print(note)
+    write_samples(drawn, out, run, values.label)
+    print(f"{len(drawn)} samples (seed {values.seed}) of {run.config.name} after {run.step:,} steps: {out}")
+
+
+def _evaluate_flags(values: flags.FlagValues) -> None:
+    workdir_flag(values, "A trained run: its export is evaluated.")
+    flags.DEFINE_string(
+        "saved_model", None, "Instead of --workdir: a SavedModel folder that tfgan-lab exported.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num", None, "How many samples. Left away: 10,000 images (montages: half the real ones, at most 1,000) or 100,000 numbers.",
+        lower_bound=1, upper_bound=1_000_000, flag_values=values,
+    )  # fmt: skip
+    judge_flag(values)
+    flags.DEFINE_integer(
+        "seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values
+    )
+    flags.DEFINE_string(
+        "out",
+        None,
+        "The JSON file to write. Left away: metrics.json in --workdir, or beside --saved_model.",
+        flag_values=values,
+    )
+    data_flag(values)
+
+
+def _evaluate(values: Any, overrides: dict[str, str]) -> None:
+    if values.workdir and values.saved_model:
+        raise UserError("--workdir and --saved_model exclude each other: name one.")
+    run = values.saved_model or required(values, "workdir")
+    start(onednn=True)
+    from tfgan_lab.evaluation import evaluate, print_table
+
+    print_table(evaluate(run, values.data_dir, values.num, values.judge, values.seed, values.out))
+
+
+def _export_flags(values: flags.FlagValues) -> None:
+    workdir_flag(values, "A trained run.")
+    flags.DEFINE_string("out", None, "Where the SavedModel goes. Left away: WORKDIR/export.", flag_values=values)
+
+
+def _export(values: Any, overrides: dict[str, str]) -> None:
+    workdir = required(values, "workdir")
+    start()
+    from tfgan_lab.export import export_network
+    from tfgan_lab.training.restored import restore_run
+
+    run = restore_run(workdir)
+    network = run.networks.get("generator") or run.networks["classifier"]
+    data = run.workdir.read_record().get("data", {})
+    out = values.out or str(run.workdir.export)
+    difference = export_network(
+        run.config, network, out, {"step": run.step, "seed": run.config.seed, "trained_on": data}
+    )
+    for note in run.notes:
+        print(note)
+    print(
+        f"{out}: {run.config.name} after {run.step:,} steps; largest difference to the live network {difference:.1e} (16 inputs)"
+    )
+
+
+VERBS = {
+    "sample": Verb(_sample, _sample_flags, "draws from a trained run", [
+        f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=64 --seed=7 --out=grid.png",
+        f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=1000 --out=digits.npz",
+        "tfgan-lab sample --workdir=runs/cgan_layernorm --label=3            (the post's 2x3 grid)",
+    ]),
+    "evaluate": Verb(_evaluate, _evaluate_flags, "measures a trained run's samples (or a classifier's answers)", [
+        f"tfgan-lab evaluate --workdir=runs/{DEFAULT_CONFIG}",
+        "tfgan-lab evaluate --saved_model=generator --num=2000 --data_dir=MNIST_FOLDER",
+    ]),
+    "export": Verb(_export, _export_flags, "writes a run's generator as a SavedModel and checks it", [
+        f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",
+    ]),
+}  # fmt: skip

@@ -1,0 +1,70 @@
+"""The verbs that train: train, sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from absl import flags
+
+from tfgan_lab.cli.verb import Verb, config_flag, data_flag, judge_flag, load, required, start, workdir_flag
+
+
+def _train_flags(values: flags.FlagValues) -> None:
+    config_flag(values)
+    data_flag(values)
+    workdir_flag(values, "The run's folder; a run that is there is resumed. Left away: runs/CONFIG.")
+    flags.DEFINE_bool("dry_run", False, "Print the resolved config and stop.", flag_values=values)
+
+
+def _train(values: Any, overrides: dict[str, str]) -> None:
+    config = load(values.config, values.workdir, overrides)
+    if values.dry_run:
+        from tfgan_lab.config import to_json
+
+        print(to_json(config), end="")
+        return
+    start(config.deterministic, config.onednn)
+    from tfgan_lab.trainer import train
+
+    train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir)
+
+
+def _sweep_flags(values: flags.FlagValues) -> None:
+    config_flag(values)
+    flags.DEFINE_string("field", None, "The field of the config to change, such as game.d_steps.", flag_values=values)
+    flags.DEFINE_string(
+        "values",
+        None,
+        "What to set it to: 1,5,20 (values with commas in them apart by semicolons: 64,64;256,256).",
+        flag_values=values,
+    )
+    workdir_flag(
+        values, "A folder for all runs, each in its own; finished ones are not run again. Left away: runs/CONFIG-FIELD."
+    )
+    judge_flag(values)
+    data_flag(values)
+
+
+def _sweep(values: Any, overrides: dict[str, str]) -> None:
+    field, listed = required(values, "field"), required(values, "values")
+    config = load(values.config, None, overrides)
+    workdir = values.workdir or f"runs/{config.name.replace(':', '-')}-{field}"
+    start(config.deterministic, config.onednn)
+    from tfgan_lab.sweep import markdown, sweep
+
+    options = [value.strip() for value in listed.split(";" if ";" in listed else ",") if value.strip()]
+    result = sweep(config, field, options, workdir, values.data_dir, values.judge)
+    print(f"\n{markdown(result)}\n\nlook at: {workdir}/sweep.png, {workdir}/sweep.md", flush=True)
+
+
+VERBS = {
+    "train": Verb(_train, _train_flags, "trains a config, or resumes a run", [
+        "tfgan-lab train",
+        "tfgan-lab train --config=mlp_gan --data_dir=MNIST_FOLDER --config.seed=1",
+        "tfgan-lab train --workdir=runs/mlp_gan            (resumes it)",
+    ]),
+    "sweep": Verb(_sweep, _sweep_flags, "trains a config for each value of one field and compares them", [
+        "tfgan-lab sweep --config=mlp_gan --field=game.d_steps --values=1,5,20 --workdir=runs/k_sweep",
+        "tfgan-lab sweep --config=gaussian --field=seed --values=0,1,2,3",
+    ]),
+}  # fmt: skip

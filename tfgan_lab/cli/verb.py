@@ -1,0 +1,108 @@
+"""What a verb is, and the flags and steps that several verbs share."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+from tfgan_lab.errors import UserError
+
+DEFAULT_CONFIG = "first_gan"
+
+
+class Verb:
+    """One verb: its flags, its help and what it does.
+
+    Args:
+      run: Called with the parsed flags and the config overrides; heavy imports happen in it.
+      define: Adds the verb's flags.
+      summary: One line.
+      examples: Command lines that work as they stand.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Any, dict[str, str]], None],
+        define: Callable[[flags.FlagValues], None],
+        summary: str,
+        examples: Sequence[str],
+    ) -> None:
+        self.run, self.define, self.summary, self.examples = run, define, summary, examples
+
+    def flags(self) -> flags.FlagValues:
+        values = flags.FlagValues()
+        self.define(values)
+        return values
+
+    def help(self, name: str) -> str:
+        """The text of `tfgan-lab VERB --help`."""
+        lines = [f"tfgan-lab {name}: {self.summary}", "", "flags:"]
+        values = self.flags()
+        for flag in sorted(values[key].name for key in values):
+            default = values[flag].default
+            shown = "" if default in (None, "", False) else f" (default: {default})"
+            lines += textwrap.wrap(
+                f"{values[flag].help}{shown}", 108, initial_indent=f"  --{flag}: ", subsequent_indent="      "
+            )
+        if "config" in values:
+            lines.append(
+                "  --config.FIELD=VALUE: sets any field of the config, such as --config.seed=1 or --config.game.d_steps=5"
+            )
+        return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in self.examples)])
+
+
+def config_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "config", None, "A config of the package by name (see `tfgan-lab list`), or path.py; either with :variant. "
+        f"Left away: the one in --workdir, else {DEFAULT_CONFIG}.", flag_values=values,
+    )  # fmt: skip
+
+
+def data_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "data_dir", None, "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images, or an .h5 file. "
+        "MNIST also from $TFGAN_LAB_DATA_DIR. Left away: what is found, else what the package brings.", flag_values=values,
+    )  # fmt: skip
+
+
+def workdir_flag(values: flags.FlagValues, text: str) -> None:
+    flags.DEFINE_string("workdir", None, text, flag_values=values)
+
+
+def judge_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "judge", None, "The run folder of a classifier that was trained on this data. Left away: the one for MNIST that the package brings.",
+        flag_values=values,
+    )  # fmt: skip
+
+
+def no_flags(values: flags.FlagValues) -> None:
+    del values
+
+
+def load(reference: str | None, workdir: str | None, overrides: dict[str, str]) -> Any:
+    from tfgan_lab import config as config_lib
+    from tfgan_lab.experiments import load_config
+    from tfgan_lab.training.workdir import Workdir
+
+    if reference is None and workdir is not None and Workdir(workdir).exists():
+        config = Workdir(workdir).read_config()
+    else:
+        config = config_lib.validate(load_config(reference or DEFAULT_CONFIG))
+    return config_lib.override(config, overrides)
+
+
+def required(values: Any, name: str) -> str:
+    given = getattr(values, name)
+    if not given:
+        raise UserError(f"--{name} is missing: say --{name}=PATH.")
+    return given
+
+
+def start(deterministic: bool = True, onednn: bool = False) -> None:
+    from tfgan_lab.runtime import start_tensorflow
+
+    start_tensorflow(deterministic, onednn=onednn)
