@@ -1,0 +1,223 @@
+"""What the posts claim, as data: the runs that test a claim, the numbers it is judged by, and the rule of the verdict.
+
+Written before the runs were judged. A claim holds for a seed if each of its gauges lies inside its band: nearness to
+what the post saw is asked for, not the absence of a difference. Over seeds the verdict is an exact binomial test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LEVEL = 0.05
+MINORITY = 0.5
+RULE = (
+    f"Reproduced: more than half of all seeds would show it (one-sided exact binomial test, level {LEVEL:.0%}); "
+    "not reproduced: fewer than half would; open: these seeds cannot tell (fewer than 5 never can)."
+)
+
+# Post P002's printed losses (discriminator, generator), the last batch of each epoch.
+P002_EARLY = (
+    (0.3542, 4.2156), (0.4807, 3.5386), (0.4184, 3.0571), (0.6623, 2.4477), (0.4933, 4.4115),
+    (4.0790, 4.2294), (1.5767, 2.8047), (4.1314, 2.4155), (1.5074, 1.2608), (1.2602, 1.1861),
+)  # fmt: skip
+P002_LATE = (
+    (0.9186, 2.1974), (1.0408, 1.8543), (1.1210, 1.9848), (1.0030, 1.8941), (1.1500, 1.7497), (1.0165, 2.0192),
+    (1.3226, 1.9656), (1.0169, 1.3822), (1.0336, 1.9438), (0.9182, 1.8705), (0.9737, 2.0093),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A config that a claim needs trained.
+
+    Attributes:
+      config: As `--config` takes it.
+      overrides: What the claim changes in it.
+      short: What `--budget=short` changes besides: fewer epochs than the post's.
+    """
+
+    config: str
+    overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    short: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def changes(self, budget: str) -> dict[str, str]:
+        """All overrides of a budget, "posted" or "short"."""
+        return {**self.overrides, **(self.short if budget == "short" else {})}
+
+    def folder(self, budget: str) -> str:
+        """Its folder's name, the same for every claim that needs the same runs."""
+        return ",".join([self.config, *(f"{field}={value}" for field, value in self.changes(budget).items())])
+
+
+@dataclasses.dataclass(frozen=True)
+class Gauge:
+    """A number of one arm's outcome and the band it must lie in (both ends included)."""
+
+    arm: str
+    number: str
+    label: str
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One claim of POSTS.
+
+    Attributes:
+      id, post: Such as "C000a" and "P000".
+      says: The claim.
+      printed: What the post showed for it.
+      config: The config that `--config` selects it by.
+      arms: By the names that the gauges use.
+      gauges: All must hold.
+      why: Where the bands come from.
+    """
+
+    id: str
+    post: str
+    says: str
+    printed: str
+    config: str
+    arms: Mapping[str, Arm]
+    gauges: Sequence[Gauge]
+    why: str
+
+    def holds(self, outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether one seed shows it; `outcomes` are the numbers by arm. A run that diverged shows nothing."""
+        values = [outcomes[gauge.arm].get(gauge.number) for gauge in self.gauges]
+        return all(
+            value is not None and gauge.low <= value <= gauge.high
+            for value, gauge in zip(values, self.gauges, strict=True)
+        )
+
+
+def verdict(shown: int, seeds: int) -> str:
+    """ "reproduced", "not reproduced" or "open", by `RULE`, from the number of seeds that show a claim."""
+    from scipy.stats import binomtest
+
+    if seeds and binomtest(shown, seeds, MINORITY, alternative="greater").pvalue <= LEVEL:
+        return "reproduced"
+    if seeds and binomtest(shown, seeds, MINORITY, alternative="less").pvalue <= LEVEL:
+        return "not reproduced"
+    return "open"
+
+
+def _around(values: Sequence[float], share: float) -> tuple[float, float]:
+    middle = statistics.median(values)
+    return round(middle * (1 - share), 3), round(middle * (1 + share), 3)
+
+
+_D_BAND = _around([d for d, _ in P002_LATE], 0.2)
+_G_BAND = _around([g for _, g in P002_LATE], 0.2)
+
+CLAIMS = (
+    Claim(
+        "C000a", "P000", "p_real and p_fake both converge towards 0.5.", "a plot of both traces that meet near 0.5", "mlp_gan",
+        {"run": Arm("mlp_gan")},
+        (
+            Gauge("run", "p_real_end", "p_real at the end", 0.25, 0.75),
+            Gauge("run", "p_fake_end", "p_fake at the end", 0.25, 0.75),
+        ),
+        "nearer to 0.5 (cannot tell) than to 0 or 1 (certain); means over the last twentieth of the epochs, test split",
+    ),
+    Claim(
+        "C000b", "P000", "Turning k up gives mode collapse (only 1s, then nothing).", "one sentence; neither k nor epochs named", "mlp_gan",
+        {"k=1": Arm("mlp_gan"), "k=20": Arm("mlp_gan", {"game.d_steps": "20"}, {"epochs": "10"})},
+        (
+            Gauge("k=20", "digits", "digits drawn at k=20", 0, 3),
+            Gauge("k=1", "digits", "digits drawn at k=1", 7, 10),
+        ),
+        "a digit is drawn if the judge reads it in more than 1 % of 2,000 samples; short budget: 10 epochs at k=20 are as many updates of D as 200 at k=1",
+    ),
+    Claim(
+        "C001a", "P001", "A digit classifier that works.", "a picture: ten outputs for one digit", "mnist_classifier",
+        {"run": Arm("mnist_classifier")},
+        (Gauge("run", "accuracy", "accuracy on the test split", 0.95, 1.0),),
+        "at most one digit in twenty wrong",
+    ),
+    Claim(
+        "C001b", "P001", "Asked for digit d, G draws d.", "2x3 grids for 0 to 9", "cgan_layernorm",
+        {"run": Arm("cgan_layernorm", {}, {"epochs": "4"})},
+        (Gauge("run", "label_accuracy", "samples the judge reads as the digit asked for", 0.8, 1.0),),
+        "each 2x3 grid would show about five right digits of six, or more; 2,000 samples",
+    ),
+    Claim(
+        "C002", "P002", "Its printed losses.", "epochs 90 to 100, medians: D 1.017, G 1.944", "mlp_gan_smoothed",
+        {"run": Arm("mlp_gan_smoothed")},
+        (
+            Gauge("run", "d_loss_end", "D loss, median of the last eleven prints", *_D_BAND),
+            Gauge("run", "g_loss_end", "G loss, median of the last eleven prints", *_G_BAND),
+        ),
+        "within 20 % of the post's medians: about twice the spread of its own prints (standard deviation 11 %)",
+    ),
+    Claim(
+        "C003a", "P003", "Dropout after G's last layer stops it learning.", "one sentence", "cgan_concat",
+        {
+            "with": Arm("cgan_concat:dropout_after_output", {}, {"epochs": "12"}),
+            "without": Arm("cgan_concat", {}, {"epochs": "12"}),
+        },
+        (
+            Gauge("with", "label_accuracy", "digits right with that dropout", 0.0, 0.2),
+            Gauge("without", "label_accuracy", "digits right without it", 0.5, 1.0),
+        ),
+        "at most twice what guessing gives (0.1), while the same seed without it is right more often than not",
+    ),
+    Claim(
+        "C003b", "P003", "Both generators work; the branch one too.", "sample grids of both", "cgan_branch",
+        {"concat": Arm("cgan_concat", {}, {"epochs": "12"}), "branch": Arm("cgan_branch", {}, {"epochs": "12"})},
+        (
+            Gauge("concat", "label_accuracy", "digits right, concat", 0.5, 1.0),
+            Gauge("branch", "label_accuracy", "digits right, branch", 0.5, 1.0),
+        ),
+        "right more often than not",
+    ),
+    Claim(
+        "C004", "P004", "The generated mean and standard deviation approach 4 and 1.25.", "prints and plots that come near", "gaussian",
+        {"run": Arm("gaussian")},
+        (
+            Gauge("run", "fake_mean", "generated mean", 3.5, 4.5),
+            Gauge("run", "fake_std", "generated standard deviation", 0.95, 1.55),
+        ),
+        "0.5 around the mean, 0.3 around the standard deviation; 10,000 numbers",
+    ),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class PeerTrial:
+    """A config's PyTorch peer and ours, trained equally long on the same data, many seeds each.
+
+    Attributes:
+      config: The config.
+      changes: Of both sides: how long.
+      numbers: Of the outcomes, by name, that are compared.
+    """
+
+    config: str
+    changes: Mapping[str, str]
+    numbers: Mapping[str, str]
+
+    def arm(self) -> Arm:
+        """Our side's runs."""
+        return Arm(self.config, self.changes)
+
+
+_CGAN = {"label_accuracy": "digits right", "frechet": "Fréchet distance, judge features"}
+PEER_TRIALS = (
+    PeerTrial("gaussian", {}, {"fake_mean": "generated mean", "fake_std": "generated standard deviation"}),
+    PeerTrial("mlp_gan", {"epochs": "8"}, {"p_real": "p_real", "p_fake": "p_fake"}),
+    PeerTrial("mlp_gan_smoothed", {"epochs": "8"}, {"d_loss_now": "D loss", "g_loss_now": "G loss", "frechet": "Fréchet distance, judge features"}),
+    PeerTrial("mnist_classifier", {"epochs": "0.2"}, {"accuracy": "accuracy on the test split"}),
+    PeerTrial("cgan_layernorm", {"epochs": "0.1"}, {"p_real": "p_real", "p_fake": "p_fake", "frechet": "Fréchet distance, judge features"}),
+    PeerTrial("cgan_concat", {"epochs": "1"}, {"p_real": "p_real", "p_fake": "p_fake", "frechet": "Fréchet distance, judge features"}),
+    PeerTrial("cgan_branch", {"epochs": "1"}, _CGAN),
+)  # fmt: skip
+
+
+def claims_of(config: str | None) -> tuple[Claim, ...]:
+    """All claims, or those that are tested with a config."""
+    return tuple(claim for claim in CLAIMS if config in (None, claim.config))
