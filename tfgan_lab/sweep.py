@@ -111,8 +111,8 @@ def _run(config: Config, field: str, value: str, folder: Path, data_dir: str | N
 
     name = folder_name(field, value)
     run, diverged = Workdir(folder / name), ""
-    print(f"{field}={value}: {'already finished' if _finished(run, config) else 'training'} in {run.path}", flush=True)
-    if not _finished(run, config):
+    print(f"{field}={value}: {'already finished' if finished(run, config) else 'training'} in {run.path}", flush=True)
+    if not finished(run, config):
         try:
             train(config, run.path, data_dir)
         except TrainingDiverged as error:
@@ -124,7 +124,8 @@ def _run(config: Config, field: str, value: str, folder: Path, data_dir: str | N
     return Outcome(value, name, numbers, rows, moments[-1][1] if moments else None, diverged)
 
 
-def _finished(run: Workdir, config: Config) -> bool:
+def finished(run: Workdir, config: Config) -> bool:
+    """Whether a run of this very config is there, trained to its end and exported."""
     if not run.exists() or differences(run.read_config(), config):
         return False
     facts = run.export / "generator.json"

@@ -1,4 +1,4 @@
-"""The verbs that compare with the posts: compare parity, import-torch, export-torch."""
+"""The verbs that compare with the posts: compare parity, ledger, import-torch, export-torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from tfgan_lab.cli.verb import Verb, config_flag, required, start, workdir_flag
+from tfgan_lab.cli.verb import Verb, config_flag, data_flag, required, start, workdir_flag
 from tfgan_lab.errors import UserError
 
 
@@ -74,6 +74,71 @@ def _export_torch(values: Any, overrides: dict[str, str]) -> None:
     print(f"state_dict: {export_torch(workdir, out, values.role)}")
 
 
+def _ledger_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "config", None, "Only the claims that are tested with this config. Left away: all eight.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "seeds", 5, "Seeds 0 to N-1 of each run; fewer than 5 cannot settle a claim.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_enum(
+        "budget",
+        "posted",
+        ["posted", "short"],
+        "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "peers",
+        False,
+        "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "train", True, "--notrain: judge and draw what was run before, train nothing.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "jobs",
+        None,
+        "Runs at a time, one thread each. Left away: one per core.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    workdir_flag(
+        values, "The ledger's folder, with all its runs; finished ones are not run again. Left away: runs/ledger."
+    )
+    data_flag(values)
+
+
+def _ledger(values: Any, overrides: dict[str, str]) -> None:
+    from tfgan_lab.compare.posts import PEER_TRIALS, claims_of
+
+    claims = claims_of(values.config)
+    trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config)] if values.peers else []
+    if not claims and not trials:
+        testing = sorted({claim.config for claim in claims_of(None)})
+        raise UserError(f"--config={values.config}: no claim is tested with it. Claims are of: {', '.join(testing)}.")
+    folder = values.workdir or "runs/ledger"
+    from tfgan_lab.compare import ledger
+    from tfgan_lab.report.ledger_text import headline
+
+    if values.train:
+        result = ledger.ledger(
+            claims,
+            trials,
+            values.seeds,
+            values.budget,
+            folder,
+            values.data_dir,
+            values.jobs or ledger.available_cores(),
+        )
+    else:
+        result = ledger.write_ledger(folder, values.budget)
+    for claim in result["claims"]:
+        print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")
+    print(f"look at: {folder}/ledger.md, {folder}/ledger.png", flush=True)
+
+
 VERBS = {
     "compare parity": Verb(_parity, _parity_flags, "checks a config step by step against the post's program in PyTorch", [
         "tfgan-lab compare parity --config=mlp_gan",
@@ -83,5 +148,10 @@ VERBS = {
     ]),
     "compare export-torch": Verb(_export_torch, _export_torch_flags, "writes a run's network as a PyTorch state_dict", [
         "tfgan-lab compare export-torch --workdir=runs/mlp_gan --out=G.pt",
+    ]),
+    "compare ledger": Verb(_ledger, _ledger_flags, "trains the posts' claims over seeds and gives a verdict on each", [
+        "tfgan-lab compare ledger --config=gaussian --seeds=20 --peers",
+        "tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER",
+        "tfgan-lab compare ledger --notrain            (the whole ledger anew from what was run)",
     ]),
 }  # fmt: skip

@@ -217,6 +217,21 @@ PEER_TRIALS = (
     PeerTrial("cgan_branch", {"epochs": "1"}, _CGAN),
 )  # fmt: skip
 
+# Digests of MNIST's training split as our sources give it (they do not depend on the order): 60,000, and the 55,000 of post P002.
+_MNIST = (
+    "54e1ab866c9484947dd4821c52bb7a43938f555d6b046be6af55247f8e6ffc64",
+    "12836e84d44e06e85f26b4f083f2d3751d811f77d9c1ed825f93f9140f9b3d57",
+)
+
+
+def is_posts_data(data: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether provenances (by split) are of the posts' own data: all of MNIST, or none at all (Gaussian)."""
+    train = data.get("train")
+    if train is None:
+        return True
+    # TFDS has the digits in an order of its own: its first 55,000 are others of the same 60,000.
+    return train.get("sha256") in _MNIST or (train.get("source") == "TFDS mnist" and train.get("count", 0) >= 55_000)
+
 
 def claims_of(config: str | None) -> tuple[Claim, ...]:
     """All claims, or those that are tested with a config."""

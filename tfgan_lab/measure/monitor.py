@@ -11,7 +11,7 @@ from tfgan_lab import metrics
 from tfgan_lab.export import GeneratorModule
 from tfgan_lab.judge import load_judge
 from tfgan_lab.measure.digits import digits_drawn
-from tfgan_lab.measure.draws import draw
+from tfgan_lab.measure.draws import draw, labels_of
 from tfgan_lab.randomness import stream_key
 from tfgan_lab.training.experiment import Experiment
 
@@ -32,13 +32,16 @@ class Monitor:
         with experiment.strategy.scope():
             self._module = GeneratorModule(experiment.networks["generator"], config)
         self._sample = tf.function(self._module.sample)
-        self._seed = stream_key(config.seed, "metrics")
+        self._seed, self._num_labels = stream_key(config.seed, "metrics"), config.num_labels
         rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
         self._labels = test.labels
         self._real = metrics.feature_moments(self._judge.features(test.images[rows] / np.float32(255)))
 
     def __call__(self) -> dict[str, float]:
-        """digits (each more than 1 % of the samples), kl_data (nats, to the test split's shares), frechet."""
+        """digits (each more than 1 % of the samples), kl_data (nats, to the test split's shares), frechet.
+
+        Of a conditional generator also label_accuracy: the share that the judge reads as the digit asked for.
+        """
         images = draw(
             lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),
             _NUM,
@@ -49,4 +52,8 @@ class Monitor:
         kl_data = metrics.mode_histogram(opinion.labels, data_labels=self._labels).kl_data
         frechet = metrics.frechet_from_moments(*self._real, *metrics.feature_moments(opinion.features))
         assert kl_data is not None
-        return {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}
+        values = {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}
+        if self._num_labels:
+            asked = labels_of(_NUM, self._num_labels, _PIECE)
+            values["label_accuracy"] = float((opinion.labels == asked).mean())
+        return values

@@ -1,0 +1,150 @@
+"""What became of a training run, as numbers: of ours, and of a PyTorch peer measured by the same code."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfgan_lab import data as data_lib
+from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_json, to_json
+from tfgan_lab.errors import TrainingDiverged
+from tfgan_lab.images import write_atomically
+from tfgan_lab.measure.monitor import Monitor
+from tfgan_lab.sweep import finished
+from tfgan_lab.training.evaluation import Evaluator
+from tfgan_lab.training.experiment import Experiment, build
+from tfgan_lab.training.restored import restore_run
+from tfgan_lab.training.workdir import Workdir
+
+FILE = "outcome.json"
+_LOSS_BATCHES = 20
+_LAST = 20  # the end of a trace: its last twentieth
+_LAST_PRINTS = 11  # post P002's epochs 90 to 100
+
+
+def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str, Any]:
+    """Trains a config in a folder, unless it is there already, and measures it.
+
+    Returns:
+      What is written to outcome.json: "numbers" by name (or "diverged"), "seed", "step", "data", "config", "seconds".
+    """
+    from tfgan_lab.trainer import train
+
+    run, started = Workdir(folder), time.perf_counter()
+    if not finished(run, config):
+        try:
+            train(config, folder, data_dir)
+        except TrainingDiverged as error:
+            return _keep(folder, config, {}, started, {"diverged": str(error).split(":")[0]})
+    source = data_lib.open_source(config.data, data_dir or run.read_record().get("data_dir"))
+    experiment = build(config, source)
+    restored = restore_run(folder)
+    for role, network in restored.networks.items():
+        for new, old in zip(experiment.networks[role].variables, network.variables, strict=True):
+            new.assign(old)
+    numbers = measure(experiment) | end_of_training(run.read_metrics())
+    return _keep(folder, config, numbers, started, _facts(source, run))
+
+
+def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str, Any]:
+    """Trains a config's PyTorch peer by its own loop on the same data, and measures its weights in our networks."""
+    from tfgan_lab.compare.peers import make_peer
+    from tfgan_lab.compare.weights import from_torch
+
+    started = time.perf_counter()
+    source = data_lib.open_source(config.data, data_dir)
+    experiment = build(config, source)
+    peer = make_peer(config, config.seed)
+    program = sys.modules[type(peer).__module__]
+    steps = experiment.total_steps
+    if isinstance(config.data, Gaussian):
+        program.train(steps=steps, seed=config.seed, program=peer)
+    else:
+        images, labels = _for_torch(config, source)
+        program.train(images, labels, steps, config.batch_size, config.seed, peer)
+    for role, network in experiment.networks.items():
+        state = {name: tensor.detach().numpy() for name, tensor in peer.networks[role].state_dict().items()}
+        from_torch(network, state, config.post, f"the peer's {role}")
+    return _keep(folder, config, measure(experiment), started, _facts(source, None))
+
+
+def measure(experiment: Experiment) -> dict[str, float]:
+    """Numbers of an experiment's networks as they are.
+
+    GANs on digits: p_real, p_fake (test split), d_loss_now and g_loss_now (20 training batches), digits, kl_data,
+    frechet and label_accuracy (2,000 samples). Gaussian: fake_mean, fake_std (10,000). Classifiers: accuracy.
+    """
+    config: Any = experiment.config
+    numbers = Evaluator(experiment)(experiment.total_steps)
+    if isinstance(config, ClassifierConfig) or not isinstance(config.data, Mnist):
+        return numbers
+    losses = tf.function(experiment.task.losses)
+    found = []
+    for step, (images, labels) in enumerate(experiment.batches.dataset(0).take(_LOSS_BATCHES)):
+        found.append(losses(tf.constant(step, tf.int64), images, labels))
+    for name in ("d_loss", "g_loss"):
+        numbers[f"{name}_now"] = statistics.fmean(float(batch[name]) for batch in found)
+    return numbers | Monitor(experiment)()
+
+
+def end_of_training(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Numbers of the last part of metrics.jsonl: p_real_end, p_fake_end (means of the last twentieth of the
+    evaluations); d_loss_end, g_loss_end (medians of the last eleven logged values, each one batch's)."""
+    numbers = {}
+    traces = [row for row in rows if row["kind"] == "eval" and "p_real" in row]
+    for name in ("p_real", "p_fake"):
+        if traces:
+            numbers[f"{name}_end"] = statistics.fmean(row[name] for row in traces[-max(1, len(traces) // _LAST) :])
+    prints = [row for row in rows if row["kind"] == "train" and "g_loss" in row][-_LAST_PRINTS:]
+    for name in ("d_loss", "g_loss"):
+        if prints:
+            numbers[f"{name}_end"] = statistics.median(row[name] for row in prints)
+    return numbers
+
+
+def read_outcome(folder: Path) -> tuple[Config, dict[str, Any]] | None:
+    """The outcome in a folder and the config it is of, or None."""
+    try:
+        outcome = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return from_json(json.dumps(outcome["config"]), str(folder / FILE)), outcome
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(folder: Path, config: Config, numbers: dict[str, float], started: float, facts: dict[str, Any]) -> Any:
+    outcome = {
+        "numbers": numbers, "seed": config.seed, **facts, "seconds": round(time.perf_counter() - started, 1),
+        "config": json.loads(to_json(config)),
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / FILE, (json.dumps(outcome, indent=1) + "\n").encode())
+    return outcome
+
+
+def _facts(source: Any, run: Workdir | None) -> dict[str, Any]:
+    data = {name: vars(part) for name, part in source.provenance.items()}
+    if run is None:
+        return {"data": data}
+    record = run.read_record()
+    trained = sum(session["seconds"] for session in record.get("sessions", []))
+    return {"data": data, "step": record.get("total_steps"), "train_seconds": trained, "cores": record.get("cores")}
+
+
+def _for_torch(config: Any, source: Any) -> tuple[Any, Any]:
+    """A source's training split as the peers take it: [N, 784] in the config's range (classifier [N, 1, 28, 28]), and labels."""
+    import torch
+
+    train = source.train
+    images = torch.from_numpy(train.images).permute(0, 3, 1, 2).contiguous().float() / 255  # [N, C, H, W]
+    if config.data.pixels == "tanh":
+        images = images * 2 - 1
+    if not isinstance(config, ClassifierConfig):
+        images = images.flatten(1)  # [N, H W C]
+    return images, torch.from_numpy(train.labels).long()

@@ -1,0 +1,81 @@
+"""The ledger as pictures: every seed's numbers against the bands, and our seeds beside the peers'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfgan_lab.report.ledger_text import headline
+from tfgan_lab.report.plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE, plt
+
+_COLORS = {"reproduced": GREEN, "not reproduced": RED, "open": ORANGE, "not run": GREY}
+
+
+def ledger(result: Mapping[str, Any]) -> Figure:
+    """A row per claim: its verdict, and for each of its numbers the seeds against the band."""
+    claims = result["claims"]
+    with plt.rc_context(STYLE | {"axes.grid": False}):
+        figure, axes = plt.subplots(
+            len(claims), 3, figsize=(11, 1.25 * len(claims) + 0.8), squeeze=False, width_ratios=(1.5, 1, 1), layout="constrained"
+        )  # fmt: skip
+        for row, claim in zip(axes, claims, strict=True):
+            _words(row[0], claim)
+            for index, axis in enumerate(row[1:]):
+                if index < len(claim["gauges"]) and claim["seeds"]:
+                    _strip(axis, claim["gauges"][index])
+                else:
+                    axis.axis("off")
+        figure.suptitle("The posts' claims over seeds: each dot is a seed, the green band is what the claim asks for")
+        figure.supxlabel(result["rule"], fontsize=7, color="#555555", wrap=True)
+        return figure
+
+
+def _words(axis: Any, claim: Mapping[str, Any]) -> None:
+    axis.axis("off")
+    n, shown = len(claim["seeds"]), len(claim["shown"])
+    at = {"transform": axis.transAxes, "va": "top"}
+    axis.text(0, 1, f"{claim['id']}  {claim['config']}", fontsize=9, fontweight="bold", **at)
+    axis.text(0, 0.74, claim["says"], fontsize=7.5, **at)
+    axis.text(0, 0.46, claim["verdict"], fontsize=9, fontweight="bold", color=_COLORS[claim["verdict"]], **at)
+    details = [f"{shown} of {n} seeds", headline(claim).removeprefix(claim["verdict"]).strip(", ")]
+    axis.text(0, 0.18, "; ".join(filter(None, details)) if n else "", fontsize=7, color="#555555", **at)
+
+
+def _strip(axis: Any, gauge: Mapping[str, Any]) -> None:
+    values = np.array([value for value in gauge["values"] if value is not None], float)
+    ends = np.array([gauge["low"], gauge["high"], *values])
+    margin = 0.06 * (np.ptp(ends) or 1)
+    axis.axvspan(gauge["low"], gauge["high"], color=GREEN, alpha=0.15, linewidth=0)
+    inside = (values >= gauge["low"]) & (values <= gauge["high"])
+    # Spread up and down by the golden ratio: the same picture every time, and no dot hides another.
+    heights = (np.arange(len(values)) * 0.618) % 1 * 0.6 + 0.2
+    for which, color, marker in ((inside, BLUE, "o"), (~inside, RED, "X")):
+        axis.scatter(values[which], heights[which], s=22, color=color, marker=marker, linewidths=0, alpha=0.85)
+    axis.set(xlim=(ends.min() - margin, ends.max() + margin), ylim=(0, 1), yticks=[])
+    axis.spines["left"].set_visible(False)
+    axis.set_title(gauge["label"], fontsize=7.5)
+    axis.tick_params(labelsize=7)
+
+
+def peers(trials: Sequence[Mapping[str, Any]]) -> Figure:
+    """A panel per number: our seeds and the PyTorch program's, one below the other."""
+    panels = [(trial, row) for trial in trials for row in trial["rows"]]
+    columns = 3
+    rows = -(-len(panels) // columns)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=(11, 1.5 * rows + 0.7), squeeze=False, layout="constrained")
+        for axis, (trial, row) in zip(axes.flat, panels, strict=False):
+            for height, side, color in ((1, "ours", BLUE), (0, "peer", ORANGE)):
+                offsets = (np.arange(len(row[side])) * 0.618) % 1 * 0.5 - 0.25
+                axis.scatter(row[side], height + offsets, s=20, color=color, linewidths=0, alpha=0.8)
+            p = "" if row["p"] is None else f", p={row['p']:.2f}"
+            axis.set(yticks=[1, 0], yticklabels=["ours", "PyTorch"], ylim=(-0.5, 1.5))
+            axis.set_title(f"{trial['config']}, {trial['length']}\n{row['label']}{p}", fontsize=8)
+            axis.tick_params(labelsize=7)
+        for axis in axes.flat[len(panels) :]:
+            axis.axis("off")
+        figure.suptitle("The same measurements of our seeds and of the posts' programs in PyTorch")
+        return figure

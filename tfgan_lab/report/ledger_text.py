@@ -1,0 +1,75 @@
+"""The ledger of claims in words: Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The whole ledger: a table of verdicts, the bands and where they come from, and our seeds beside the peers'."""
+    lines = [
+        "# The ledger of claims", "",
+        f"{result['rule']} A claim holds for a seed if every number of it lies in its band. Seeds count from 0; median [least, most] over them.", "",
+        "| claim | the post | seeds that show it | verdict |", "|---|---|---|---|",
+        *(_claim_row(claim) for claim in result["claims"]), "",
+        "| claim | number | band | ours |", "|---|---|---|---|",
+        *(row for claim in result["claims"] for row in _gauge_rows(claim)), "",
+        "Where the bands come from:", "",
+        *(f"- {claim['id']}: {claim['why']}." for claim in result["claims"]), "",
+        "Data:", "",
+        *(f"- {claim['id']} ({claim['config']}, {_lengths(claim)}): {claim['data']}" for claim in result["claims"] if claim["seeds"]),
+    ]  # fmt: skip
+    if result["peers"]:
+        lines += ["", *_peer_lines(result["peers"])]
+    return "\n".join(lines)
+
+
+def headline(claim: Mapping[str, Any]) -> str:
+    """A verdict in a few words, with what limits it: never "reproduced" alone where the data or the length is not the post's."""
+    limits = "; ".join(claim["limits"])
+    return f"{claim['verdict']}{f', {limits}' if limits else ''}"
+
+
+def _claim_row(claim: Mapping[str, Any]) -> str:
+    n, shown = len(claim["seeds"]), len(claim["shown"])
+    low, high = claim["interval"]
+    share = f"{shown} of {n} ({low:.0%} to {high:.0%})" if n else "-"
+    printed = f"{claim['says']} It shows: {claim['printed']}."
+    return f"| {claim['id']} | {printed} | {share} | **{claim['verdict']}**{headline(claim).removeprefix(claim['verdict'])} |"
+
+
+def _gauge_rows(claim: Mapping[str, Any]) -> list[str]:
+    return [
+        f"| {claim['id']} | {gauge['label']} | {gauge['low']:g} to {gauge['high']:g} | {_spread(gauge['values'])} |"
+        for gauge in claim["gauges"]
+    ]
+
+
+def _lengths(claim: Mapping[str, Any]) -> str:
+    lengths = claim["lengths"]
+    return "; ".join(f"{name}: {length}" if len(lengths) > 1 else length for name, length in lengths.items())
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    return f"{statistics.median(known):.4g} [{min(known):.4g}, {max(known):.4g}], n={len(known)}"
+
+
+def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        "## Our seeds beside the PyTorch programs'", "",
+        "Both sides trained equally long on the same data, each with its own random numbers, and measured by the same code. p is of a two-sided Mann-Whitney "
+        "test: a small one says that the outcomes differ; a large one, with so few seeds, says only that no large difference was seen.", "",
+        "| config | length | number | ours | PyTorch | p |", "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for trial in trials:
+        for row in trial["rows"]:
+            p = "-" if row["p"] is None else f"{row['p']:.3f}"
+            lines.append(
+                f"| {trial['config']} | {trial['length']} | {row['label']} | {_spread(row['ours'])} | {_spread(row['peer'])} | {p} |"
+            )
+    return [*lines, "", *(f"- {trial['config']}: {trial['data']}" for trial in trials)]
