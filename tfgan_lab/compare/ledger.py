@@ -20,7 +20,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfgan_lab.compare.posts import CLAIMS, PEER_TRIALS, RULE, Arm, Claim, PeerTrial, is_posts_data, verdict
+from tfgan_lab.compare.outcome_files import read_outcome
+from tfgan_lab.compare.posts import CLAIMS, LEVEL, PEER_TRIALS, RULE, Arm, Claim, PeerTrial, is_posts_data, verdict
 from tfgan_lab.config import Config, Gaussian, differences, from_json, override, to_json, validate
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
@@ -41,8 +42,6 @@ class Job:
 
     def done(self) -> bool:
         """Whether its outcome is there. Raises `UserError` if the one there is of another config."""
-        from tfgan_lab.compare.outcomes import read_outcome
-
         found = read_outcome(self.folder)
         if found is None:
             return False
@@ -182,8 +181,6 @@ def judge_trial(trial: PeerTrial, folder: Path) -> dict[str, Any]:
 
 
 def _outcomes(folder: Path, prefix: str) -> dict[int, dict[str, Any]]:
-    from tfgan_lab.compare.outcomes import read_outcome
-
     found = ((path, read_outcome(path)) for path in folder.glob(f"{prefix}*") if path.is_dir())
     return dict(sorted((int(path.name.removeprefix(prefix)), outcome[1]) for path, outcome in found if outcome))
 
@@ -205,7 +202,7 @@ def _share_interval(shown: int, seeds: int) -> list[float]:
 
     if not seeds:
         return [0.0, 1.0]
-    interval = binomtest(shown, seeds).proportion_ci(0.95)
+    interval = binomtest(shown, seeds).proportion_ci(1 - 2 * LEVEL)
     return [float(interval.low), float(interval.high)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
@@ -13,9 +12,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_json, to_json
+from tfgan_lab.compare.outcome_files import keep_outcome
+from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist
 from tfgan_lab.errors import TrainingDiverged
-from tfgan_lab.images import write_atomically
 from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.sweep import finished
 from tfgan_lab.training.evaluation import Evaluator
@@ -23,7 +22,6 @@ from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.restored import restore_run
 from tfgan_lab.training.workdir import Workdir
 
-FILE = "outcome.json"
 _LOSS_BATCHES = 20
 _LAST = 20  # the end of a trace: its last twentieth
 _LAST_PRINTS = 11  # post P002's epochs 90 to 100
@@ -42,7 +40,7 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
         try:
             train(config, folder, data_dir)
         except TrainingDiverged as error:
-            return _keep(folder, config, {}, started, {"diverged": str(error).split(":")[0]})
+            return keep_outcome(folder, config, {}, started, {"diverged": str(error).split(":")[0]})
     source = data_lib.open_source(config.data, data_dir or run.read_record().get("data_dir"))
     experiment = build(config, source)
     restored = restore_run(folder)
@@ -50,7 +48,7 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
         for new, old in zip(experiment.networks[role].variables, network.variables, strict=True):
             new.assign(old)
     numbers = measure(experiment) | end_of_training(run.read_metrics())
-    return _keep(folder, config, numbers, started, _facts(source, run))
+    return keep_outcome(folder, config, numbers, started, _facts(source, run))
 
 
 def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str, Any]:
@@ -72,7 +70,7 @@ def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str
     for role, network in experiment.networks.items():
         state = {name: tensor.detach().numpy() for name, tensor in peer.networks[role].state_dict().items()}
         from_torch(network, state, config.post, f"the peer's {role}")
-    return _keep(folder, config, measure(experiment), started, _facts(source, None))
+    return keep_outcome(folder, config, measure(experiment), started, _facts(source, None))
 
 
 def measure(experiment: Experiment) -> dict[str, float]:
@@ -107,25 +105,6 @@ def end_of_training(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         if prints:
             numbers[f"{name}_end"] = statistics.median(row[name] for row in prints)
     return numbers
-
-
-def read_outcome(folder: Path) -> tuple[Config, dict[str, Any]] | None:
-    """The outcome in a folder and the config it is of, or None."""
-    try:
-        outcome = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return from_json(json.dumps(outcome["config"]), str(folder / FILE)), outcome
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _keep(folder: Path, config: Config, numbers: dict[str, float], started: float, facts: dict[str, Any]) -> Any:
-    outcome = {
-        "numbers": numbers, "seed": config.seed, **facts, "seconds": round(time.perf_counter() - started, 1),
-        "config": json.loads(to_json(config)),
-    }  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / FILE, (json.dumps(outcome, indent=1) + "\n").encode())
-    return outcome
 
 
 def _facts(source: Any, run: Workdir | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     lines = [
         "# The ledger of claims", "",
         f"{result['rule']} A claim holds for a seed if every number of it lies in its band. Seeds count from 0; median [least, most] over them.", "",
-        "| claim | the post | seeds that show it | verdict |", "|---|---|---|---|",
+        "| claim | the post | seeds that show it (90 % interval) | verdict |", "|---|---|---|---|",
         *(_claim_row(claim) for claim in result["claims"]), "",
         "| claim | number | band | ours |", "|---|---|---|---|",
         *(row for claim in result["claims"] for row in _gauge_rows(claim)), "",

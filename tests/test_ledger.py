@@ -1,0 +1,209 @@
+"""The ledger: verdicts by the written rule, limits never hidden, seeds run once, a killed ledger goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfgan_lab import cli
+from tfgan_lab.compare import ledger, posts
+from tfgan_lab.compare.outcome_files import keep_outcome, read_outcome
+from tfgan_lab.compare.outcomes import end_of_training
+from tfgan_lab.errors import UserError
+from tfgan_lab.report import ledger_text
+
+MNIST = {"source": "idx files", "split": "train+validation", "count": 60_000, "sha256": posts._MNIST[0], "detail": ""}
+FEW = MNIST | {"count": 4_500, "sha256": "0" * 64}
+CLASSIFIER = next(claim for claim in posts.CLAIMS if claim.id == "C001a")
+GAUSSIAN = next(claim for claim in posts.CLAIMS if claim.id == "C004")
+
+
+def invent(folder: Path, claim: posts.Claim, accuracies: list[float], train: dict[str, Any]) -> None:
+    for seed, accuracy in enumerate(accuracies):
+        (arm,) = claim.arms.values()
+        config = ledger.config_of(arm, "posted", seed)
+        keep_outcome(
+            folder / arm.folder("posted") / f"seed={seed}",
+            config,
+            {"accuracy": accuracy},
+            0,
+            {"data": {"train": train}},
+        )
+
+
+@pytest.mark.parametrize(
+    ("shown", "seeds", "expected"),
+    [(5, 5, "reproduced"), (4, 5, "open"), (0, 5, "not reproduced"), (4, 4, "open"), (15, 20, "reproduced"), (14, 20, "open"), (5, 20, "not reproduced"), (0, 0, "open")],
+)  # fmt: skip
+def test_the_verdict_is_the_exact_binomial_test(shown: int, seeds: int, expected: str) -> None:
+    """Tails added up by hand: 0.5^5 = 0.031; P(X >= 15 | 20) = 0.0207, P(X >= 14 | 20) = 0.0577."""
+    assert posts.verdict(shown, seeds) == expected
+
+
+def test_the_interval_agrees_with_the_verdict() -> None:
+    for seeds in (4, 5, 20):
+        for shown in range(seeds + 1):
+            low, high = ledger._share_interval(shown, seeds)
+            expected = "reproduced" if low >= 0.5 else "not reproduced" if high <= 0.5 else "open"
+            assert posts.verdict(shown, seeds) == expected
+
+
+def test_all_eight_claims_and_their_configs_are_there() -> None:
+    assert [c.id for c in posts.CLAIMS] == ["C000a", "C000b", "C001a", "C001b", "C002", "C003a", "C003b", "C004"]
+    for claim in posts.CLAIMS:
+        for budget in ledger.BUDGETS:
+            for arm in claim.arms.values():
+                assert ledger.config_of(arm, budget, 7).seed == 7
+        assert {gauge.arm for gauge in claim.gauges} == set(claim.arms)
+        assert all(gauge.low < gauge.high for gauge in claim.gauges)
+
+
+def test_the_band_of_p002_is_the_posts_median() -> None:
+    """Medians of the eleven printed pairs, sorted by hand: D 1.0169, G 1.9438."""
+    claim = next(claim for claim in posts.CLAIMS if claim.id == "C002")
+    d, g = claim.gauges
+    np.testing.assert_allclose([d.low, d.high], [0.8 * 1.0169, 1.2 * 1.0169], atol=6e-4)
+    np.testing.assert_allclose([g.low, g.high], [0.8 * 1.9438, 1.2 * 1.9438], atol=6e-4)
+
+
+def test_a_seed_shows_a_claim_if_every_number_is_in_its_band() -> None:
+    assert GAUSSIAN.holds({"run": {"fake_mean": 4.5, "fake_std": 0.95}})
+    assert not GAUSSIAN.holds({"run": {"fake_mean": 4.51, "fake_std": 1.25}})
+    assert not GAUSSIAN.holds({"run": {"fake_mean": 4.0, "fake_std": 1.56}})
+    assert not GAUSSIAN.holds({"run": {}}), "a run that diverged shows nothing"
+
+
+def test_other_data_never_passes_as_the_posts(tmp_path: Path) -> None:
+    invent(tmp_path, CLASSIFIER, [0.97] * 5, FEW)
+    judged = ledger.judge_claim(CLASSIFIER, "posted", tmp_path)
+    assert judged["verdict"] == "reproduced"
+    assert ledger_text.headline(judged) == "reproduced, on 4,500 digits that are not the post's"
+    invent(tmp_path, CLASSIFIER, [0.97] * 5, MNIST)
+    assert ledger_text.headline(ledger.judge_claim(CLASSIFIER, "posted", tmp_path)) == "reproduced"
+
+
+def test_a_short_budget_is_named(tmp_path: Path) -> None:
+    claim = next(claim for claim in posts.CLAIMS if claim.id == "C001b")
+    arm = claim.arms["run"]
+    keep_outcome(
+        tmp_path / arm.folder("short") / "seed=0",
+        ledger.config_of(arm, "short", 0),
+        {"label_accuracy": 0.9},
+        0,
+        {"data": {"train": MNIST}},
+    )
+    judged = ledger.judge_claim(claim, "short", tmp_path)
+    assert judged["limits"] == ["4 of 12 epochs (run)"]
+    assert ledger.judge_claim(claim, "posted", tmp_path)["verdict"] == "not run"
+
+
+def test_failures_stand_in_the_text_as_plainly(tmp_path: Path) -> None:
+    invent(tmp_path, CLASSIFIER, [0.9, 0.91, 0.92, 0.93, 0.94], MNIST)
+    result = ledger.write_ledger(tmp_path)
+    text = (tmp_path / "ledger.md").read_text()
+    assert "| C001a |" in text
+    assert "0 of 5 (0% to 45%) | **not reproduced** |" in text
+    assert "| C001a | accuracy on the test split | 0.95 to 1 | 0.92 [0.9, 0.94], n=5 |" in text
+    assert json.loads((tmp_path / "ledger.json").read_text()) == json.loads(json.dumps(result))
+    assert (tmp_path / "ledger.png").read_bytes().startswith(b"\x89PNG")
+    assert [c["verdict"] for c in result["claims"]].count("not run") == 7
+
+
+def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
+    claim = next(claim for claim in posts.CLAIMS if claim.id == "C003a")
+    for name, seeds in (("with", (0, 1, 2)), ("without", (1, 2, 3))):
+        for seed in seeds:
+            config = ledger.config_of(claim.arms[name], "posted", seed)
+            keep_outcome(
+                tmp_path / claim.arms[name].folder("posted") / f"seed={seed}",
+                config,
+                {"label_accuracy": 0.1 if name == "with" else 0.9},
+                0,
+                {"data": {"train": MNIST}},
+            )
+    judged = ledger.judge_claim(claim, "posted", tmp_path)
+    assert judged["seeds"] == [1, 2]
+    assert judged["shown"] == [1, 2]
+
+
+def test_claims_share_their_runs() -> None:
+    jobs = ledger.plan(posts.CLAIMS, [], 2, "short", Path("x"))
+    assert len(jobs) == len({job.folder for job in jobs})
+    assert sum("cgan_concat,epochs=12/" in str(job.folder) for job in jobs) == 2, "one per seed, for C003a and C003b"
+    assert [job.config.seed for job in jobs] == sorted(job.config.seed for job in jobs)
+
+
+def test_peers_are_trained_as_long_as_ours() -> None:
+    for trial in posts.PEER_TRIALS:
+        jobs = ledger.plan([], [trial], 1, "posted", Path("x"))
+        assert [job.peer for job in jobs] == [False, True]
+        assert jobs[0].config == jobs[1].config
+
+
+def test_another_configs_run_is_refused(tmp_path: Path) -> None:
+    invent(tmp_path, CLASSIFIER, [0.97], MNIST)
+    (job,) = ledger.plan([CLASSIFIER], [], 1, "posted", tmp_path)
+    assert job.done()
+    with pytest.raises(UserError, match="epochs"):
+        dataclasses.replace(job, config=dataclasses.replace(job.config, epochs=9)).done()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}', '{"config": {"kind": "gan"}}'])
+def test_half_an_outcome_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "outcome.json").write_text(text)
+    assert read_outcome(tmp_path) is None
+
+
+def test_the_end_of_a_trace() -> None:
+    rows = [{"kind": "eval", "p_real": i / 100, "p_fake": 1 - i / 100} for i in range(100)]
+    rows += [{"kind": "train", "d_loss": float(i), "g_loss": -float(i)} for i in range(50)]
+    found = end_of_training(rows)
+    assert found["p_real_end"] == pytest.approx(0.97)
+    assert found["p_fake_end"] == pytest.approx(0.03)
+    assert found["d_loss_end"] == 44
+    assert found["g_loss_end"] == -44
+    assert end_of_training([]) == {}
+
+
+def test_a_config_without_a_claim_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", "ledger", "--config=dcgan_montage"]) == 2
+    assert "no claim is tested with it. Claims are of: cgan_branch" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_ledger_goes_on_and_nothing_is_run_twice(tmp_path: Path) -> None:
+    """Also: the numbers do not depend on how many runs go on at a time."""
+    command = [sys.executable, "-m", "tfgan_lab", "compare", "ledger", "--config=gaussian", "--seeds=3"]
+    first = tmp_path / "gaussian" / "seed=0" / "outcome.json"
+    process = subprocess.Popen(
+        [*command, "--jobs=1", f"--workdir={tmp_path}"], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 240
+    while not first.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert first.exists()
+    written = first.stat().st_mtime_ns
+    run = subprocess.run([*command, "--jobs=2", f"--workdir={tmp_path}"], capture_output=True, text=True, timeout=400)
+    assert run.returncode == 0, run.stderr
+    assert first.stat().st_mtime_ns == written
+    assert f"{tmp_path}/gaussian/seed=1: " in run.stdout
+    assert f"{tmp_path}/gaussian/seed=0: " not in run.stdout
+    other = tmp_path / "other"
+    again = subprocess.run([*command, "--jobs=2", f"--workdir={other}"], capture_output=True, text=True, timeout=400)
+    assert again.returncode == 0, again.stderr
+    for seed in range(3):
+        one, two = (read_outcome(folder / "gaussian" / f"seed={seed}") for folder in (tmp_path, other))
+        assert one is not None and two is not None
+        assert one[1]["numbers"] == two[1]["numbers"]
