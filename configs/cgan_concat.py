@@ -34,12 +34,14 @@ def get_config(variant: str = "") -> GanConfig:
         "  G loss: {g_loss:.5f}  D loss: {d_loss:.5f}",
         evaluate=Every(epochs=1),
         sample=Every(epochs=1),
+        metrics=Every(epochs=10),
         checkpoint=Every(epochs=1),
     )
     match variant:
         case "":
             return config
         case "smoke":
+            config.metrics = Every()
             config.batch_size, config.epochs, config.steps = 50, 0, 20
             config.generator.hidden = config.discriminator.hidden = (16, 16)
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)

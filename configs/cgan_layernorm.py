@@ -34,12 +34,14 @@ def get_config(variant: str = "") -> GanConfig:
         evaluate_line="epoch = {epoch}  p_real: {p_real:.4f}  p_fake: {p_fake:.4f}",
         evaluate_print=Every(epochs=1),
         sample=Every(epochs=0.25),
+        metrics=Every(epochs=3),
         checkpoint=Every(epochs=0.25),
     )
     match variant:
         case "":
             return config
         case "smoke":
+            config.metrics = Every()
             config.epochs, config.steps = 0, 20
             config.log = config.evaluate = config.sample = config.checkpoint = config.evaluate_print = Every(steps=10)
         case "batched":

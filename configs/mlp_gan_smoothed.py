@@ -29,12 +29,14 @@ def get_config(variant: str = "") -> GanConfig:
         log_losses="after_update",
         evaluate=Every(epochs=1),
         sample=Every(epochs=1),
+        metrics=Every(epochs=25),
         checkpoint=Every(epochs=1),
     )
     match variant:
         case "":
             return config
         case "smoke":
+            config.metrics = Every()
             config.batch_size, config.epochs, config.steps = 50, 0, 20
             config.generator.hidden = config.discriminator.hidden = (16,)
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)

@@ -88,7 +88,7 @@ class MaxoutBranch:
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class ConvGenerator:
-    """Dense to a small image, then transposed convolutions (post P001, Generator.py)."""
+    """Dense to a small image, then transposed convolutions (post P001, Generator.py); a label joins the latents."""
 
     seed_size: Positive
     seed_channels: Positive
@@ -107,7 +107,10 @@ class ConvGenerator:
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class ConvDiscriminator:
-    """Strided convolutions down to a flat vector and one logit (post P001, Discriminator.py)."""
+    """Strided convolutions down to a flat vector and one logit (post P001, Discriminator.py).
+
+    A conditional one adds the flat vector's product with a vector of the label (Miyato & Koyama, 2018, eq. 3).
+    """
 
     filters: Widths
     kernel: Positive
@@ -116,6 +119,7 @@ class ConvDiscriminator:
     activation: Activation
     init: Init
     slope: NonNegative = 0.0
+    norm: Literal["batch", "none"] = "batch"  # after every convolution but the last
     sync_batch_norm: bool = True
     kind: Literal["conv_discriminator"] = "conv_discriminator"
 

@@ -19,6 +19,7 @@ from tfgan_lab.evaluation import finish
 from tfgan_lab.export import export_network
 from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.report import gallery
+from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.samples import Sampler
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine
@@ -226,6 +227,8 @@ class _Run:
             )
         if self.rows:
             print(gallery.last_numbers(self.rows, self.experiment))
+            for sentence in diagnose(config, self.rows):
+                print(sentence)
         for line in finish(folder, self.experiment):
             print(line)
         print(f"look at: {', '.join(str(folder.path / name) for name in pictures)}")

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tfgan_lab import images as images_lib
+from tfgan_lab.compare.reference import reference_of
 from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.data import Source, describe_target
 from tfgan_lab.data.examples import Examples
@@ -78,7 +79,9 @@ def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str
         moments = saved_samples(folder.samples)
         names += _write_generator_pictures(folder, experiment, moments, title, provenance)
     if rows:
-        images_lib.write_atomically(folder.path / "curves.png", plots.png(plots.curves(rows, title, provenance)))
+        images_lib.write_atomically(
+            folder.path / "curves.png", plots.png(plots.curves(rows, title, provenance, reference_of(config)))
+        )
         names.append("curves.png")
     return names
 

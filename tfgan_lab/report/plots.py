@@ -15,6 +15,8 @@ import numpy as np
 from cycler import cycler
 from matplotlib.figure import Figure
 
+from tfgan_lab.compare.reference import Reference
+
 # Okabe & Ito (2008): told apart with any colour vision.
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#999999", "#D55E00"
 STYLE = {
@@ -32,43 +34,59 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def curves(rows: Sequence[dict[str, Any]], title: str, provenance: str) -> Figure:
+def curves(rows: Sequence[dict[str, Any]], title: str, provenance: str, reference: Reference | None = None) -> Figure:
     """Losses, and what the discriminator believes, over training.
 
     Args:
       rows: Of metrics.jsonl.
       title: Name of the run.
       provenance: One line below the figure.
+      reference: What to draw behind the curves: where earlier runs went, what the post printed, what balance gives.
     """
+    reference = reference or Reference({}, {}, {})
     train = [row for row in rows if row["kind"] == "train"]
     evaluations = [row for row in rows if row["kind"] == "eval"]
     with plt.rc_context(STYLE):
         if train and "g_loss" in train[0]:
             measured = [row for row in rows if row["kind"] == "metrics"]
-            return _gan_curves(train, evaluations, measured, title, provenance)
-        return _classifier_curves(train, evaluations, title, provenance)
+            return _gan_curves(train, evaluations, measured, title, provenance, reference)
+        return _classifier_curves(train, evaluations, title, provenance, reference)
 
 
-def _gan_curves(train: Any, evaluations: Any, measured: Any, title: str, provenance: str) -> Figure:
+def _gan_curves(
+    train: Any, evaluations: Any, measured: Any, title: str, provenance: str, reference: Reference
+) -> Figure:
     judged = [row for row in evaluations if "p_real" in row]
     gaussian = [row for row in train if "fake_mean" in row]
     third = bool(gaussian or measured)
     figure, axes = plt.subplots(1, 2 + third, figsize=(10 + 3.6 * third, 3.8), layout="constrained")
     _line(axes[0], train, "d_loss_mean", "discriminator", BLUE)
     _line(axes[0], train, "g_loss_mean", "generator", ORANGE)
+    end = train[-1]["epoch"]
+    for key, color in (("d_loss", BLUE), ("g_loss", ORANGE)):
+        _band(axes[0], reference, f"{key}_mean", color, end)
+        _prints(axes[0], reference, key, color, end)
+        if key in reference.balance:
+            axes[0].axhline(reference.balance[key], color=color, linestyle=":", linewidth=1)
+    if reference.balance:
+        axes[0].plot([], [], color=GREY, linestyle=":", linewidth=1, label="D cannot tell")
     axes[0].set(title="losses, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
-    axes[0].legend()
+    _legend(axes[0], fontsize=7.5)
     source, where = (judged, "test split, end of epoch") if judged else (train, "training batches")
     key = "" if judged else "_mean"
     _line(axes[1], source, f"p_real{key}", "D(x), real", BLUE)
     _line(axes[1], source, f"p_fake{key}", "D(G(z)), generated", ORANGE)
+    if judged:
+        _band(axes[1], reference, "p_real", BLUE, end)
+        _band(axes[1], reference, "p_fake", ORANGE, end)
     axes[1].axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="0.5: cannot tell")
     axes[1].set(title=f"mean probability of being real ({where})", xlabel="epoch", ylabel="probability", ylim=(0, 1))
-    axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
+    _legend(axes[1], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1.0)
     if gaussian:
         for name, style in (("mean", "-"), ("std", ":")):
             _line(axes[2], gaussian, f"real_{name}_mean", f"real {name}", BLUE, style)
             _line(axes[2], gaussian, f"fake_{name}_mean", f"generated {name}", ORANGE, style)
+            _band(axes[2], reference, f"fake_{name}_mean", ORANGE, end)
         axes[2].set(title="moments of the sets", xlabel="epoch (100 steps)", ylabel="data units")
         axes[2].legend()
     if measured:
@@ -100,15 +118,48 @@ def _measured_curves(axis: Any, measured: Any) -> None:
     )
 
 
-def _classifier_curves(train: Any, evaluations: Any, title: str, provenance: str) -> Figure:
+def _classifier_curves(train: Any, evaluations: Any, title: str, provenance: str, reference: Reference) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     _line(axes[0], train, "loss_mean", "training loss", BLUE)
     axes[0].set(title="loss, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
     _line(axes[1], train, "accuracy_mean", "training batches", BLUE)
     _line(axes[1], evaluations, "accuracy", "test split", ORANGE)
+    if train:
+        _band(axes[0], reference, "loss_mean", BLUE, train[-1]["epoch"])
+        _band(axes[1], reference, "accuracy", ORANGE, train[-1]["epoch"])
     axes[1].set(title="accuracy", xlabel="epoch", ylabel="share right", ylim=(0, 1.02))
     axes[1].legend()
     return _finish(figure, title, provenance)
+
+
+def _legend(axis: Any, **keywords: Any) -> None:
+    """A legend that names what stands for several colours once."""
+    named: dict[str, Any] = {}
+    for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+        named.setdefault(label, handle)
+    axis.legend(list(named.values()), list(named), **keywords)
+
+
+def _band(axis: Any, reference: Reference, key: str, color: str, end: float) -> None:
+    """Where earlier runs went, as far as this one has come."""
+    band = reference.bands.get(key)
+    points = [point for point in band.points if point[0] <= end * 1.001] if band else []
+    if band and len(points) > 1:
+        epochs, least, most = np.array(points).T
+        axis.fill_between(epochs, least, most, color=color, alpha=0.15, linewidth=0, label=f"{band.source}")
+
+
+def _prints(axis: Any, reference: Reference, key: str, color: str, end: float) -> None:
+    """The post's own numbers, and the band of each stretch of epochs that it printed."""
+    points = [point for point in reference.printed.get(key, ()) if point[0] <= end]
+    if not points:
+        return
+    axis.scatter(*zip(*points, strict=True), s=9, color=color, marker="x", linewidths=0.8, label="the post's prints")
+    epochs = np.array([epoch for epoch, _ in points])
+    for stretch in np.split(np.array(points), np.flatnonzero(np.diff(epochs) > 1) + 1):
+        axis.fill_between(
+            stretch[[0, -1], 0], stretch[:, 1].min(), stretch[:, 1].max(), color=color, alpha=0.12, linewidth=0
+        )
 
 
 def _line(axis: Any, rows: Any, key: str, label: str, color: str, style: str = "-") -> None:

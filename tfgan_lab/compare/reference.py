@@ -1,0 +1,177 @@
+"""What a run's curves should look like: the post's printed numbers, seeds of the same config, and theory.
+
+`reference.json` holds, for configs of the ledger, the least and the most that its seeds saw at moments of training;
+`write_reference` makes it from a ledger's folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab.compare.posts import CLAIMS, P002_EARLY, P002_LATE
+from tfgan_lab.config import Config, GanConfig, Gaussian, differences
+from tfgan_lab.errors import UserError
+from tfgan_lab.experiments import load_config
+from tfgan_lab.images import write_atomically
+from tfgan_lab.training.workdir import Workdir
+
+_FILE = Path(__file__).with_name("reference.json")
+_MOMENTS = 40
+_KEYS = {
+    "train": ("d_loss_mean", "g_loss_mean", "fake_mean_mean", "fake_std_mean", "loss_mean"),
+    "eval": ("p_real", "p_fake", "accuracy", "fake_mean", "fake_std"),
+}
+# A run that differs from its config in these still goes through the same states.
+_SAME_STATES = (
+    "seed",
+    "epochs",
+    "steps",
+    "keep_checkpoints",
+    "log_line",
+    "evaluate_line",
+    "checkpoint",
+    "sample",
+    "metrics",
+    "placement",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """Where a curve was seen before.
+
+    Attributes:
+      source: Who saw it, such as "5 seeds of ours" or "the post's prints".
+      points: (epoch, least, most), by epoch.
+    """
+
+    source: str
+    points: tuple[tuple[float, float, float], ...]
+
+    def at(self, epoch: float) -> tuple[float, float] | None:
+        """The band at an epoch, between its moments linear; None outside of them."""
+        epochs, least, most = np.array(self.points).T
+        if not epochs[0] <= epoch <= epochs[-1] * 1.001:
+            return None
+        return float(np.interp(epoch, epochs, least)), float(np.interp(epoch, epochs, most))
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """All that is known of a config's curves.
+
+    Attributes:
+      bands: Of seeds of the same config, by key of metrics.jsonl.
+      printed: The post's own numbers: (epoch, value) by key; empty where the post printed none.
+      balance: By key, what a discriminator that cannot tell real from fake gives.
+    """
+
+    bands: Mapping[str, Band]
+    printed: Mapping[str, tuple[tuple[float, float], ...]]
+    balance: Mapping[str, float]
+
+
+def reference_of(config: Config) -> Reference:
+    """The reference of a run; bands and prints only if its config is the one that they are of, but for seed and length."""
+    bands: dict[str, Band] = {}
+    printed: dict[str, tuple[tuple[float, float], ...]] = {}
+    if _is_faithful(config):
+        kept = json.loads(_FILE.read_text(encoding="utf-8")).get(config.name) if _FILE.is_file() else None
+        if kept:
+            source = f"{kept['seeds']} seeds of this config"
+            bands = {key: Band(source, tuple(map(tuple, points))) for key, points in kept["bands"].items()}
+        if config.name == "mlp_gan_smoothed":
+            pairs = [*enumerate(P002_EARLY, 1), *enumerate(P002_LATE, 90)]
+            for index, key in enumerate(("d_loss", "g_loss")):
+                printed[key] = tuple((float(epoch), pair[index]) for epoch, pair in pairs)
+    return Reference(bands, printed, _balance(config))
+
+
+def _is_faithful(config: Config) -> bool:
+    try:
+        own = load_config(config.name)
+    except UserError:
+        return False
+    data = "data.source"
+    return all(
+        (field := line.split(":")[0]) in _SAME_STATES
+        or field == data
+        or field.split(".")[0] in ("checkpoint", "sample", "metrics", "log", "evaluate")
+        for line in differences(own, config)
+    )
+
+
+def _balance(config: Config) -> dict[str, float]:
+    """Losses of a discriminator that gives every image the same probability, the one that costs it least.
+
+    With smoothing s it is p = (1 - s) / 2 (Goodfellow et al., 2014, proposition 1, with target 1 - s for real).
+    """
+    if not isinstance(config, GanConfig):
+        return {}
+    smoothing = config.game.smoothing
+    p = (1 - smoothing) / 2
+    d = -((1 - smoothing) * math.log(p) + (1 + smoothing) * math.log(1 - p))
+    balance = {"d_loss": d / (2 if config.game.d_loss == "half_sum" else 1), "p_real": p, "p_fake": p}
+    if config.game.g_loss == "non_saturating":
+        balance["g_loss"] = -math.log(p)
+    if isinstance(config.data, Gaussian):
+        balance |= {"fake_mean": config.data.mean, "fake_std": config.data.std}
+    return balance
+
+
+def write_reference(folder: str | os.PathLike[str], out: str | os.PathLike[str]) -> dict[str, Any]:
+    """Makes the bands of all faithful runs in a ledger's folder (longest arm of each config, two seeds or more)."""
+    result: dict[str, Any] = {}
+    arms = {
+        (arm.config, arm.folder(budget))
+        for claim in CLAIMS
+        for arm in claim.arms.values()
+        for budget in ("posted", "short")
+    }
+    for name, arm in sorted(arms):
+        runs = [Workdir(path) for path in sorted((Path(folder) / arm).glob("seed=*")) if path.is_dir()]
+        runs = [
+            run
+            for run in runs
+            if run.exists() and (run.export / "generator.json").is_file() and _is_faithful(run.read_config())
+        ]
+        if len(runs) < 2:
+            continue
+        bands = _bands([run.read_metrics() for run in runs])
+        length = max((points[-1][0] for points in bands.values()), default=0)
+        if length > result.get(name, {}).get("epochs", 0):
+            data = runs[0].read_record().get("data", {}).get("train", {})
+            result[name] = {
+                "seeds": len(runs),
+                "epochs": length,
+                "train_sha256": data.get("sha256") if isinstance(data, dict) else None,
+                "bands": bands,
+            }
+    write_atomically(Path(out), (json.dumps(result, separators=(",", ":")) + "\n").encode())
+    return result
+
+
+def _bands(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[list[float]]]:
+    bands = {}
+    for kind, keys in _KEYS.items():
+        for key in keys:
+            curves = [{row["epoch"]: row[key] for row in rows if row["kind"] == kind and key in row} for rows in runs]
+            epochs = sorted(set.intersection(*map(set, curves)))
+            if epochs:
+                # Each moment speaks for its neighbours too: single rows jump.
+                parts = np.array_split(np.array(epochs), min(_MOMENTS, len(epochs)))
+                bands[key] = [_span(curves, part) for part in parts]
+    return bands
+
+
+def _span(curves: Sequence[Mapping[float, float]], epochs: np.ndarray) -> list[float]:
+    values = [curve[epoch] for curve in curves for epoch in epochs]
+    return [float(f"{number:.5g}") for number in (epochs[-1], min(values), max(values))]
