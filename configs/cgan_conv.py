@@ -48,7 +48,7 @@ def get_config(variant: str = "") -> GanConfig:
         num_samples=100,
         onednn=True,
         log=Every(epochs=0.25),
-        log_line="epoch {epoch}/{epochs}  {step_in_epoch}/{steps_per_epoch}  D: {d_loss_mean:.4f}  G: {g_loss_mean:.4f}",
+        log_line="epoch {epoch}/{epochs}  {step_in_epoch}/{steps_per_epoch}  D {d_loss_mean:.4f}  G {g_loss_mean:.4f}",
         evaluate=Every(epochs=1),
         metrics=Every(epochs=1),
         sample=Every(epochs=0.5),
