@@ -58,6 +58,8 @@ TABLE: dict[tuple[str, str], tuple[type[Network], int]] = {
     ("dcgan_montage", "discriminator"): (models.ConvDiscriminator, 4_295_472),
     ("dcgan_montage:smoke", "generator"): (models.ConvGenerator, dense(100, 363) + 64 * (3 * 4 + 4 * 4 + 4 * 3) + 11 + norms(4, 4, 3)),
     ("dcgan_montage:smoke", "discriminator"): (models.ConvDiscriminator, 64 * (3 * 4 + 4 * 4 + 4 * 3) + 11 + norms(4, 4) + dense(300, 1)),
+    ("cgan_conv", "generator"): (models.ConvGenerator, dense(74, 3136) + 16 * (64 * 32 + 32) + 32 + 1 + norms(32)),
+    ("cgan_conv", "discriminator"): (models.ConvDiscriminator, 16 * (32 + 32 * 64) + 32 + 64 + dense(3136, 1) + dense(10, 3136)),
     ("gaussian", "generator"): (models.MLPGenerator, dense(1, 50, 50, 1)),
     ("gaussian", "discriminator"): (models.SetDiscriminator, dense(200, 50, 50, 1)),
     ("gaussian:raw", "discriminator"): (models.SetDiscriminator, dense(100, 50, 50, 1)),
@@ -267,3 +269,18 @@ def test_specs_are_the_config_dataclasses() -> None:
 def test_overridden_widths_reach_the_network() -> None:
     config: Any = override(offline("mlp_gan"), {"generator.hidden": "(7, 5, 3)"})
     assert models.build_generator(config, (28, 28, 1)).count_params() == dense(100, 7, 5, 3, 784)
+
+
+def test_a_conv_discriminators_label_is_a_projection() -> None:
+    """Miyato & Koyama, 2018, eq. 3: the logit is psi(phi(x)) + <V y, phi(x)>, with phi the flat features."""
+    net, (images, labels) = network("cgan_conv:smoke", "discriminator"), inputs("cgan_conv:smoke", "discriminator")
+    kernel, bias = (np.asarray(v) for v in net.out.variables)
+    net.out.variables[0].assign(np.zeros_like(kernel))
+    unconditional = net(images, labels, training=False).numpy() - bias
+    table, shift = (np.asarray(v) for v in net.label_dense.variables)
+    features = []  # read off one by one: with V y = e_k the logit is feature k
+    for k in range(net.flat):
+        net.label_dense.variables[0].assign(np.eye(net.flat)[k] * np.ones((10, 1)))
+        features.append(net(images, labels, training=False).numpy() - bias)
+    phi = np.stack(features, axis=1).astype(np.float64)  # [B, flat]
+    assert_allclose(unconditional, ((table[labels.numpy()] + shift) * phi).sum(1), rtol=1e-4, atol=1e-6)
