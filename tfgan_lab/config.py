@@ -171,7 +171,8 @@ class RunConfig:
     evaluate_print: Every = dataclasses.field(default_factory=Every)  # how often that line is printed
     checkpoint: Every = dataclasses.field(default_factory=Every)
     keep_checkpoints: Positive = 2
-    placement: Literal["auto", "one", "mirrored"] = "auto"
+    placement: Literal["auto", "one", "mirrored", "multi_worker"] = "auto"  # see docs/scaling.md
+    replicas: Count = 0  # of mirrored: on so many GPUs or, without any, logical CPU devices; 0: on all there are
     deterministic: bool = True  # same seed, same bits (same machine and thread count)
     onednn: bool = False  # CPU kernels that are faster for convolutions, slower for small dense nets
 
@@ -358,6 +359,8 @@ def _contradictions(config: Config) -> list[str]:
     faults = []
     if config.epochs == 0 and config.steps == 0:
         faults.append("epochs and steps are both 0: set one of them")
+    if config.replicas and config.placement != "mirrored":
+        faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
     if isinstance(config, ClassifierConfig):
         if not isinstance(config.data, Mnist):
             faults.append("a classifier needs labelled data: data must be mnist")

@@ -35,7 +35,9 @@ def quiet_stderr() -> Iterator[None]:
             os.close(saved)
 
 
-def start_tensorflow(deterministic: bool = True, threads: int = 0, logical_cpus: int = 0, onednn: bool = False) -> None:
+def start_tensorflow(
+    deterministic: bool = True, threads: int = 0, logical_cpus: int = 0, onednn: bool = False, cluster: bool = False
+) -> None:
     """Imports TensorFlow without its start-up noise and sets what repeatability needs.
 
     Called once, before anything else touches TensorFlow: afterwards it takes no more settings.
@@ -44,6 +46,7 @@ def start_tensorflow(deterministic: bool = True, threads: int = 0, logical_cpus:
       deterministic: Same seed, same bits (on one machine with one number of threads).
       threads: Within and between ops; 0 takes all cores.
       logical_cpus: Splits the CPU into so many devices, for `tf.distribute` without GPUs; 0 leaves it whole.
+      cluster: Leaves the first op to `tfgan_lab.training.cluster.join`: after it TensorFlow takes no cluster.
       onednn: Intel's kernels: faster for convolutions, slower for small dense nets on one core (see benchmarks/).
         A user's own $TF_ENABLE_ONEDNN_OPTS wins.
     """
@@ -63,4 +66,5 @@ def start_tensorflow(deterministic: bool = True, threads: int = 0, logical_cpus:
             tf.config.experimental.enable_op_determinism()
             # With it a loop of many steps differs in the last bit from one process to the next.
             tf.config.optimizer.set_experimental_options({"loop_optimization": False})
-        tf.constant(0)  # the first op prints too: about devices
+        if not cluster:
+            tf.constant(0)  # the first op prints too: about devices

@@ -25,18 +25,13 @@ from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.evaluation import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
-from tfgan_lab.training.loop import Event, StopRequest, Window, interval_of, refuse_infinite_weights, run_loop
+from tfgan_lab.training.loop import (
+    Event, Interrupted, StopRequest, Window, follow_loop, interval_of, refuse_infinite_weights, run_loop,
+)  # fmt: skip
 from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.training.team import Team, facts_to_agree_on, make_team
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.training.writers import TensorBoard, Terminal
-
-
-class Interrupted(UserError):
-    """Stopped by a signal after saving: exit code 128 + signal, as shells expect."""
-
-    def __init__(self, message: str, number: int) -> None:
-        super().__init__(message)
-        self.code = 128 + number
 
 
 def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None = None) -> Workdir:
@@ -54,7 +49,16 @@ def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None 
       UserError: A mistake its user can mend; `TrainingDiverged` for NaN; `Interrupted` after Ctrl-C.
     """
     config = validate(config)
-    folder = Workdir(workdir)
+    # Before anything else touches TensorFlow: afterwards it takes no cluster.
+    team = make_team(config)
+    with team.naming_the_lost():
+        if team.is_chief:
+            return _lead(config, Workdir(workdir), data_dir, team)
+        _follow(config, data_dir, team)
+    return Workdir(workdir)
+
+
+def _lead(config: Config, folder: Workdir, data_dir: str | None, team: Team) -> Workdir:
     folder.claim()
     try:
         folder.keep_config(config)
@@ -69,10 +73,27 @@ def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None 
             **environment(),
         )  # fmt: skip
         print(source.chosen, flush=True)
-        _Run(experiment, folder).go()
+        team.compare(facts_to_agree_on(config, source))
+        _Run(experiment, folder, team).go()
+        team.wait()
     finally:
         folder.release()
     return folder
+
+
+def _follow(config: Config, data_dir: str | None, team: Team) -> None:
+    """What a process does that is not the chief: it computes, and needs the data but no workdir."""
+    source = data_lib.open_source(config.data, data_dir)
+    experiment = build(config, source)
+    team.compare(facts_to_agree_on(config, source))
+    first = team.share_state([v for owned in experiment.state().values() for v in owned], 0)
+    engine = Engine(experiment.strategy, experiment.task, experiment.batches, (team.index, team.size))
+    stop, total = StopRequest(), experiment.total_steps
+    with stop.listening():
+        done = follow_loop(engine, first, total, stop, team)
+        team.wait()
+    if done < total:
+        raise Interrupted(f"stopped at step {done:,} of {total:,}; the chief has saved", stop.signal or signal.SIGTERM)
 
 
 def _refuse_other_data(folder: Workdir, record: dict[str, Any], source: data_lib.Source) -> None:
@@ -88,19 +109,20 @@ def _refuse_other_data(folder: Workdir, record: dict[str, Any], source: data_lib
 class _Run:
     """The parts of one call of `train`, wired up."""
 
-    def __init__(self, experiment: Experiment, folder: Workdir) -> None:
-        self.experiment, self.folder = experiment, folder
+    def __init__(self, experiment: Experiment, folder: Workdir, team: Team) -> None:
+        self.experiment, self.folder, self.team = experiment, folder, team
         self.config: Any = experiment.config
         names = list(experiment.task.metric_names)
         self.checkpoints = Checkpoints(folder.checkpoints, experiment.state(), len(names), self.config.keep_checkpoints)
         self.first, pending, notes = self.checkpoints.restore()
+        team.share_state([v for owned in experiment.state().values() for v in owned], self.first)
         self.window = Window(names, pending)
         self.rows = folder.cut_after(self.first)
         self.board = TensorBoard(folder, self.rows)
         self.evaluate = Evaluator(experiment)
         self.sampler = Sampler(experiment) if isinstance(self.config, GanConfig) else None
         self.monitor: Monitor | None = None
-        self.engine = Engine(experiment.strategy, experiment.task, experiment.batches)
+        self.engine = Engine(experiment.strategy, experiment.task, experiment.batches, (team.index, team.size))
         self.total = experiment.total_steps
         self.terminal = Terminal(self.total, min(self.first, self.total))
         for note in notes:
@@ -125,7 +147,7 @@ class _Run:
         ]
         stop, started = StopRequest(), time.time()
         with stop.listening():
-            done = run_loop(self.engine, self.first, self.total, events, self.window, self.terminal.advance, stop)
+            done = run_loop(self.engine, self.first, self.total, events, self.window, self.terminal.advance, stop, self.team)
             seconds = time.time() - started
             if done > self.first:
                 sessions = folder.read_record().get("sessions", [])
@@ -134,12 +156,13 @@ class _Run:
                 )
             if done < self.total:
                 self._save(done)
+                self.team.wait()
         self.terminal.close()
         self.board.close()
         if done < self.total:
             raise Interrupted(
                 f"stopped at step {done:,} of {self.total:,} and saved. Go on with: tfgan-lab train --workdir={folder.path}",
-                stop.signal or signal.SIGINT,
+                stop.signal or signal.SIGTERM,
             )
         self._finish(done, seconds)
 
@@ -151,8 +174,13 @@ class _Run:
             state = "already trained: drawing its pictures again"
         self.terminal.say(
             f"{config.name} (post {config.post}): {self.total:,} steps ({epochs:g} epochs) of batch {config.batch_size}, "
-            f"seed {config.seed}, in {self.folder.path}; {state}"
+            f"seed {config.seed}, {self._place()}in {self.folder.path}; {state}"
         )
+
+    def _place(self) -> str:
+        replicas = self.experiment.strategy.num_replicas_in_sync
+        machines = f" of {self.team.size} workers" if self.team.size > 1 else ""
+        return f"on {replicas} replicas{machines}, " if replicas > 1 else ""
 
     def _start_pictures(self) -> None:
         gallery.write_real(self.folder, self.experiment)

@@ -74,33 +74,47 @@ class ImageBatches:
             rounds=4,
         )
 
-    def dataset(self, first_step: int) -> tf.data.Dataset:
-        """An endless dataset of (images float32 [B, H, W, C], labels int32 [B]); with k > 1 [B, k, …]."""
+    def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """An endless dataset of (images float32 [B, H, W, C], labels int32 [B]); with k > 1 [B, k, …].
+
+        Args:
+          first_step: Where it starts.
+          part: (index, count): only the index-th of count equal parts of every batch's rows is read.
+        """
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         if self.examples.images is not None:
             images = self._resident  # made here, not inside map, whose graph would own it
-            batches = steps.map(lambda step: self._gather(images, self.indices(step)))
+            rows = self.batch_size * self.per_step // part[1]
+            batches = steps.map(lambda step: self._gather(images, self._own(step, part), rows))
         else:
-            batches = self._streamed(steps)
+            batches = self._streamed(steps, part)
         return batches.prefetch(8)
+
+    def _own(self, step: Any, part: tuple[int, int]) -> tf.Tensor:
+        index, count = part
+        indices = self.indices(step)  # [k * B]
+        if count == 1:
+            return indices
+        by_turn = tf.reshape(indices, [self.per_step, count, self.batch_size // count])
+        return tf.reshape(by_turn[:, index], [-1])  # [k * B / count]
 
     @functools.cached_property
     def _resident(self) -> tf.Tensor:
         return tf.constant(self.examples.images)
 
-    def _gather(self, images: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._arrange(tf.gather(images, indices)), self._labels(indices)
+    def _gather(self, images: tf.Tensor, indices: tf.Tensor, rows: int) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._arrange(tf.gather(images, indices), rows), self._labels(indices)
 
-    def _streamed(self, steps: tf.data.Dataset) -> tf.data.Dataset:
-        fetch, count = self.examples.fetch, self.batch_size * self.per_step
-        indices = steps.map(self.indices).unbatch()
+    def _streamed(self, steps: tf.data.Dataset, part: tuple[int, int]) -> tf.data.Dataset:
+        fetch, count = self.examples.fetch, self.batch_size * self.per_step // part[1]
+        indices = steps.map(lambda step: self._own(step, part)).unbatch()
         pixels = indices.map(fetch, num_parallel_calls=tf.data.AUTOTUNE)
         pixels = pixels.batch(count, drop_remainder=True)
-        labels = steps.map(lambda step: self._labels(self.indices(step)))
-        return tf.data.Dataset.zip((pixels, labels)).map(lambda image, label: (self._arrange(image), label))
+        labels = steps.map(lambda step: self._labels(self._own(step, part)))
+        return tf.data.Dataset.zip((pixels, labels)).map(lambda image, label: (self._arrange(image, count), label))
 
-    def _arrange(self, pixels: tf.Tensor) -> tf.Tensor:
-        pixels = tf.ensure_shape(pixels, [self.batch_size * self.per_step, *self.examples.shape])
+    def _arrange(self, pixels: tf.Tensor, rows: int) -> tf.Tensor:
+        pixels = tf.ensure_shape(pixels, [rows, *self.examples.shape])
         images = to_floats(pixels, self.value_range)
         return images if self.per_step == 1 else self._by_turn(images)  # [B, k, …]
 
@@ -110,7 +124,7 @@ class ImageBatches:
         return found if self.per_step == 1 else self._by_turn(found)  # [B, k]
 
     def _by_turn(self, x: tf.Tensor) -> tf.Tensor:
-        turns = tf.reshape(x, [self.per_step, self.batch_size, *x.shape[1:]])
+        turns = tf.reshape(x, [self.per_step, -1, *x.shape[1:]])
         return tf.transpose(turns, [1, 0, *range(2, turns.shape.rank)])
 
 
@@ -124,8 +138,9 @@ class GaussianBatches:
     seed: int
     steps_per_epoch = 100
 
-    def dataset(self, first_step: int) -> tf.data.Dataset:
-        """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero)."""
+    def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero); it is never split."""
+        assert part == (0, 1)
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         return steps.map(self._draw).prefetch(64)
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.config import Every
-from tfgan_lab.errors import TrainingDiverged
+from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.training.engine import Engine
+from tfgan_lab.training.team import RESUME_CODE, Team
 
 _CHUNK_SECONDS = 1.0  # long enough to hide Python, short enough for Ctrl-C and the progress bar
 
@@ -30,6 +31,19 @@ class Event:
 def interval_of(every: Every, steps_per_epoch: int) -> int:
     """An `Every` in steps; 0 for never."""
     return every.steps or round(every.epochs * steps_per_epoch)
+
+
+class Interrupted(UserError):
+    """Stopped by a signal after saving.
+
+    The exit code is 130 after Ctrl-C, as shells expect. After SIGTERM it is not the shells' 143, which a process that died
+    of it unsaved has too, but 75 (sysexits.h: "a temporary failure, the user is invited to retry"): the same command
+    goes on, so a batch system may requeue it.
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.code = RESUME_CODE if number == signal.SIGTERM else 128 + number
 
 
 class StopRequest:
@@ -82,9 +96,9 @@ class Window:
 
 def run_loop(
     engine: Engine, first: int, total: int, events: Sequence[Event], window: Window, advance: Callable[[int], None],
-    stop: StopRequest,
+    stop: StopRequest, team: Team,
 ) -> int:  # fmt: skip
-    """Trains from step `first` to `total`, or until stopped.
+    """Trains from step `first` to `total`, or until stopped (also by another process of the team).
 
     Returns:
       How many steps are done.
@@ -93,9 +107,12 @@ def run_loop(
       TrainingDiverged: A metric became NaN or infinite; nothing of that chunk was saved.
     """
     done, per_second = first, 0.0
-    while done < total and stop.signal is None:
+    while done < total:
         due = min([total, *((done // e.interval + 1) * e.interval for e in events if e.interval)])
         steps = min(due - done, max(1, int(per_second * _CHUNK_SECONDS)))
+        steps = team.agree_on_steps(steps if stop.signal is None else 0)
+        if not steps:
+            break
         started = time.perf_counter()
         history = engine.run(done, steps)
         if per_second or steps > 1:
@@ -109,6 +126,15 @@ def run_loop(
         for event in events:
             if (event.interval and done % event.interval == 0) or (event.at_end and done == total):
                 event.action(done)
+    return done
+
+
+def follow_loop(engine: Engine, first: int, total: int, stop: StopRequest, team: Team) -> int:
+    """As `run_loop`, of a process that is not the chief: it does the chief's steps and writes nothing."""
+    done = first
+    while done < total and (steps := team.agree_on_steps(total - done if stop.signal is None else 0)):
+        _refuse_nan(engine.run(done, steps), engine.task.metric_names, done)
+        done += steps
     return done
 
 

@@ -1,4 +1,4 @@
-"""Where a run is placed: one device, or one replica on each of several."""
+"""Where a run is placed: one device, one replica on each of several, or several processes of them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,54 @@ import tensorflow as tf
 
 from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.errors import UserError
+from tfgan_lab.training.cluster import join, several_named
+
+
+def is_multi_worker(config: Any) -> bool:
+    """Whether the run is spread over processes; nothing is started."""
+    return config.placement == "multi_worker" or (config.placement == "auto" and several_named())
 
 
 def make_strategy(config: Any) -> tf.distribute.Strategy:
     """Chooses the strategy that `config.placement` names.
 
-    "auto" takes one device, or all GPUs when there are several; "mirrored" one replica on each visible GPU or,
-    without any, on each logical CPU device (make some with `tf.config.set_logical_device_configuration`).
+    "auto" takes the workers of $TF_CONFIG if it names several, else all GPUs if there are several and the run can
+    be split over them, else one device; "mirrored" one replica on each visible GPU or, without any, on each logical CPU
+    device, or on the first `config.replicas` of them; "multi_worker" all GPUs (or the CPU) of each worker.
 
     Raises:
-      UserError: What cannot be split is asked to be, or the batch does not divide.
+      UserError: What cannot be split is asked to be, or the batch does not divide, or there are too few devices.
     """
+    if is_multi_worker(config):
+        strategy = join()[1]
+        _refuse_unsplittable(config, strategy.num_replicas_in_sync)
+        return strategy
+    if config.placement == "one":
+        return tf.distribute.get_strategy()
     gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
-    if config.placement == "one" or (config.placement == "auto" and (len(gpus) < 2 or config.batch_size % len(gpus))):
+    if config.placement == "auto" and (
+        len(gpus) < 2 or config.batch_size % len(gpus) or (isinstance(config, GanConfig) and isinstance(config.data, Gaussian))
+    ):
         return tf.distribute.get_strategy()
     devices = [device.name for device in (gpus or cpus)]
-    if len(devices) > 1 and isinstance(config, GanConfig) and isinstance(config.data, Gaussian):
-        if config.placement == "auto":
-            return tf.distribute.get_strategy()
+    wanted = config.replicas or len(devices)
+    if wanted > len(devices):
+        raise UserError(
+            f"placement: --config.replicas={wanted}, but there are {len(devices)} devices to put them on: use at most {len(devices)}."
+        )
+    _refuse_unsplittable(config, wanted)
+    return _mirrored(tuple(devices[:wanted]))
+
+
+def _refuse_unsplittable(config: Any, replicas: int) -> None:
+    if replicas > 1 and isinstance(config, GanConfig) and isinstance(config.data, Gaussian):
         raise UserError(
             "placement: the Gaussian's discriminator reads its whole batch as one example, which cannot be split: use --config.placement=one."
         )
-    if config.batch_size % len(devices):
+    if config.batch_size % replicas:
         raise UserError(
-            f"placement: batch_size {config.batch_size} cannot be split evenly over {len(devices)} replicas: use a multiple of {len(devices)}."
+            f"placement: batch_size {config.batch_size} cannot be split evenly over {replicas} replicas: use a multiple of {replicas}."
         )
-    return _mirrored(tuple(devices))
 
 
 @functools.cache
