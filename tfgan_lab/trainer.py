@@ -26,7 +26,14 @@ from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.evaluation import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.loop import (
-    Event, Interrupted, StopRequest, Window, follow_loop, interval_of, refuse_infinite_weights, run_loop,
+    Event,
+    Interrupted,
+    StopRequest,
+    Window,
+    follow_loop,
+    interval_of,
+    refuse_infinite_weights,
+    run_loop,
 )  # fmt: skip
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.team import Team, facts_to_agree_on, make_team
@@ -70,7 +77,7 @@ def _lead(config: Config, folder: Workdir, data_dir: str | None, team: Team) -> 
             data_dir=os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
             data={name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
             total_steps=experiment.total_steps, steps_per_epoch=experiment.batches.steps_per_epoch, command=shlex.join(sys.argv),
-            **environment(),
+            replicas=experiment.strategy.num_replicas_in_sync, workers=team.size, **environment(),
         )  # fmt: skip
         print(source.chosen, flush=True)
         team.compare(facts_to_agree_on(config, source))
@@ -147,7 +154,9 @@ class _Run:
         ]
         stop, started = StopRequest(), time.time()
         with stop.listening():
-            done = run_loop(self.engine, self.first, self.total, events, self.window, self.terminal.advance, stop, self.team)
+            done = run_loop(
+                self.engine, self.first, self.total, events, self.window, self.terminal.advance, stop, self.team
+            )
             seconds = time.time() - started
             if done > self.first:
                 sessions = folder.read_record().get("sessions", [])

@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import signal
-import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,9 +19,9 @@ import tensorflow as tf
 
 from tfgan_lab.errors import UserError
 from tfgan_lab.runtime import quiet_stderr
+from tfgan_lab.training import roll_call
 
 _SLURM_PORT = 8888
-_FIRST_WORD, _NEXT_WORDS = 5.0, 30.0  # seconds until a waiting process says so, and between its reminders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +38,11 @@ class Members:
 
     def name(self, index: int) -> str:
         """What messages call a process."""
-        return f"worker {index} ({self.addresses[index]})"
+        return roll_call.name(self.addresses, index)
 
-    def unreachable(self, seconds: float = 1.0) -> list[int]:
+    def unreachable(self) -> list[int]:
         """Which of the others accept no connection."""
-        return [i for i, each in enumerate(self.addresses) if i != self.index and not _answers(each, seconds)]
-
-
-def _answers(address: str, seconds: float) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds):
-            return True
-    except OSError:
-        return False
+        return roll_call.unreachable(self.addresses, self.index)
 
 
 def several_named(environment: Mapping[str, str] = os.environ) -> bool:
@@ -85,7 +77,9 @@ def find_members(environment: Mapping[str, str] = os.environ) -> tuple[Members, 
         addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
         return Members(addresses, resolver.get_task_info()[1]), resolver
     except (RuntimeError, ValueError, AssertionError, KeyError) as error:
-        raise UserError(f"placement=multi_worker: Slurm's variables cannot be read ({error}): start it with `srun`.") from None
+        raise UserError(
+            f"placement=multi_worker: Slurm's variables cannot be read ({error}): start it with `srun`."
+        ) from None
 
 
 def members_of_tf_config(text: str) -> Members:
@@ -147,22 +141,12 @@ def _saying_who_is_missing(members: Members) -> Iterator[None]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
-    here = threading.Event()
-
-    def remind() -> None:
-        pause = _FIRST_WORD
-        while not here.wait(pause):
-            missing = members.unreachable()
-            if missing and not here.is_set():
-                names = ", ".join(members.name(index) for index in missing)
-                print(f"{members.name(members.index)} of {len(members.addresses)} waits for {names}", flush=True)
-            pause = _NEXT_WORDS
-
-    reminder = threading.Thread(target=remind, daemon=True)
-    reminder.start()
+    command = [sys.executable, roll_call.__file__, str(members.index), *members.addresses]
+    reminder = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         yield
     finally:
-        here.set()
+        reminder.kill()
+        reminder.wait()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -35,7 +35,9 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
         return tf.distribute.get_strategy()
     gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
     if config.placement == "auto" and (
-        len(gpus) < 2 or config.batch_size % len(gpus) or (isinstance(config, GanConfig) and isinstance(config.data, Gaussian))
+        len(gpus) < 2
+        or config.batch_size % len(gpus)
+        or (isinstance(config, GanConfig) and isinstance(config.data, Gaussian))
     ):
         return tf.distribute.get_strategy()
     devices = [device.name for device in (gpus or cpus)]
