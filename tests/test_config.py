@@ -339,3 +339,29 @@ def test_any_override_is_a_config_or_one_line(field: str, text: str) -> None:
 
 def test_the_module_needs_no_framework() -> None:
     assert not {"tf", "tensorflow", "keras", "np"} & set(vars(config_lib))
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{step.__class__}", "{step[0]}", "{step!r}", "{step:>99999999999}", "{}", "{0}", "{", "}", "{d_loss:{step}}"],
+)
+def test_templates_name_numbers_and_nothing_else(template: str) -> None:
+    """A config.json is data, also a stranger's."""
+    with pytest.raises(UserError, match="log_line"):
+        override(from_json(to_json(load_config("mlp_gan:smoke"))), {"log_line": template})
+
+
+def test_a_fault_of_any_length_is_a_short_line() -> None:
+    values = json.loads(to_json(load_config("mlp_gan:smoke")))
+    values["batch_size"] = "x\n" * 1_000_000
+    with pytest.raises(UserError) as caught:
+        from_json(json.dumps(values))
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+
+
+def test_replicas_go_with_mirrored_alone() -> None:
+    config = validate(load_config("mlp_gan:smoke"))
+    assert override(config, {"placement": "mirrored", "replicas": "2"}).replicas == 2
+    with pytest.raises(UserError, match="placement=mirrored"):
+        override(config, {"replicas": "2"})

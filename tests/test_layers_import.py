@@ -12,7 +12,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tfgan_lab"
 # From the bottom up: a module imports from its own layer or from one below.
 LAYERS = [
-    ("errors", "specs", "config", "randomness", "losses", "images", "runtime", "metrics"),
+    (
+        "errors",
+        "specs",
+        "templates",
+        "config",
+        "randomness",
+        "losses",
+        "images",
+        "runtime",
+        "arrays",
+        "saved_models",
+        "metrics",
+    ),
     ("models", "data", "optimizers"),
     ("gan", "supervised", "training"),
     ("trainer", "evaluation", "judge", "measure", "export", "sample", "sweep", "report", "compare", "experiments"),

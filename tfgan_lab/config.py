@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.errors import UserError, nearest, shortened
 from tfgan_lab.specs import (
     MLP,
     STRICT,
@@ -40,6 +40,7 @@ from tfgan_lab.specs import (
 from tfgan_lab.specs import (
     Init as Init,
 )
+from tfgan_lab.templates import template_faults
 
 Generator = Annotated[MLP | Branch | ConvGenerator, Field(discriminator="kind")]
 Discriminator = Annotated[
@@ -329,7 +330,7 @@ def _explain(fault: Any, part: Any) -> str:
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"field {field!r} is missing"
     message = fault["msg"][0].lower() + fault["msg"][1:]
-    return f"{field}={fault['input']!r}: {message}"
+    return f"{field}={shortened(repr(fault['input']))}: {message}"
 
 
 def _place(loc: Sequence[Any], choices: Any) -> tuple[list[str], list[str]]:
@@ -359,6 +360,8 @@ def _contradictions(config: Config) -> list[str]:
     faults = []
     if config.epochs == 0 and config.steps == 0:
         faults.append("epochs and steps are both 0: set one of them")
+    for name in ("log_line", "evaluate_line"):
+        faults += template_faults(name, getattr(config, name))
     if config.replicas and config.placement != "mirrored":
         faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
     if isinstance(config, ClassifierConfig):

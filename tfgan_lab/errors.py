@@ -29,3 +29,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     if close:
         return f" Did you mean {' or '.join(repr(name) for name in close)}?"
     return f" Valid: {', '.join(names)}."
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """The start of a text that may be of any length."""
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from tfgan_lab.arrays import read_arrays
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
 from tfgan_lab.metrics.checks import unit_images
+from tfgan_lab.saved_models import load_saved_model
 
 SHIPPED = Path(__file__).parent / "metrics" / "judge_mnist.npz"
 _OUTPUTS = ("probabilities", "features", "scores")
@@ -181,26 +183,23 @@ def _from_weights(path: Path) -> Judge:
     config = from_dict(facts["fields"])
     assert isinstance(config, ClassifierConfig)
     network = build_classifier(config, shape_of(config.data))
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        for variable, name in zip(network.variables, sorted(arrays.files), strict=True):
-            variable.assign(arrays[name])
+    arrays = read_arrays(content)
+    for variable, name in zip(network.variables, sorted(arrays), strict=True):
+        variable.assign(arrays[name])
     return judge_of(network, config, facts)
 
 
 def _from_saved_model(folder: Path) -> Judge:
     import tensorflow as tf
 
-    from tfgan_lab.runtime import quiet_stderr
-
     if not (folder / "saved_model.pb").is_file():
         raise UserError(
             f"{folder} holds no exported classifier: train one (`tfgan-lab train --config=mnist_judge --data_dir=…`)."
         )
+    model = load_saved_model(folder)
     try:
-        with quiet_stderr():
-            model = tf.saved_model.load(str(folder))
         weights = b"".join(path.read_bytes() for path in sorted((folder / "variables").glob("variables.data*")))
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except OSError as error:
         raise UserError(f"{folder} is damaged: {str(error).splitlines()[0][:200]}. Export it again.") from None
     signature = model.signatures.get("serving_default")
     outputs = set(signature.structured_outputs) if signature is not None else set()

@@ -152,12 +152,12 @@ class _Run:
             ),
             Event(interval_of(config.checkpoint, steps), self._save),
         ]
-        stop, started = StopRequest(), time.time()
+        stop, started = StopRequest(), time.monotonic()
         with stop.listening():
             done = run_loop(
                 self.engine, self.first, self.total, events, self.window, self.terminal.advance, stop, self.team
             )
-            seconds = time.time() - started
+            seconds = time.monotonic() - started
             if done > self.first:
                 sessions = folder.read_record().get("sessions", [])
                 folder.write_record(

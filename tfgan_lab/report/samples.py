@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import images as images_lib
+from tfgan_lab.arrays import read_arrays
 from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.data import describe_target
 from tfgan_lab.data.pipeline import draw_target
@@ -82,8 +81,7 @@ def saved_samples(folder: Path) -> list[tuple[int, np.ndarray]]:
     found: list[tuple[int, Any]] = []
     for path in sorted(folder.glob("step-*.npz")):
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                found.append((int(path.stem.split("-")[1]), arrays["samples"]))
-        except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile):
+            found.append((int(path.stem.split("-")[1]), read_arrays(path)["samples"]))
+        except (OSError, ValueError, KeyError):
             continue
     return found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from tfgan_lab.errors import UserError
 
 
 class Engine:
@@ -34,7 +37,16 @@ class Engine:
         """
         if self._next_step != first_step:
             self._iterator = iter(self.batches.dataset(first_step, self.part))
-        history = self._chunk(self._iterator, tf.constant(first_step, tf.int64), tf.constant(num_steps, tf.int32))
+        try:
+            history = self._chunk(self._iterator, tf.constant(first_step, tf.int64), tf.constant(num_steps, tf.int32))
+        except tf.errors.OpError as error:
+            # Data that are read while training (a folder that vanished): TensorFlow hands on the text alone.
+            mistake = re.search(r"UserError: (.*)", str(error))
+            if mistake is None:
+                raise
+            raise UserError(
+                f"{mistake[1]} Training stopped after step {first_step:,}; mend it and the same command goes on from the last checkpoint."
+            ) from None
         self._next_step = first_step + num_steps
         return history.numpy()
 

@@ -103,9 +103,9 @@ class Workdir:
         """run.json as a dict; empty if there is none."""
         try:
             record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
-        return record if isinstance(record, dict) else {}
+        return _of_known_kinds(record) if isinstance(record, dict) else {}
 
     def write_record(self, **facts: Any) -> None:
         """Adds facts to run.json."""
@@ -132,7 +132,7 @@ class Workdir:
         for line in lines:
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict) and isinstance(row.get("step"), int):
                 rows.append(row)
@@ -144,9 +144,16 @@ class Workdir:
         if (self.path / "metrics.jsonl").exists():
             write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
         for path in self.samples.glob("step-*"):
-            if int(path.stem.split("-")[1]) > step:
+            number = path.stem.split("-")[1]
+            if number.isdecimal() and int(number) > step:
                 path.unlink()
         return rows
+
+
+def _of_known_kinds(record: dict[str, Any]) -> dict[str, Any]:
+    """A run.json without the facts that a resume reads and that are not what this program writes."""
+    kinds: dict[str, Any] = {"data": dict, "sessions": list, "data_dir": (str, type(None)), "imported": dict}
+    return {key: value for key, value in record.items() if isinstance(value, kinds.get(key, object))}
 
 
 def environment() -> dict[str, Any]:

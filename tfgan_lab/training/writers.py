@@ -43,7 +43,7 @@ class TensorBoard:
         self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
         for row in rows:
             self.scalars(row)
-        for path in sorted(workdir.samples.glob("step-*.png")):
+        for path in sorted(workdir.samples.glob("step-" + "[0-9]" * 8 + ".png")):
             picture = tf.io.decode_png(path.read_bytes(), channels=3).numpy()
             self.picture("samples", picture, int(path.stem.split("-")[1]))
 

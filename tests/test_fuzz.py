@@ -1,0 +1,296 @@
+"""Damaged and hostile files: every reader answers with one line or with data, never with a traceback, a hang or all memory.
+
+Quick here; `TFGAN_LAB_FUZZ=20000 pytest tests/test_fuzz.py -s` tries so many inputs on each of the fast readers and a
+share of that on the slow ones, and prints the counts.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import resource
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from tfgan_lab.config import from_json, to_json
+from tfgan_lab.data.mnist import read_idx
+from tfgan_lab.data.montage_hdf5 import open_hdf5
+from tfgan_lab.errors import UserError
+from tfgan_lab.experiments import load_config
+from tfgan_lab.training.workdir import Workdir
+
+MANY = int(os.environ.get("TFGAN_LAB_FUZZ", "0"))
+SECONDS = 20  # a reader that takes longer over a file of kilobytes hangs
+MEMORY = 1500 * 2**20
+
+
+def tries(share: float, few: int) -> settings:
+    """How many inputs a reader is given."""
+    return settings(
+        max_examples=int(MANY * share) or few, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
+
+
+class Counts:
+    """How many inputs were tried, and how many of them were refused."""
+
+    def __init__(self) -> None:
+        self.tried: dict[str, int] = {}
+        self.refused: dict[str, int] = {}
+
+    def read(self, name: str, reader: Callable[[], Any]) -> None:
+        """Calls a reader on one input: data or `UserError` of one line."""
+        self.tried[name] = self.tried.get(name, 0) + 1
+        signal.alarm(SECONDS)
+        try:
+            reader()
+        except UserError as error:
+            assert "\n" not in str(error), repr(str(error))
+            assert len(str(error)) < 2000
+            self.refused[name] = self.refused.get(name, 0) + 1
+        finally:
+            signal.alarm(0)
+
+
+@pytest.fixture(scope="module")
+def counts() -> Iterator[Counts]:
+    """Counts of this session; memory must not have grown beyond its bound."""
+
+    def hangs(number: int, frame: Any) -> None:
+        raise AssertionError(f"a reader takes more than {SECONDS} s")
+
+    before, kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, Counts()
+    handler = signal.signal(signal.SIGALRM, hangs)
+    yield kept
+    signal.signal(signal.SIGALRM, handler)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    print(
+        f"\nfuzz: {sum(kept.tried.values()):,} inputs, {json.dumps(kept.tried)}, refused {json.dumps(kept.refused)}, memory +{grown / 2**20:.0f} MiB"
+    )
+    assert grown < MEMORY
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder in memory where there is one: a disk would be most of the time."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
+        yield Path(name)
+
+
+# Damage: what a kind of change does to the bytes of a good file.
+NUMBERS = (
+    b"\x00",
+    b"\xff",
+    b"\x00" * 4,
+    b"\xff" * 4,
+    b"\x7f\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+    b"\xff" * 8,
+    b"\x00" * 8,
+    b"\x80" * 8,
+)
+change = st.tuples(
+    st.sampled_from(("flip", "write", "insert", "cut", "drop", "double")), st.integers(0, 2**16), st.integers(1, 255),
+    st.one_of(st.sampled_from(NUMBERS), st.binary(max_size=12)),
+)  # fmt: skip
+changes = st.lists(change, min_size=1, max_size=6)
+
+
+def damaged(content: bytes, steps: list[tuple[str, int, int, bytes]]) -> bytes:
+    found = bytearray(content)
+    for kind, place, number, piece in steps:
+        at = place % (len(found) + 1)
+        if kind == "flip" and found:
+            found[at % len(found)] ^= number
+        elif kind == "write":
+            found[at : at + len(piece)] = piece
+        elif kind == "insert":
+            found[at:at] = piece
+        elif kind == "cut":
+            del found[at:]
+        elif kind == "drop":
+            del found[at : at + number]
+        elif kind == "double":
+            found[at:at] = found[at : at + number]
+    return bytes(found)
+
+
+# idx.
+
+_IMAGES = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (3, 28, 28)) + bytes(range(256)) * 9 + bytes(48)
+_LABELS = bytes([0, 0, 8, 1]) + (5).to_bytes(4, "big") + bytes(5)
+
+
+@seed(1)
+@tries(1.5, 150)
+@given(good=st.sampled_from([(_IMAGES, (28, 28)), (_LABELS, ())]), packed=st.booleans(), steps=changes)
+def test_idx(counts: Counts, folder: Path, good: Any, packed: bool, steps: Any) -> None:
+    content, shape = good
+    (folder / "idx").write_bytes(damaged(gzip.compress(content, 1, mtime=0) if packed else content, steps))
+    counts.read("idx", lambda: read_idx(folder / "idx", shape))
+
+
+def test_a_gzip_bomb_is_not_unpacked(counts: Counts, folder: Path) -> None:
+    header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (2, 28, 28))
+    (folder / "bomb").write_bytes(gzip.compress(header + bytes(2**28)))
+    with pytest.raises(UserError, match="longer than its header says"):
+        read_idx(folder / "bomb", (28, 28))
+
+
+# config.json.
+
+CONFIGS = [
+    to_json(load_config(name)) for name in ("mlp_gan", "cgan_branch", "dcgan_montage", "gaussian", "mnist_classifier")
+]
+values = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
+        st.sampled_from(["mlp", "gan", 10**30, -1, 1e308, "{step.__class__}", "\ud800", "../x"]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@seed(2)
+@tries(1.0, 60)
+@given(content=st.sampled_from(CONFIGS), steps=changes)
+def test_config_json_as_bytes(counts: Counts, folder: Path, content: str, steps: Any) -> None:
+    (folder / "run").mkdir(exist_ok=True)
+    (folder / "run" / "config.json").write_bytes(damaged(content.encode(), steps))
+    counts.read("config.json", Workdir(folder / "run").read_config)
+
+
+@seed(3)
+@tries(1.0, 60)
+@given(content=st.sampled_from(CONFIGS), where=st.lists(st.integers(0, 40), min_size=1, max_size=3), value=values)
+def test_config_json_with_other_values(counts: Counts, content: str, where: list[int], value: Any) -> None:
+    node = config = json.loads(content)
+    for index in where[:-1]:
+        inner = [key for key in node if isinstance(node[key], dict)]
+        node = node[inner[index % len(inner)]] if inner else node
+    node[sorted(node)[where[-1] % len(node)] if node else "x"] = value
+    counts.read("config.json", lambda: from_json(json.dumps(config)))
+
+
+def test_deep_and_huge_configs(counts: Counts) -> None:
+    for text in (
+        "[" * 200_000,
+        '{"a":' * 200_000,
+        "1" * 10_000,
+        '{"batch_size": ' + "9" * 5000 + "}",
+        '{"kind": "gan", "name": "' + "x" * 10**6,
+    ):
+        counts.read("config.json", lambda text=text: from_json(text))  # type: ignore[misc]
+
+
+# HDF5.
+
+
+@pytest.fixture(scope="module")
+def montages(folder: Path) -> list[bytes]:
+    """Small files in the post's layout: plain, packed, in groups, encoded."""
+    from PIL import Image
+
+    image = np.arange(12 * 10 * 3, dtype=np.uint8).reshape(12, 10, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    contents = []
+    for kind in ("plain", "packed", "group", "encoded"):
+        with h5py.File(folder / "good.h5", "w") as file:
+            group = file.create_group("montage") if kind == "group" else file
+            for index in range(2):
+                if kind == "encoded":
+                    group.create_dataset(f"{index}.png", data=np.frombuffer(buffer.getvalue(), np.uint8))
+                else:
+                    packed = {"chunks": image.shape, "compression": "gzip"} if kind == "packed" else {}
+                    group.create_dataset(f"{index}.png", data=image, **packed)
+        contents.append((folder / "good.h5").read_bytes())
+    return contents
+
+
+@seed(4)
+@tries(1.0, 100)
+@given(which=st.integers(0, 3), steps=changes)
+def test_hdf5(counts: Counts, folder: Path, montages: list[bytes], which: int, steps: Any) -> None:
+    (folder / "some.h5").write_bytes(damaged(montages[which], steps))
+
+    def read() -> None:
+        source = open_hdf5(str(folder / "some.h5"), 8)
+        try:
+            for index in range(len(source.names)):
+                source.read(index)
+        finally:
+            source.close()
+
+    counts.read("HDF5", read)
+
+
+# state_dict.
+
+
+@seed(5)
+@tries(0.6, 60)
+@given(packed=st.booleans(), steps=changes)
+def test_state_dict_npz(counts: Counts, folder: Path, packed: bool, steps: Any) -> None:
+    from tfgan_lab.compare.state_files import read_state
+
+    buffer, arrays = io.BytesIO(), {"0.weight": np.ones((3, 2), np.float32), "0.bias": np.arange(3.0)}
+    (np.savez_compressed if packed else np.savez)(buffer, **arrays)
+    (folder / "state.npz").write_bytes(damaged(buffer.getvalue(), steps))
+    counts.read("state_dict .npz", lambda: read_state(folder / "state.npz"))
+
+
+@seed(6)
+@tries(0.1, 20)
+@given(old=st.booleans(), steps=changes)
+def test_state_dict_torch(counts: Counts, folder: Path, old: bool, steps: Any) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch's own files need PyTorch: pip install '.[torch]'")
+    from tfgan_lab.compare.state_files import read_state
+
+    buffer = io.BytesIO()
+    torch.save({"0.weight": torch.ones(3, 2), "0.bias": torch.zeros(3)}, buffer, _use_new_zipfile_serialization=not old)
+    (folder / "state.pt").write_bytes(damaged(buffer.getvalue(), steps))
+    counts.read("state_dict .pt", lambda: read_state(folder / "state.pt"))
+
+
+# Checkpoints.
+
+
+@seed(7)
+@tries(0.1, 20)
+@given(index=st.booleans(), steps=changes)
+def test_checkpoints(counts: Counts, folder: Path, index: bool, steps: Any) -> None:
+    import tensorflow as tf
+
+    from tfgan_lab.training.checkpoints import Checkpoints
+
+    state = {"net": [tf.Variable(tf.range(40.0)), tf.Variable(3.0)]}
+    place = folder / "checkpoints"
+    if not (folder / "good.index").exists():
+        Checkpoints(place, state, num_metrics=2, keep=3).save(7, np.ones(3))
+        for path in place.iterdir():
+            (folder / f"good{path.suffix}").write_bytes(path.read_bytes())
+    names = {"index": "ckpt-7.index", "data": "ckpt-7.data-00000-of-00001"}
+    for part, name in names.items():
+        (good,) = folder.glob(f"good.{part}*")
+        content = good.read_bytes()
+        (place / name).write_bytes(damaged(content, steps) if (part == "index") == index else content)
+    found = {"net": [tf.Variable(tf.zeros(40)), tf.Variable(0.0)]}
+
+    def read() -> None:
+        assert Checkpoints(place, found, num_metrics=2, keep=3).restore()[0] == 7
+        np.testing.assert_array_equal(found["net"][0].numpy(), np.arange(40.0))
+
+    counts.read("checkpoint", read)
