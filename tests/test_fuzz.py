@@ -1,15 +1,17 @@
 """Damaged and hostile files: every reader answers with one line or with data, never with a traceback, a hang or all memory.
 
-Quick here; `TFGAN_LAB_FUZZ=20000 pytest tests/test_fuzz.py -s` tries so many inputs on each of the fast readers and a
-share of that on the slow ones, and prints the counts.
+Quick here. `TFGAN_LAB_FUZZ=100000 pytest tests/test_fuzz.py -s` also tries so many inputs in a row, spread over the readers,
+and prints the counts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
 import os
+import random
 import resource
 import signal
 import tempfile
@@ -35,11 +37,9 @@ SECONDS = 20  # a reader that takes longer over a file of kilobytes hangs
 MEMORY = 1500 * 2**20
 
 
-def tries(share: float, few: int) -> settings:
-    """How many inputs a reader is given."""
-    return settings(
-        max_examples=int(MANY * share) or few, deadline=None, suppress_health_check=list(HealthCheck), database=None
-    )
+def tries(count: int) -> settings:
+    """How many inputs hypothesis makes."""
+    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
 class Counts:
@@ -133,11 +133,15 @@ _LABELS = bytes([0, 0, 8, 1]) + (5).to_bytes(4, "big") + bytes(5)
 
 
 @seed(1)
-@tries(1.5, 150)
+@tries(150)
 @given(good=st.sampled_from([(_IMAGES, (28, 28)), (_LABELS, ())]), packed=st.booleans(), steps=changes)
 def test_idx(counts: Counts, folder: Path, good: Any, packed: bool, steps: Any) -> None:
     content, shape = good
-    (folder / "idx").write_bytes(damaged(gzip.compress(content, 1, mtime=0) if packed else content, steps))
+    try_idx(counts, folder, gzip.compress(content, 1, mtime=0) if packed else content, shape, steps)
+
+
+def try_idx(counts: Counts, folder: Path, content: bytes, shape: tuple[int, ...], steps: Any) -> None:
+    (folder / "idx").write_bytes(damaged(content, steps))
     counts.read("idx", lambda: read_idx(folder / "idx", shape))
 
 
@@ -164,16 +168,20 @@ values = st.recursive(
 
 
 @seed(2)
-@tries(1.0, 60)
+@tries(60)
 @given(content=st.sampled_from(CONFIGS), steps=changes)
 def test_config_json_as_bytes(counts: Counts, folder: Path, content: str, steps: Any) -> None:
+    try_config(counts, folder, content.encode(), steps)
+
+
+def try_config(counts: Counts, folder: Path, content: bytes, steps: Any) -> None:
     (folder / "run").mkdir(exist_ok=True)
-    (folder / "run" / "config.json").write_bytes(damaged(content.encode(), steps))
+    (folder / "run" / "config.json").write_bytes(damaged(content, steps))
     counts.read("config.json", Workdir(folder / "run").read_config)
 
 
 @seed(3)
-@tries(1.0, 60)
+@tries(60)
 @given(content=st.sampled_from(CONFIGS), where=st.lists(st.integers(0, 40), min_size=1, max_size=3), value=values)
 def test_config_json_with_other_values(counts: Counts, content: str, where: list[int], value: Any) -> None:
     node = config = json.loads(content)
@@ -221,10 +229,14 @@ def montages(folder: Path) -> list[bytes]:
 
 
 @seed(4)
-@tries(1.0, 100)
+@tries(100)
 @given(which=st.integers(0, 3), steps=changes)
 def test_hdf5(counts: Counts, folder: Path, montages: list[bytes], which: int, steps: Any) -> None:
-    (folder / "some.h5").write_bytes(damaged(montages[which], steps))
+    try_hdf5(counts, folder, montages[which], steps)
+
+
+def try_hdf5(counts: Counts, folder: Path, content: bytes, steps: Any) -> None:
+    (folder / "some.h5").write_bytes(damaged(content, steps))
 
     def read() -> None:
         source = open_hdf5(str(folder / "some.h5"), 8)
@@ -240,38 +252,62 @@ def test_hdf5(counts: Counts, folder: Path, montages: list[bytes], which: int, s
 # state_dict.
 
 
+@pytest.fixture(scope="module")
+def states() -> dict[str, list[bytes]]:
+    """Good state_dicts by ending."""
+    arrays = {"0.weight": np.ones((3, 2), np.float32), "0.bias": np.arange(3.0)}
+    found: dict[str, list[bytes]] = {".npz": [], ".pt": []}
+    for save in (np.savez, np.savez_compressed):
+        buffer = io.BytesIO()
+        save(buffer, **arrays)
+        found[".npz"].append(buffer.getvalue())
+    with contextlib.suppress(ImportError):
+        import torch
+
+        for zipped in (True, False):
+            buffer = io.BytesIO()
+            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            torch.save(tensors, buffer, _use_new_zipfile_serialization=zipped)
+            found[".pt"].append(buffer.getvalue())
+    return found
+
+
 @seed(5)
-@tries(0.6, 60)
-@given(packed=st.booleans(), steps=changes)
-def test_state_dict_npz(counts: Counts, folder: Path, packed: bool, steps: Any) -> None:
-    from tfgan_lab.compare.state_files import read_state
-
-    buffer, arrays = io.BytesIO(), {"0.weight": np.ones((3, 2), np.float32), "0.bias": np.arange(3.0)}
-    (np.savez_compressed if packed else np.savez)(buffer, **arrays)
-    (folder / "state.npz").write_bytes(damaged(buffer.getvalue(), steps))
-    counts.read("state_dict .npz", lambda: read_state(folder / "state.npz"))
+@tries(60)
+@given(which=st.integers(0, 1), steps=changes)
+def test_state_dict_npz(counts: Counts, folder: Path, states: Any, which: int, steps: Any) -> None:
+    try_state(counts, folder, states, ".npz", which, steps)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @seed(6)
-@tries(0.1, 20)
-@given(old=st.booleans(), steps=changes)
-def test_state_dict_torch(counts: Counts, folder: Path, old: bool, steps: Any) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch's own files need PyTorch: pip install '.[torch]'")
+@tries(20)
+@given(which=st.integers(0, 1), steps=changes)
+def test_state_dict_torch(counts: Counts, folder: Path, states: Any, which: int, steps: Any) -> None:
+    if not states[".pt"]:
+        pytest.skip("PyTorch's own files need PyTorch: pip install '.[torch]'")
+    try_state(counts, folder, states, ".pt", which, steps)
+
+
+def try_state(counts: Counts, folder: Path, states: Any, ending: str, which: int, steps: Any) -> None:
     from tfgan_lab.compare.state_files import read_state
 
-    buffer = io.BytesIO()
-    torch.save({"0.weight": torch.ones(3, 2), "0.bias": torch.zeros(3)}, buffer, _use_new_zipfile_serialization=not old)
-    (folder / "state.pt").write_bytes(damaged(buffer.getvalue(), steps))
-    counts.read("state_dict .pt", lambda: read_state(folder / "state.pt"))
+    path = folder / f"state{ending}"
+    path.write_bytes(damaged(states[ending][which], steps))
+    counts.read(f"state_dict {ending}", lambda: read_state(path))
 
 
 # Checkpoints.
 
 
 @seed(7)
-@tries(0.1, 20)
+@tries(20)
 @given(index=st.booleans(), steps=changes)
 def test_checkpoints(counts: Counts, folder: Path, index: bool, steps: Any) -> None:
+    try_checkpoint(counts, folder, index, steps)
+
+
+def try_checkpoint(counts: Counts, folder: Path, index: bool, steps: Any) -> None:
     import tensorflow as tf
 
     from tfgan_lab.training.checkpoints import Checkpoints
@@ -294,3 +330,40 @@ def test_checkpoints(counts: Counts, folder: Path, index: bool, steps: Any) -> N
         np.testing.assert_array_equal(found["net"][0].numpy(), np.arange(40.0))
 
     counts.read("checkpoint", read)
+
+
+# Many in a row.
+
+
+def random_steps(chance: random.Random) -> list[tuple[str, int, int, bytes]]:
+    """As `changes`, without what hypothesis takes to make them."""
+    kinds = ("flip", "flip", "write", "write", "insert", "cut", "drop", "double")
+    pieces = (*NUMBERS, chance.randbytes(chance.randrange(1, 12)))
+    return [
+        (chance.choice(kinds), int(2 ** chance.uniform(0, 16)), chance.randrange(1, 256), chance.choice(pieces))
+        for _ in range(chance.choice((1, 1, 1, 2, 3, 6)))
+    ]
+
+
+@pytest.mark.skipif(not MANY, reason="set TFGAN_LAB_FUZZ=100000 to try so many inputs in a row (minutes)")
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_many(counts: Counts, folder: Path, montages: list[bytes], states: Any) -> None:
+    chance = random.Random(8)
+    idx = [
+        (content, shape)
+        for plain, shape in ((_IMAGES, (28, 28)), (_LABELS, ()))
+        for content in (plain, gzip.compress(plain, mtime=0))
+    ]
+    readers: dict[str, tuple[int, Callable[[list[Any]], None]]] = {
+        "idx": (35, lambda steps: try_idx(counts, folder, *chance.choice(idx), steps)),
+        "config": (30, lambda steps: try_config(counts, folder, chance.choice(CONFIGS).encode(), steps)),
+        "hdf5": (15, lambda steps: try_hdf5(counts, folder, chance.choice(montages), steps)),
+        "npz": (16, lambda steps: try_state(counts, folder, states, ".npz", chance.randrange(2), steps)),
+        "pt": (2, lambda steps: try_state(counts, folder, states, ".pt", chance.randrange(2), steps)),
+        "checkpoint": (2, lambda steps: try_checkpoint(counts, folder, chance.random() < 0.5, steps)),
+    }
+    if not states[".pt"]:
+        del readers["pt"]
+    for share, reader in readers.values():
+        for _ in range(MANY * share // 100):
+            reader(random_steps(chance))

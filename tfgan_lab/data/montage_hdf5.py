@@ -124,6 +124,8 @@ def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
             continue
         seen.add(address)
         for name in group:
+            if isinstance(name, bytes):  # What h5py gives where the name is no text.
+                raise BadImage(f"a member's name is no text ({name[:20]!r}): damaged, or not the post's file.")
             kind = group.id.links.get_info(name.encode()).type
             if kind == h5py.h5l.TYPE_EXTERNAL or (kind == h5py.h5l.TYPE_SOFT and _MEMBER.fullmatch(name)):
                 raise BadImage(f"'{prefix}{name}' is a link; store the image itself in this file.")
