@@ -80,10 +80,10 @@ def sweep(
     write_atomically(folder / "sweep.json", (json.dumps(result, indent=1) + "\n").encode())
     write_atomically(folder / "sweep.md", (markdown(result) + "\n").encode())
     from tfgan_lab.report import sweep_plots
-    from tfgan_lab.report.plots import png
+    from tfgan_lab.report.style import write_figure
 
     provenance = "; ".join(in_words(part) for part in (result["data"] or {}).values())
-    write_atomically(folder / "sweep.png", png(sweep_plots.side_by_side(outcomes, field, config, provenance)))
+    write_figure(folder, "sweep", sweep_plots.side_by_side(outcomes, field, config, provenance))
     return result
 
 

@@ -9,18 +9,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfgan_lab import images as images_lib
 from tfgan_lab.measure.classifier import Answers
-from tfgan_lab.report.plots import BLUE, ORANGE, STYLE, png
+from tfgan_lab.report.style import BLUE, ORANGE, STYLE, write_figure
 
 
 def write(folder: Path, answers: Answers, test: Any, config: Any) -> list[str]:
-    """Writes confusion.png and scores.png and returns their names."""
+    """Writes confusion.png and scores.png (and .svg) and returns their names."""
     provenance = f"{test.provenance}; post {config.post}, seed {config.seed}"
     right = float((answers.scores.argmax(axis=1) == answers.labels).mean())
     figures = {
-        "confusion.png": confusion(answers.confusion, f"{config.name}: {right:.2%} right", provenance),
-        "scores.png": scores(
+        "confusion": confusion(answers.confusion, f"{config.name}: {right:.2%} right", provenance),
+        "scores": scores(
             test.images[0],
             answers.scores[0],
             int(answers.labels[0]),
@@ -28,9 +27,7 @@ def write(folder: Path, answers: Answers, test: Any, config: Any) -> list[str]:
             provenance,
         ),
     }
-    for name, figure in figures.items():
-        images_lib.write_atomically(folder / name, png(figure))
-    return list(figures)
+    return [write_figure(folder, name, figure) for name, figure in figures.items()]
 
 
 def confusion(counts: np.ndarray, title: str, provenance: str) -> Figure:

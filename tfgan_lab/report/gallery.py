@@ -17,6 +17,7 @@ from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
 from tfgan_lab.report import plots
 from tfgan_lab.report.samples import columns_of, png_of, saved_samples
+from tfgan_lab.report.style import write_figure
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.workdir import Workdir
 
@@ -78,11 +79,8 @@ def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str
     if isinstance(config, GanConfig):
         moments = saved_samples(folder.samples)
         names += _write_generator_pictures(folder, experiment, moments, title, provenance)
-    if rows:
-        images_lib.write_atomically(
-            folder.path / "curves.png", plots.png(plots.curves(rows, title, provenance, reference_of(config)))
-        )
-        names.append("curves.png")
+    if any(row["kind"] == "train" for row in rows):
+        names.append(write_figure(folder.path, "curves", plots.curves(rows, title, provenance, reference_of(config))))
     return names
 
 
@@ -107,13 +105,11 @@ def _write_generator_pictures(
         real = images_lib.grid(real_images(experiment, len(picked)), columns)
         grids = [(f"real ({split} split)", real), (caption, images_lib.grid(picked, columns))]
         figure = plots.labelled_grids(grids, title, provenance)
-        images_lib.write_atomically(folder.path / "real_and_generated.png", plots.png(figure))
-        names.append("real_and_generated.png")
+        names.append(write_figure(folder.path, "real_and_generated", figure))
         trained = [moment for moment in moments if moment[0] > 0]
         if len(trained) > 1:
             evolution = plots.evolution(_evolution_rows(trained, experiment), title, provenance)
-            images_lib.write_atomically(folder.path / "evolution.png", plots.png(evolution))
-            names.append("evolution.png")
+            names.append(write_figure(folder.path, "evolution", evolution))
     if len(moments) > 1:
         images_lib.write_atomically(folder.path / "film.gif", film(folder.samples))
         names.append("film.gif")

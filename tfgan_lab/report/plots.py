@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # figures are files here; a display may not exist
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
 from matplotlib.figure import Figure
 
 from tfgan_lab.compare.reference import Reference
+from tfgan_lab.report.style import BLUE, GREY, ORANGE, STYLE, finish, wrapped
 
-# Okabe & Ito (2008): told apart with any colour vision.
-BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#999999", "#D55E00"
-STYLE = {
-    "figure.dpi": 120, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.alpha": 0.25, "font.size": 9, "axes.titlesize": 10, "legend.frameon": False,
-    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, GREY]),
-}  # fmt: skip
-
-
-def png(figure: Figure) -> bytes:
-    """Encodes a figure as PNG and closes it; the same figure gives the same bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    plt.close(figure)
-    return buffer.getvalue()
+Panel = Callable[[Any], None]
 
 
 def curves(rows: Sequence[dict[str, Any]], title: str, provenance: str, reference: Reference | None = None) -> Figure:
-    """Losses, and what the discriminator believes, over training.
+    """Losses, and what the discriminator believes, over training: the panels of a run side by side.
 
     Args:
       rows: Of metrics.jsonl.
@@ -43,58 +25,73 @@ def curves(rows: Sequence[dict[str, Any]], title: str, provenance: str, referenc
       provenance: One line below the figure.
       reference: What to draw behind the curves: where earlier runs went, what the post printed, what balance gives.
     """
+    with plt.rc_context(STYLE):
+        drawn = panels(rows, reference)
+        figure, axes = plt.subplots(
+            1, len(drawn), figsize=(10 + 3.6 * (len(drawn) - 2), 3.8), layout="constrained", squeeze=False
+        )
+        for panel, axis in zip(drawn, axes.flat, strict=True):
+            panel(axis)
+        return finish(figure, title, provenance)
+
+
+def panels(rows: Sequence[dict[str, Any]], reference: Reference | None = None) -> list[Panel]:
+    """What there is to plot of a run, a function of the axes each; empty without rows of training."""
     reference = reference or Reference({}, {}, {})
     train = [row for row in rows if row["kind"] == "train"]
     evaluations = [row for row in rows if row["kind"] == "eval"]
-    with plt.rc_context(STYLE):
-        if train and "g_loss" in train[0]:
-            measured = [row for row in rows if row["kind"] == "metrics"]
-            return _gan_curves(train, evaluations, measured, title, provenance, reference)
-        return _classifier_curves(train, evaluations, title, provenance, reference)
+    measured = [row for row in rows if row["kind"] == "metrics"]
+    if not train:
+        return []
+    if "g_loss" not in train[0]:
+        kinds = [partial(_classifier_loss, train), partial(_accuracy, train, evaluations)]
+    else:
+        kinds = [partial(_losses, train), partial(_beliefs, train, evaluations)]
+        if any("fake_mean" in row for row in train):
+            kinds.append(partial(_moments, train))
+    found: list[Panel] = [partial(kind, reference) for kind in kinds]
+    return [*found, partial(_measured_curves, measured)] if measured else found
 
 
-def _gan_curves(
-    train: Any, evaluations: Any, measured: Any, title: str, provenance: str, reference: Reference
-) -> Figure:
-    judged = [row for row in evaluations if "p_real" in row]
-    gaussian = [row for row in train if "fake_mean" in row]
-    third = bool(gaussian or measured)
-    figure, axes = plt.subplots(1, 2 + third, figsize=(10 + 3.6 * third, 3.8), layout="constrained")
-    _line(axes[0], train, "d_loss_mean", "discriminator", BLUE)
-    _line(axes[0], train, "g_loss_mean", "generator", ORANGE)
+def _losses(train: Any, reference: Reference, axis: Any) -> None:
+    _line(axis, train, "d_loss_mean", "discriminator", BLUE)
+    _line(axis, train, "g_loss_mean", "generator", ORANGE)
     end = train[-1]["epoch"]
     for key, color in (("d_loss", BLUE), ("g_loss", ORANGE)):
-        _band(axes[0], reference, f"{key}_mean", color, end)
-        _prints(axes[0], reference, key, color, end)
+        _band(axis, reference, f"{key}_mean", color, end)
+        _prints(axis, reference, key, color, end)
         if key in reference.balance:
-            axes[0].axhline(reference.balance[key], color=color, linestyle=":", linewidth=1)
+            axis.axhline(reference.balance[key], color=color, linestyle=":", linewidth=1)
     if reference.balance:
-        axes[0].plot([], [], color=GREY, linestyle=":", linewidth=1, label="D cannot tell")
-    axes[0].set(title="losses, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
-    _legend(axes[0], fontsize=7.5)
+        axis.plot([], [], color=GREY, linestyle=":", linewidth=1, label="D cannot tell")
+    axis.set(title="losses, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
+    _legend(axis, fontsize=7.5)
+
+
+def _beliefs(train: Any, evaluations: Any, reference: Reference, axis: Any) -> None:
+    judged = [row for row in evaluations if "p_real" in row]
     source, where = (judged, "test split, end of epoch") if judged else (train, "training batches")
-    key = "" if judged else "_mean"
-    _line(axes[1], source, f"p_real{key}", "D(x), real", BLUE)
-    _line(axes[1], source, f"p_fake{key}", "D(G(z)), generated", ORANGE)
+    key, end = "" if judged else "_mean", train[-1]["epoch"]
+    _line(axis, source, f"p_real{key}", "D(x), real", BLUE)
+    _line(axis, source, f"p_fake{key}", "D(G(z)), generated", ORANGE)
     if judged:
-        _band(axes[1], reference, "p_real", BLUE, end)
-        _band(axes[1], reference, "p_fake", ORANGE, end)
-    axes[1].axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="0.5: cannot tell")
-    axes[1].set(title=f"mean probability of being real ({where})", xlabel="epoch", ylabel="probability", ylim=(0, 1))
-    _legend(axes[1], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1.0)
-    if gaussian:
-        for name, style in (("mean", "-"), ("std", ":")):
-            _line(axes[2], gaussian, f"real_{name}_mean", f"real {name}", BLUE, style)
-            _line(axes[2], gaussian, f"fake_{name}_mean", f"generated {name}", ORANGE, style)
-            _band(axes[2], reference, f"fake_{name}_mean", ORANGE, end)
-        axes[2].set(title="moments of the sets", xlabel="epoch (100 steps)", ylabel="data units")
-        axes[2].legend()
-    if measured:
-        _measured_curves(axes[2], measured)
-    return _finish(figure, title, provenance)
+        _band(axis, reference, "p_real", BLUE, end)
+        _band(axis, reference, "p_fake", ORANGE, end)
+    axis.axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="0.5: cannot tell")
+    axis.set(title=f"mean probability of being real ({where})", xlabel="epoch", ylabel="probability", ylim=(0, 1))
+    _legend(axis, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1.0)
 
 
-def _measured_curves(axis: Any, measured: Any) -> None:
+def _moments(train: Any, reference: Reference, axis: Any) -> None:
+    for name, style in (("mean", "-"), ("std", ":")):
+        _line(axis, train, f"real_{name}_mean", f"real {name}", BLUE, style)
+        _line(axis, train, f"fake_{name}_mean", f"generated {name}", ORANGE, style)
+        _band(axis, reference, f"fake_{name}_mean", ORANGE, train[-1]["epoch"])
+    axis.set(title="moments of the sets", xlabel="epoch (100 steps)", ylabel="data units")
+    axis.legend()
+
+
+def _measured_curves(measured: Any, axis: Any) -> None:
     _line(axis, measured, "digits", "digits drawn (left)", BLUE)
     axis.set(
         title="2,000 samples, by the judge",
@@ -118,18 +115,18 @@ def _measured_curves(axis: Any, measured: Any) -> None:
     )
 
 
-def _classifier_curves(train: Any, evaluations: Any, title: str, provenance: str, reference: Reference) -> Figure:
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    _line(axes[0], train, "loss_mean", "training loss", BLUE)
-    axes[0].set(title="loss, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
-    _line(axes[1], train, "accuracy_mean", "training batches", BLUE)
-    _line(axes[1], evaluations, "accuracy", "test split", ORANGE)
-    if train:
-        _band(axes[0], reference, "loss_mean", BLUE, train[-1]["epoch"])
-        _band(axes[1], reference, "accuracy", ORANGE, train[-1]["epoch"])
-    axes[1].set(title="accuracy", xlabel="epoch", ylabel="share right", ylim=(0, 1.02))
-    axes[1].legend()
-    return _finish(figure, title, provenance)
+def _classifier_loss(train: Any, reference: Reference, axis: Any) -> None:
+    _line(axis, train, "loss_mean", "training loss", BLUE)
+    _band(axis, reference, "loss_mean", BLUE, train[-1]["epoch"])
+    axis.set(title="loss, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
+
+
+def _accuracy(train: Any, evaluations: Any, reference: Reference, axis: Any) -> None:
+    _line(axis, train, "accuracy_mean", "training batches", BLUE)
+    _line(axis, evaluations, "accuracy", "test split", ORANGE)
+    _band(axis, reference, "accuracy", ORANGE, train[-1]["epoch"])
+    axis.set(title="accuracy", xlabel="epoch", ylabel="share right", ylim=(0, 1.02))
+    axis.legend()
 
 
 def _legend(axis: Any, **keywords: Any) -> None:
@@ -169,16 +166,6 @@ def _line(axis: Any, rows: Any, key: str, label: str, color: str, style: str = "
         axis.plot(*zip(*points, strict=True), style, label=label, color=color, linewidth=1.3, marker=marker)
 
 
-def _finish(figure: Figure, title: str, provenance: str) -> Figure:
-    figure.suptitle(title)
-    figure.supxlabel(_wrapped(figure, provenance), fontsize=7, color="#555555")
-    return figure
-
-
-def _wrapped(figure: Figure, text: str) -> str:
-    return textwrap.fill(text, int(figure.get_figwidth() * 19))  # characters of 7 points in an inch
-
-
 def labelled_grids(
     grids: Sequence[tuple[str, np.ndarray]], title: str, provenance: str, across: bool = False
 ) -> Figure:
@@ -205,7 +192,7 @@ def labelled_grids(
             axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_title(caption)
             axis.axis("off")
-        return _finish(figure, title, provenance)
+        return finish(figure, title, provenance)
 
 
 def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: str) -> Figure:
@@ -230,7 +217,7 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
             axis_row[0].set_ylabel(label, rotation=0, ha="right", va="center")
         figure.subplots_adjust(left=0.16, right=0.99, top=0.95, bottom=0.04, wspace=0.04, hspace=0.04)
         figure.suptitle(title, y=0.985)
-        figure.supxlabel(_wrapped(figure, provenance), y=0.008, fontsize=7, color="#555555")
+        figure.supxlabel(wrapped(figure, provenance), y=0.008, fontsize=7, color="#555555")
         return figure
 
 
@@ -244,19 +231,26 @@ def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -
     """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
-        low = min(real.mean() - 4 * real.std(), np.quantile(fake, 0.001))
-        high = max(real.mean() + 4 * real.std(), np.quantile(fake, 0.999))
-        x = np.linspace(low, high, 400)
-        for name, numbers, color in (("real", real, BLUE), ("generated", fake, ORANGE)):
-            mean, std = numbers.mean(), max(numbers.std(), 1e-6)
-            axis.hist(
-                numbers, bins=80, range=(low, high), density=True, color=color, alpha=0.3, label=f"{name}, histogram"
-            )
-            normal = np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
-            axis.plot(
-                x, normal, color=color, linewidth=1.5, label=f"{name}, N({mean:.2f}, {std:.2f}$^2$), the post's curve"
-            )
-        axis.set(title=title, xlabel="value", ylabel="probability density", ylim=(0, 1.6 / (real.std() * 2.5)))
-        axis.legend(fontsize=8)
-        figure.supxlabel(_wrapped(figure, provenance), fontsize=7, color="#555555")
+        density_panel(axis, real, fake)
+        axis.set_title(title)
+        figure.supxlabel(wrapped(figure, provenance), fontsize=7, color="#555555")
         return figure
+
+
+def density_panel(axis: Any, real: np.ndarray, fake: np.ndarray) -> None:
+    """Histograms of two sets of numbers [N], and the normal curves of their moments."""
+    low = min(real.mean() - 4 * real.std(), np.quantile(fake, 0.001))
+    high = max(real.mean() + 4 * real.std(), np.quantile(fake, 0.999))
+    x = np.linspace(low, high, 400)
+    for name, numbers, color in (("real", real, BLUE), ("generated", fake, ORANGE)):
+        mean, std = numbers.mean(), max(numbers.std(), 1e-6)
+        axis.hist(
+            numbers, bins=80, range=(low, high), density=True, histtype="stepfilled", color=color, alpha=0.3,
+            label=f"{name}, histogram",
+        )  # fmt: skip
+        normal = np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
+        axis.plot(
+            x, normal, color=color, linewidth=1.5, label=f"{name}, N({mean:.2f}, {std:.2f}$^2$), the post's curve"
+        )
+    axis.set(xlabel="value", ylabel="probability density", ylim=(0, 1.6 / (real.std() * 2.5)))
+    axis.legend(fontsize=8)

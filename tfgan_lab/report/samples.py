@@ -17,6 +17,7 @@ from tfgan_lab.data.pipeline import draw_target
 from tfgan_lab.export import GeneratorModule
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.report import plots
+from tfgan_lab.report.style import png
 from tfgan_lab.training.experiment import Experiment
 
 
@@ -71,7 +72,7 @@ def png_of(drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
     if isinstance(config.data, Gaussian):
         real = draw_target(config.data, [len(drawn)], sample_seed(config.seed, 1)).numpy()
         provenance = f"target {describe_target(config.data)}, n={len(drawn):,} each, seed {config.seed}"
-        return plots.png(plots.densities(real, drawn[:, 0], f"1-D distribution after {step:,} steps", provenance))
+        return png(plots.densities(real, drawn[:, 0], f"1-D distribution after {step:,} steps", provenance))
     picture = images_lib.grid(drawn, columns_of(config))
     return images_lib.png_bytes(images_lib.enlarge(images_lib.colour(picture, config.sample_colormap)))
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from tfgan_lab import images as images_lib
 from tfgan_lab.measure.distribution import target_law
-from tfgan_lab.report.plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE
 from tfgan_lab.report.samples import columns_of
+from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE
 
 _COLUMNS = 5  # values side by side; more go below
 
@@ -23,6 +23,7 @@ _LABELS = {
     "fake_mean": "generated mean",
     "fake_std": "generated std",
 }
+_UNITS = {"p_real": "probability of real", "fake_mean": "data units", "accuracy": "share right"}
 
 
 def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: str) -> Figure:
@@ -114,4 +115,4 @@ def _traces(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     if "p_real" in names:
         axis.axhline(0.5, color=GREY, linestyle="--", linewidth=1)
         axis.set_ylim(0, 1)
-    axis.set(xlabel="epoch")
+    axis.set(xlabel="epoch", ylabel=_UNITS.get(names[0], names[0]) if names else "")
