@@ -293,12 +293,17 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
 
 def differences(old: Config, new: Config) -> list[str]:
     """Names every field in which two configs differ, as "field: old -> new"."""
-    before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
+    before, after = flattened(old), flattened(new)
     return [
         f"{key}: {before.get(key, '(absent)')} -> {after.get(key, '(absent)')}"
         for key in sorted(before | after)
         if before.get(key, "(absent)") != after.get(key, "(absent)")
     ]
+
+
+def flattened(config: Config) -> dict[str, Any]:
+    """Every field by its dotted name, as `--config.FIELD` takes it."""
+    return _flat(dataclasses.asdict(config))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -66,6 +66,19 @@ class Workdir:
                 f"--workdir={self.path} cannot be written: {error.strerror or error}. Name another folder or mend its permissions."
             ) from None
 
+    def is_being_written(self) -> bool:
+        """Whether another process trains in this folder now."""
+        if self._lock.is_locked or not (self.path / ".lock").is_file():
+            return False
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return True
+        except OSError:
+            return False  # a folder that cannot be written is not being written
+        self._lock.release()
+        return False
+
     def release(self) -> None:
         """Gives up the lock."""
         self._lock.release()

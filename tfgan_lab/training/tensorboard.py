@@ -1,0 +1,100 @@
+"""What TensorBoard shows of a run: scalars, pictures, its config as hparams, its networks as a graph."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab.config import ClassifierConfig, Config, flattened
+from tfgan_lab.training.workdir import Workdir
+
+# The numbers by which TensorBoard's table of hparams compares runs.
+_COMPARED = (
+    "eval/p_real", "eval/p_fake", "eval/accuracy", "eval/fake_mean", "eval/fake_std", "metrics/frechet",
+    "train/d_loss_mean", "train/g_loss_mean",
+)  # fmt: skip
+
+
+class TensorBoard:
+    """Event files; made anew from metrics.jsonl and the sample pictures when a run resumes, so that no step stands twice."""
+
+    def __init__(self, workdir: Workdir, rows: Sequence[dict[str, Any]]) -> None:
+        shutil.rmtree(workdir.tensorboard, ignore_errors=True)
+        self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
+        for row in rows:
+            self.scalars(row)
+        for path in sorted(workdir.samples.glob("step-" + "[0-9]" * 8 + ".png")):
+            picture = tf.io.decode_png(path.read_bytes(), channels=3).numpy()
+            self.picture("samples", picture, int(path.stem.split("-")[1]))
+
+    def describe(self, config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> None:
+        """Writes the config as hparams, and each network's graph.
+
+        Args:
+          config: The run's.
+          networks: By role.
+          image_shape: Of one example.
+        """
+        from tensorboard.plugins.hparams import api
+
+        fields = {name: value for name, value in flattened(config).items() if name not in ("log_line", "evaluate_line")}
+        metrics = [api.Metric(name) for name in _COMPARED]
+        with self._writer.as_default(step=0):
+            api.hparams_config(hparams=[api.HParam(name) for name in fields], metrics=metrics)
+            api.hparams({name: _plain(value) for name, value in fields.items()}, trial_id=config.name)
+            tf.summary.graph(_graph_of(config, networks, image_shape))
+
+    def scalars(self, row: dict[str, Any]) -> None:
+        """Writes every number of a metrics row under kind/name."""
+        with self._writer.as_default(step=row["step"]):
+            for name, value in row.items():
+                if isinstance(value, float) and name != "epoch":
+                    tf.summary.scalar(f"{row['kind']}/{name}", value)
+
+    def picture(self, name: str, picture: np.ndarray, step: int) -> None:
+        """Writes one uint8 picture [H, W, C]."""
+        with self._writer.as_default(step=step):
+            tf.summary.image(name, picture[None])
+
+    def finish(self) -> None:
+        """Says that the run came to its end."""
+        from tensorboard.plugins.hparams import summary
+
+        with self._writer.as_default(step=0):
+            tf.summary.experimental.write_raw_pb(
+                summary.session_end_pb("STATUS_SUCCESS").SerializeToString(), step=0
+            )  # fmt: skip
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _plain(value: Any) -> bool | int | float | str:
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _graph_of(config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> Any:
+    """The forward pass of all networks of a run in one graph, named by their roles; nothing is computed."""
+    images = tf.TensorSpec([None, *image_shape], tf.float32, "images")
+    if isinstance(config, ClassifierConfig):
+
+        def classify(images: tf.Tensor) -> tf.Tensor:
+            with tf.name_scope("classifier"):
+                return networks["classifier"](images, training=False)
+
+        return tf.function(classify, autograph=False).get_concrete_function(images).graph
+    rows = config.batch_size
+    latents = tf.TensorSpec([rows, config.latents.dim], tf.float32, "latents")
+    labels = tf.TensorSpec([rows], tf.int32, "labels") if config.num_labels else None
+
+    def play(latents: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
+        with tf.name_scope("generator"):
+            fakes = networks["generator"](latents, labels, training=False)
+        with tf.name_scope("discriminator"):
+            return networks["discriminator"](fakes, labels, training=False)
+
+    return tf.function(play, autograph=False).get_concrete_function(latents, labels).graph
