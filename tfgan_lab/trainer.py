@@ -20,6 +20,7 @@ from tfgan_lab.export import export_network
 from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
+from tfgan_lab.report.page import write_page
 from tfgan_lab.report.samples import Sampler
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine
@@ -37,8 +38,9 @@ from tfgan_lab.training.loop import (
 )  # fmt: skip
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.team import Team, facts_to_agree_on, make_team
+from tfgan_lab.training.tensorboard import TensorBoard
+from tfgan_lab.training.terminal import Terminal
 from tfgan_lab.training.workdir import Workdir, environment
-from tfgan_lab.training.writers import TensorBoard, Terminal
 
 
 def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None = None) -> Workdir:
@@ -126,6 +128,7 @@ class _Run:
         self.window = Window(names, pending)
         self.rows = folder.cut_after(self.first)
         self.board = TensorBoard(folder, self.rows)
+        self.board.describe(self.config, fresh_networks(self.config), experiment.image_shape)
         self.evaluate = Evaluator(experiment)
         self.sampler = Sampler(experiment) if isinstance(self.config, GanConfig) else None
         self.monitor: Monitor | None = None
@@ -167,6 +170,8 @@ class _Run:
                 self._save(done)
                 self.team.wait()
         self.terminal.close()
+        if done >= self.total:
+            self.board.finish()
         self.board.close()
         if done < self.total:
             raise Interrupted(
@@ -269,6 +274,8 @@ class _Run:
         for line in finish(folder, self.experiment):
             print(line)
         print(f"look at: {', '.join(str(folder.path / name) for name in pictures)}")
+        page = write_page(folder, network if role == "generator" else None, self.experiment.source, step)
+        print(f"all of it on one page, to open in a browser: {page}")
         print(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
         if role == "generator":
             print(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png", flush=True)

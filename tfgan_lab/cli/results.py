@@ -102,6 +102,27 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     )
 
 
+def _report_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_multi_string(
+        "workdir", None, "A run, trained or in training; give the flag again for runs side by side. A sweep's folder stands for its runs.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "out", None, "The .html file to write. Left away: report.html in the run's folder, or in the one above several.",
+        flag_values=values,
+    )  # fmt: skip
+    data_flag(values)
+
+
+def _report(values: Any, overrides: dict[str, str]) -> None:
+    workdirs = required(values, "workdir")
+    start()
+    from tfgan_lab.report.page import report
+
+    written = report(workdirs, values.out, values.data_dir)
+    print(f"open in a browser: {written} ({written.stat().st_size / 1e6:.1f} MB, needs no network)")
+
+
 VERBS = {
     "sample": Verb(_sample, _sample_flags, "draws from a trained run", [
         f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=64 --seed=7 --out=grid.png",
@@ -111,6 +132,10 @@ VERBS = {
     "evaluate": Verb(_evaluate, _evaluate_flags, "measures a trained run's samples (or a classifier's answers)", [
         f"tfgan-lab evaluate --workdir=runs/{DEFAULT_CONFIG}",
         "tfgan-lab evaluate --saved_model=generator --num=2000 --data_dir=MNIST_FOLDER",
+    ]),
+    "report": Verb(_report, _report_flags, "writes a page that explains a run, or several side by side", [
+        f"tfgan-lab report --workdir=runs/{DEFAULT_CONFIG}",
+        "tfgan-lab report --workdir=runs/mlp_gan --workdir=runs/mlp_gan_smoothed --out=both.html",
     ]),
     "export": Verb(_export, _export_flags, "writes a run's generator as a SavedModel and checks it", [
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",

@@ -219,7 +219,7 @@ def write_ledger(folder: str | os.PathLike[str], budget: str = "posted") -> dict
     """Judges everything that was run in a folder and writes ledger.json, ledger.md and ledger.png there."""
     from tfgan_lab.report import ledger_plots
     from tfgan_lab.report.ledger_text import markdown
-    from tfgan_lab.report.plots import png
+    from tfgan_lab.report.style import write_figure
 
     folder = Path(folder)
     result: dict[str, Any] = {
@@ -230,9 +230,9 @@ def write_ledger(folder: str | os.PathLike[str], budget: str = "posted") -> dict
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "ledger.json", (json.dumps(result, indent=1) + "\n").encode())
     write_atomically(folder / "ledger.md", (markdown(result) + "\n").encode())
-    write_atomically(folder / "ledger.png", png(ledger_plots.ledger(result)))
+    write_figure(folder, "ledger", ledger_plots.ledger(result))
     if result["peers"]:
-        write_atomically(folder / "peers.png", png(ledger_plots.peers(result["peers"])))
+        write_figure(folder, "peers", ledger_plots.peers(result["peers"]))
     return result
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from tfgan_lab.report.ledger_text import headline
-from tfgan_lab.report.plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE, plt
+from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE
 
 _COLORS = {"reproduced": GREEN, "not reproduced": RED, "open": ORANGE, "not run": GREY}
 

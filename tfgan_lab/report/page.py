@@ -1,0 +1,106 @@
+"""`write_page`: one HTML file that explains one run, or several side by side; it opens from disk and asks no network."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tfgan_lab import __version__, config
+from tfgan_lab.errors import UserError
+from tfgan_lab.images import write_atomically
+from tfgan_lab.report.page_run import Parts, RunPage, gather, parts_of
+from tfgan_lab.report.tables import config_table, metrics_table
+from tfgan_lab.training.workdir import Workdir
+
+MOST_BYTES = 5_000_000
+_FRAME = 120_000  # the page's own text, style and code
+
+
+def report(workdirs: Sequence[str | os.PathLike[str]], out: str | None = None, data_dir: str | None = None) -> Path:
+    """Writes the page of one or several runs.
+
+    Args:
+      workdirs: Run folders; the folder of a sweep stands for all its runs.
+      out: The .html file; None for report.html in the run's folder, or in the one that holds all the runs.
+      data_dir: Where the real data is, if not where it was for training.
+
+    Returns:
+      The file.
+
+    Raises:
+      UserError: A folder holds no run, or the file cannot be written.
+    """
+    folders = [Workdir(path) for given in workdirs for path in _runs_in(Path(given))]
+    if out is not None and not out.endswith((".html", ".htm")):
+        raise UserError(f"--out={out}: the file's name must end in .html.")
+    if len({folder.path.resolve() for folder in folders}) < len(folders):
+        raise UserError("--workdir: the same run is named twice.")
+    target = Path(out) if out else _default_target([folder.path for folder in folders])
+    share = (MOST_BYTES - _FRAME) // len(folders)
+    runs = [gather(folder, parts_of(folder, data_dir), f"r{i}", share) for i, folder in enumerate(folders)]
+    for run, folder in zip(runs, folders, strict=True):
+        if [other.name for other in runs].count(folder.path.resolve().name) > 1:
+            run.name = str(folder.path)
+    write_atomically(target, render(runs).encode())
+    return target
+
+
+def write_page(folder: Workdir, network: Any, source: Any, step: int) -> Path:
+    """Writes report.html of a run that has just been trained, from what is in memory."""
+    page = gather(folder, Parts(network, source, step), "r0", MOST_BYTES - _FRAME)
+    target = folder.path / "report.html"
+    write_atomically(target, render([page]).encode())
+    return target
+
+
+def render(runs: Sequence[RunPage]) -> str:
+    """The page's HTML."""
+    environment = Environment(
+        loader=PackageLoader("tfgan_lab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )  # fmt: skip
+    environment.filters["script_json"] = _script_json
+    environment.filters["code_marks"] = _code_marks
+    return environment.get_template("page.html").render(
+        runs=runs, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
+        data={run.key: {"moments": run.moments, "densities": run.densities, "net": run.net} for run in runs},
+        config_json={run.key: config.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
+    )  # fmt: skip
+
+
+def _script_json(value: Any) -> Markup:
+    """JSON that may stand in a <script>: no tag can end it."""
+    text = json.dumps(value, separators=(",", ":"), default=vars)
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+
+
+def _code_marks(text: str) -> Markup:
+    """`code` in backticks, as <code>."""
+    parts = text.split("`")
+    marked = [Markup("<code>{}</code>").format(part) if i % 2 else Markup.escape(part) for i, part in enumerate(parts)]
+    return Markup("").join(marked)
+
+
+def _runs_in(path: Path) -> list[Path]:
+    if Workdir(path).exists():
+        return [path]
+    if (path / "sweep.json").is_file():
+        runs = sorted(child for child in path.iterdir() if Workdir(child).exists())
+        if runs:
+            return runs
+    if path.is_dir() and not any(path.iterdir()):
+        raise UserError(f"--workdir={path} is empty: train a run in it with `tfgan-lab train --workdir={path}`.")
+    Workdir(path).read_config()  # says in one line what is wrong
+    return []
+
+
+def _default_target(paths: Sequence[Path]) -> Path:
+    if len(paths) == 1:
+        return paths[0] / "report.html"
+    parents = {path.resolve().parent for path in paths}
+    return (paths[0].parent if len(parents) == 1 else Path()) / "report.html"

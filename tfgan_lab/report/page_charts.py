@@ -1,0 +1,82 @@
+"""Charts of a run's page: matplotlib's SVG, set into the page so that it takes the page's font and colours."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tfgan_lab.compare.reference import Reference
+from tfgan_lab.report import plots
+from tfgan_lab.report.style import BLUE, STYLE, svg
+
+_INK = "#010203"  # stands for the page's own text colour
+_PAGE_STYLE = STYLE | {
+    "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
+    "axes.titlecolor": _INK, "grid.color": _INK, "grid.alpha": 0.15, "figure.facecolor": "none", "axes.facecolor": "none",
+    "savefig.facecolor": "none", "axes.axisbelow": True, "axes.titlesize": 9.5, "legend.fontsize": 8,
+}  # fmt: skip
+_SIZE = (4.5, 3.1)
+
+
+def curves(
+    rows: Sequence[dict[str, Any]], key: str, reference: Reference, floors: Callable[[Any], None] | None = None
+) -> list[str]:
+    """The panels of a run, an <svg> each.
+
+    Args:
+      rows: Of metrics.jsonl.
+      key: Sets the ids in them apart from those of other runs in the page.
+      reference: What stands behind the curves.
+      floors: Draws into a panel what real data scores.
+    """
+    return [_chart(panel, f"{key}-{index}", floors) for index, panel in enumerate(plots.panels(rows, reference))]
+
+
+def densities(real: np.ndarray, fake: np.ndarray, key: str) -> str:
+    """The Gaussian's two densities as <svg>; numbers, 1-D each."""
+    return _chart(lambda axis: plots.density_panel(axis, real, fake), key)
+
+
+def from_file(content: str, key: str, label: str) -> str:
+    """An SVG file that `style.write_figure` wrote, for the page."""
+    return _for_page(content, key, label)
+
+
+def _chart(draw: Callable[[Any], None], key: str, floors: Callable[[Any], None] | None = None) -> str:
+    with plt.rc_context(_PAGE_STYLE):
+        figure, axis = plt.subplots(figsize=_SIZE, layout="constrained")
+        draw(axis)
+        if floors is not None:
+            floors(axis)
+        label = _in_words(figure)
+        content = svg(figure, _PAGE_STYLE).decode()
+    return _for_page(content, key, label)
+
+
+def _in_words(figure: Any) -> str:
+    """What a chart shows, for those who do not see it: its title, and from where to where each line goes."""
+    title = figure.axes[0].get_title() or "probability densities of real and generated numbers"
+    lines = [line for axis in figure.axes for line in axis.get_lines() if not line.get_label().startswith("_")]
+    ends = [(line.get_label().replace("$", ""), np.asarray(line.get_ydata(), float)) for line in lines]
+    if not figure.axes[0].get_title():
+        return f"{title}: {', '.join(name for name, _ in ends)}"
+    said = [f"{name} from {y[0]:.3g} to {y[-1]:.3g}" for name, y in ends if len(y) > 2]
+    return f"{title}, by {figure.axes[0].get_xlabel()}: {'; '.join(said) or 'see the table'}"
+
+
+def _for_page(content: str, key: str, label: str) -> str:
+    content = content[content.index("<svg") :]
+    content = re.sub(r"<metadata>.*?</metadata>\s*", "", content, flags=re.DOTALL)
+    content = re.sub(r"(\bid=\"|href=\"#|url\(#)", rf"\g<1>{key}-", content)
+    content = re.sub(r"<svg ([^>]*?)width=\"[^\"]*\" ?height=\"[^\"]*\"", r"<svg \1", content, count=1)
+    content = re.sub(r"<svg ([^>]*?)height=\"[^\"]*\" ?", r"<svg \1", content, count=1)
+    content = re.sub(r"<svg ([^>]*?)width=\"[^\"]*\" ?", r"<svg \1", content, count=1)
+    # The page's own colours, which follow its light or dark scheme.
+    content = content.replace(_INK, "currentColor").replace(BLUE.lower(), "var(--accent)")
+    content = re.sub(r"\s*\n\s*", " ", content)
+    return content.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)

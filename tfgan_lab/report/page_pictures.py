@@ -1,0 +1,183 @@
+"""The pictures of a run's page, as data URIs: moments of training, real examples, walks, a grid per digit, neighbours."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfgan_lab import images as images_lib
+from tfgan_lab.config import GanConfig
+
+_MOST_SAMPLES = 36
+_WALKS, _WALK_STEPS = 4, 9
+_NEIGHBOURS = 10
+_LABELLED = 8  # samples of each digit
+_NEIGHBOUR_BYTES = 800_000_000  # of training images as float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """An image in the page: its data URI, its size in pixels, and words for those who do not see it."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+
+
+def picture_of(pixels: np.ndarray, alt: str, colormap: str = "gray") -> Picture:
+    """uint8 [H, W, C] as WebP: exact for digits, at quality 88 for the larger faces."""
+    coloured = images_lib.colour(pixels, colormap)
+    buffer = io.BytesIO()
+    image = Image.fromarray(coloured[..., 0] if coloured.shape[-1] == 1 else coloured)
+    exact = pixels.shape[-1] == 1
+    image.save(buffer, "WEBP", lossless=exact, quality=100 if exact else 88, method=4)
+    uri = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return Picture(uri, image.width, image.height, alt)
+
+
+def shown(samples: np.ndarray, config: GanConfig) -> tuple[np.ndarray, int]:
+    """Of fixed samples those that a page shows, and how many stand in a row: a row per label, or a square."""
+    if config.num_labels:
+        each = max(1, len(samples) // config.num_labels)
+        columns = min(each, 6)
+        rows = [samples[label * each : label * each + columns] for label in range(config.num_labels)]
+        return np.concatenate(rows), columns
+    side = int(min(len(samples), _MOST_SAMPLES) ** 0.5)
+    return samples[: side * side], side
+
+
+def moments(
+    saved: Sequence[tuple[int, np.ndarray]], config: GanConfig, steps_per_epoch: int, most: int
+) -> list[dict[str, Any]]:
+    """The fixed samples at some moments of training, more of them early, in at most so many bytes.
+
+    Returns:
+      For each: "step", "epoch" and "picture"; at least the first and the last.
+    """
+    pictures: dict[int, Picture] = {}
+
+    def picture(index: int) -> Picture:
+        if index not in pictures:
+            step, samples = saved[index]
+            pixels, columns = shown(samples, config)
+            what = "a row for each digit from 0 to 9" if config.num_labels else "from the same latents at every step"
+            alt = f"{len(pixels)} samples after {step:,} steps, {what}"
+            pictures[index] = picture_of(images_lib.grid(pixels, columns), alt, config.sample_colormap)
+        return pictures[index]
+
+    for number in (30, 24, 18, 12, 8, 5, 3, 2):
+        picked = _spread(len(saved), number)
+        if sum(len(picture(index).uri) for index in picked) <= most or len(picked) <= 2:
+            break
+    return [
+        {"step": saved[i][0], "epoch": round(saved[i][0] / steps_per_epoch, 2), "picture": picture(i)} for i in picked
+    ]
+
+
+def _spread(length: int, number: int) -> list[int]:
+    """`number` positions of a list, the first and the last among them, denser at its beginning."""
+    return sorted({round((length - 1) * (i / max(1, number - 1)) ** 1.6) for i in range(number)})
+
+
+def real_picture(examples: Any, number: int, columns: int, num_labels: int) -> Picture:
+    """Real examples in a grid of the same shape; a row for each label if the samples have one."""
+    alt = f"{number} real examples of {examples.provenance.source}, {examples.provenance.split} split"
+    if num_labels and examples.labels is not None:
+        each = [np.flatnonzero(examples.labels == label)[:columns] for label in range(num_labels)]
+        if all(len(rows) == columns for rows in each):
+            pixels = examples.images[np.concatenate(each)]
+            return picture_of(images_lib.grid(pixels, columns), f"{alt}, a row for each digit from 0 to 9")
+    from tfgan_lab.report.gallery import some_images
+
+    return picture_of(images_lib.grid(some_images(examples, number), columns), alt)
+
+
+def walks(module: Any, config: GanConfig) -> Picture:
+    """Rows of samples between two latents each; for conditional generators a digit each."""
+    from tfgan_lab.randomness import draw_latents, sample_seed
+
+    ends = draw_latents(
+        config.latents.distribution, config.latents.dim, 2 * _WALKS, sample_seed(config.seed, 3)
+    ).numpy()
+    share = np.linspace(0, 1, _WALK_STEPS)
+    paths = [between(a, b, share, config.latents.distribution) for a, b in zip(ends[::2], ends[1::2], strict=True)]
+    labels = np.repeat([3 * row % 10 for row in range(_WALKS)], _WALK_STEPS) if config.num_labels else None
+    drawn = module.draw(np.concatenate(paths).astype(np.float32), labels).numpy()
+    of = f" of the digits {', '.join(map(str, labels[::_WALK_STEPS]))}" if labels is not None else ""
+    alt = f"{_WALKS} rows{of}: in each, {_WALK_STEPS} samples on the way from one latent to another"
+    return picture_of(images_lib.grid(images_lib.to_uint8(drawn, "unit"), _WALK_STEPS), alt, config.sample_colormap)
+
+
+def between(a: np.ndarray, b: np.ndarray, share: np.ndarray, distribution: str) -> np.ndarray:
+    """Latents [S, Z] on the way from a to b: along the great circle for normal latents, straight for uniform ones.
+
+    Source: White, "Sampling generative networks", 2016: straight ways between normal latents leave their sphere.
+    """
+    t = share[:, None]
+    if distribution != "normal":
+        return (1 - t) * a + t * b
+    cosine = np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1)
+    angle = max(float(np.arccos(cosine)), 1e-6)
+    return (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
+
+
+def digit_grids(module: Any, config: GanConfig) -> list[tuple[int, Picture]]:
+    """For each label a grid of samples that were asked for it."""
+    from tfgan_lab.randomness import draw_latents, sample_seed
+
+    latents = draw_latents(config.latents.distribution, config.latents.dim, _LABELLED, sample_seed(config.seed, 4))
+    grids = []
+    for label in range(config.num_labels):
+        drawn = images_lib.to_uint8(module.draw(latents, np.full(_LABELLED, label, np.int32)).numpy(), "unit")
+        alt = f"{_LABELLED} samples that were asked for the digit {label}"
+        grids.append((label, picture_of(images_lib.grid(drawn, _LABELLED // 2), alt, config.sample_colormap)))
+    return grids
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbours:
+    """Samples above the training images nearest to them.
+
+    Attributes:
+      picture: Two rows.
+      distances: Euclidean, pixels in [0, 1].
+      typical: The median distance of unseen test images to their nearest training images; None without such a split.
+      searched: In how many training images.
+    """
+
+    picture: Picture
+    distances: list[float]
+    typical: float | None
+    searched: int
+
+
+def neighbours(module: Any, config: GanConfig, source: Any) -> Neighbours | None:
+    """Searches all training images for the nearest to ten samples; None where they are streamed or too many."""
+    from sklearn.metrics import pairwise_distances_argmin_min
+
+    train: Any = source.train
+    if train.images is None or train.images.nbytes * 4 > _NEIGHBOUR_BYTES:
+        return None
+    drawn = images_lib.to_uint8(module.sample(config.seed, _NEIGHBOURS).numpy(), "unit")
+    unseen = source.test.images[:: max(1, source.test.num // 100)][:100] if source.test is not None else drawn[:0]
+    rows = _flat(np.concatenate([drawn, unseen]))
+    index, distance = pairwise_distances_argmin_min(rows, _flat(train.images))
+    nearest = train.images[index[:_NEIGHBOURS]]
+    distances = [round(float(value), 2) for value in distance[:_NEIGHBOURS]]
+    alt = f"above {_NEIGHBOURS} samples, below each the training image nearest to it, at the distances {', '.join(map(str, distances))}"
+    grid = images_lib.grid(np.concatenate([drawn, nearest]), _NEIGHBOURS)
+    typical = round(float(np.median(distance[_NEIGHBOURS:])), 2) if len(unseen) else None
+    return Neighbours(picture_of(grid, alt), distances, typical, train.num)
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    rows = images.reshape(len(images), -1).astype(np.float32)
+    rows /= 255
+    return rows

@@ -1,0 +1,287 @@
+"""One run, gathered for its page: what it is, how far it is, what it drew and measured, as far as each is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab import config as config_lib
+from tfgan_lab.compare.posts import CLAIMS
+from tfgan_lab.compare.reference import reference_of
+from tfgan_lab.config import Config, GanConfig, Gaussian
+from tfgan_lab.data import Source, describe_target
+from tfgan_lab.data.examples import Provenance
+from tfgan_lab.errors import UserError
+from tfgan_lab.experiments import load_config
+from tfgan_lab.report import page_charts, page_pictures
+from tfgan_lab.report.browser_net import browser_net
+from tfgan_lab.report.diagnosis import diagnose
+from tfgan_lab.report.ledger_text import headline
+from tfgan_lab.report.samples import saved_samples
+from tfgan_lab.training.checkpoints import checkpoint_steps
+from tfgan_lab.training.workdir import Workdir
+
+_CHARTS_OF_CLASSIFIERS = (("confusion", "Which digits it takes for which"), ("scores", "Its ten outputs for one image"))
+_MOST_DENSITIES = 16
+
+
+@dataclasses.dataclass
+class RunPage:
+    """What a template shows of a run; None or empty where there is nothing.
+
+    Attributes:
+      key: Sets this run's ids in the page apart.
+      notes: Why something is not there.
+    """
+
+    key: str
+    name: str
+    config: Config
+    state: str
+    step: int
+    facts: list[tuple[str, str]]
+    command: str
+    rows: list[dict[str, Any]]
+    metrics: list[dict[str, Any]]
+    notes: list[str]
+    curves: list[str] = dataclasses.field(default_factory=list)
+    claims: list[str] = dataclasses.field(default_factory=list)
+    diagnosis: list[str] = dataclasses.field(default_factory=list)
+    moments: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    densities: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    real: Any = None
+    net: dict[str, Any] | None = None
+    walks: Any = None
+    digits: list[Any] = dataclasses.field(default_factory=list)
+    neighbours: Any = None
+    charts: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run is drawn from: its generator with its last weights, and its data; each may be missing."""
+
+    network: Any
+    source: Source | None
+    step: int
+    notes: Sequence[str] = ()
+
+
+def parts_of(folder: Workdir, data_dir: str | None) -> Parts:
+    """Restores a run's networks and opens its data; what cannot be had is named in the notes."""
+    from tfgan_lab.data import open_source
+    from tfgan_lab.training.restored import restore_run
+
+    config, notes, network, source, step = folder.read_config(), [], None, None, 0
+    try:
+        run = restore_run(folder.path)
+        network, step = run.networks.get("generator"), run.step
+        notes += run.notes
+    except UserError as error:
+        notes.append(f"nothing can be drawn from it yet: {error}")
+    record = folder.read_record()
+    try:
+        source = open_source(config.data, data_dir or record.get("data_dir"))
+        trained_on = (record.get("data") or {}).get("train")
+        found = source.provenance.get("train")
+        if found and isinstance(trained_on, dict) and found.sha256 != trained_on.get("sha256"):
+            notes.append(f"the data found here is other data ({found}): real images and neighbours are left out")
+            source = None
+    except UserError as error:
+        notes.append(f"its data is not here, so real images and neighbours are left out: {error}")
+    return Parts(network, source, step, notes)
+
+
+def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
+    """Collects a run for the page.
+
+    Args:
+      folder: The run's.
+      parts: What it is drawn from.
+      key: Sets its ids in the page apart.
+      most: Bytes that it may take, about.
+
+    Raises:
+      UserError: The folder holds no readable run.
+    """
+    config, record, rows = folder.read_config(), folder.read_record(), folder.read_metrics()
+    step = parts.step or (checkpoint_steps(folder.checkpoints) or [0])[-1]
+    page = RunPage(
+        key, folder.path.resolve().name, config, _state(folder, step, record), step, _facts(config, record, step),
+        repeat_command(config, record, folder.path), rows, _metrics(folder.path), list(parts.notes),
+    )  # fmt: skip
+    page.curves = page_charts.curves(rows, key, reference_of(config), _floors(page.metrics))
+    page.diagnosis = diagnose(config, rows)
+    page.claims = claims_in_words(config, folder.path)
+    for name, caption in _CHARTS_OF_CLASSIFIERS:
+        if (folder.path / f"{name}.svg").is_file():
+            content = (folder.path / f"{name}.svg").read_text(encoding="utf-8")
+            page.charts.append((caption, page_charts.from_file(content, f"{key}-{name}", caption)))
+    if isinstance(config, GanConfig):
+        _add_pictures(page, config, folder, parts, most - sum(len(chart) for chart in page.curves))
+    return page
+
+
+def claims_in_words(config: Config, path: Path) -> list[str]:
+    """The claims of the post that a run of this config tests, each with the verdict of the ledger that it belongs to."""
+    name = config.name.partition(":")[0]
+    claims = [claim for claim in CLAIMS if any(arm.config.partition(":")[0] == name for arm in claim.arms.values())]
+    verdicts: dict[str, str] = {}
+    for folder in (path.resolve().parent.parent, path.resolve().parent):
+        try:
+            found = json.loads((folder / "ledger.json").read_text(encoding="utf-8"))["claims"]
+            verdicts |= {c["id"]: f"{headline(c)} ({len(c['shown'])} of {len(c['seeds'])} seeds)" for c in found}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    unjudged = f"one run judges nothing: `tfgan-lab compare ledger --config={name}` asks many seeds"
+    return [f"{claim.id}: {claim.says} Verdict: {verdicts.get(claim.id, unjudged)}." for claim in claims]
+
+
+def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Parts, most: int) -> None:
+    from tfgan_lab.export import GeneratorModule
+
+    saved = saved_samples(folder.samples)
+    per_epoch = max(1, int(folder.read_record().get("steps_per_epoch") or 1))
+    if isinstance(config.data, Gaussian):
+        page.densities = _densities(saved, config, page.key)
+    module = GeneratorModule(parts.network, config) if parts.network is not None else None
+    if module is not None and not isinstance(config.data, Gaussian):
+        page.walks = page_pictures.walks(module, config)
+        page.digits = page_pictures.digit_grids(module, config) if config.num_labels else []
+        if parts.source is not None:
+            page.neighbours = page_pictures.neighbours(module, config, parts.source)
+            if page.neighbours is None:
+                page.notes.append("neighbours are left out: the training images are streamed, or too many to search")
+    drawn = [page.walks, page.neighbours and page.neighbours.picture, *(picture for _, picture in page.digits)]
+    left = most - sum(len(picture.uri) for picture in drawn if picture) - sum(len(d["svg"]) for d in page.densities)
+    if module is not None:
+        net = browser_net(config, module, parts.network, left - min(250_000, left // 4))
+        if net is None:
+            page.notes.append(
+                "its generator is too large to be carried by this page: a page of its own, or a SavedModel, can"
+            )
+        else:
+            page.net = net.plan
+            left -= len(net.plan["weights"])
+    if saved and not isinstance(config.data, Gaussian):
+        page.moments = page_pictures.moments(saved, config, per_epoch, min(left, 1_500_000))
+        shown, columns = page_pictures.shown(saved[-1][1], config)
+        examples = parts.source and (parts.source.test or parts.source.train)
+        if examples:
+            page.real = page_pictures.real_picture(examples, len(shown), columns, config.num_labels)
+
+
+def _densities(saved: Sequence[tuple[int, np.ndarray]], config: GanConfig, key: str) -> list[dict[str, Any]]:
+    from tfgan_lab.data.pipeline import draw_target
+    from tfgan_lab.randomness import sample_seed
+
+    if not saved or not isinstance(config.data, Gaussian):
+        return []
+    real = draw_target(config.data, [len(saved[-1][1])], sample_seed(config.seed, 1)).numpy()
+    picked = sorted({round(i) for i in np.linspace(0, len(saved) - 1, _MOST_DENSITIES)})
+    return [
+        {
+            "step": saved[i][0],
+            "epoch": None,
+            "svg": page_charts.densities(real, saved[i][1][:, 0], f"{key}-density-{i}"),
+        }
+        for i in picked
+    ]
+
+
+def _state(folder: Workdir, step: int, record: dict[str, Any]) -> str:
+    total = record.get("total_steps") or 0
+    if folder.is_being_written():
+        last = max((row["step"] for row in folder.read_metrics()), default=step)
+        return f"running: step {last:,} of {total:,}" if total else "running"
+    if total and step >= total:
+        return f"finished: {total:,} steps"
+    if step:
+        return f"stopped at step {step:,} of {total:,}: `tfgan-lab train --workdir={folder.path}` goes on"
+    return "no checkpoint yet"
+
+
+def _facts(config: Config, record: dict[str, Any], step: int) -> list[tuple[str, str]]:
+    per_epoch = record.get("steps_per_epoch") or 0
+    epochs = f" ({step / per_epoch:,.4g} epochs)" if per_epoch else ""
+    facts = [
+        ("config", f"{config.name}, post {config.post}"),
+        ("trained", f"{step:,} steps{epochs} of batch {config.batch_size}"),
+    ]
+    if isinstance(config.data, Gaussian):
+        facts.append(("target", describe_target(config.data)))
+    for split, part in (record.get("data") or {}).items():
+        if isinstance(part, dict) and {"source", "split", "count", "sha256"} <= set(part):
+            facts.append((f"{split} data", str(Provenance(**part))))
+    facts.append(("seed", str(config.seed)))
+    seconds = sum(session.get("seconds", 0) for session in record.get("sessions") or [])
+    if seconds:
+        facts.append(
+            (
+                "time",
+                f"{_duration(seconds)} on {record.get('cores', '?')} CPU core{'' if record.get('cores') == 1 else 's'}, {record.get('machine', '?')}",
+            )
+        )
+    versions = record.get("versions") or {}
+    if versions:
+        facts.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    return facts
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = int(seconds // 3600), int(seconds // 60 % 60)
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {seconds % 60:.0f} s"
+        if minutes
+        else f"{seconds:.1f} s"
+    )
+
+
+def repeat_command(config: Config, record: dict[str, Any], workdir: Path) -> str:
+    """The command that trains the same run: the config's name and every field that was set; else what was typed."""
+    try:
+        named = config_lib.validate(load_config(config.name))
+        old, new = config_lib.flattened(named), config_lib.flattened(config)
+        changes = {field: str(value) for field, value in new.items() if old.get(field) != value}
+        if config_lib.flattened(config_lib.override(named, changes)) != new:
+            raise UserError("some of it cannot be said with flags")
+    except UserError:
+        typed = shlex.split(record.get("command") or "")
+        return shlex.join(["tfgan-lab", *typed[1:]]) if typed else f"tfgan-lab train --config={config.name}"
+    data = [f"--data_dir={record['data_dir']}"] if record.get("data_dir") else []
+    flags = [f"--config.{field}={value}" for field, value in changes.items()]
+    return shlex.join(["tfgan-lab", "train", f"--config={config.name}", *flags, *data, f"--workdir={workdir}"])
+
+
+def _metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows that `tfgan-lab evaluate` wrote, or nothing."""
+    try:
+        rows = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [row for row in rows if isinstance(row, dict) and {"name", "label", "generated"} <= set(row)]
+
+
+def _floors(metrics: Sequence[dict[str, Any]]) -> Callable[[Any], None] | None:
+    """Draws what real data scores into the panel of the metrics, if it was evaluated."""
+    from tfgan_lab.report.style import GREY
+
+    floor = next((row.get("real") for row in metrics if row["name"] == "frechet_distance"), None)
+    if not floor:
+        return None
+
+    def draw(axis: Any) -> None:
+        for twin in axis.figure.axes:
+            if "Fréchet" in twin.get_ylabel():
+                twin.axhline(floor["value"], color=GREY, linestyle="--", linewidth=1)
+                twin.annotate(f"real digits {floor['value']:.2g}", (0.02, floor["value"]), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")  # fmt: skip
+
+    return draw
