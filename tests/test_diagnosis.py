@@ -16,7 +16,7 @@ from tfgan_lab.compare.posts import P002_LATE
 from tfgan_lab.compare.reference import Band, Reference, reference_of
 from tfgan_lab.config import override, validate
 from tfgan_lab.experiments import load_config
-from tfgan_lab.report import plots
+from tfgan_lab.report import plots, style
 from tfgan_lab.report.diagnosis import diagnose
 
 
@@ -178,4 +178,4 @@ def test_the_figure_shows_prints_and_bands_once_in_its_legend() -> None:
     figure = plots.curves(rows, "t", "p", reference)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels.count("5 seeds") == labels.count("the post's prints") == labels.count("D cannot tell") == 1
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert style.png(figure).startswith(b"\x89PNG")
