@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
+from montages import FACES, encoded
 
 # The user's own data must not change what the tests see; the full_mnist tier asks for it by name.
 GIVEN_DATA_DIR = os.environ.pop("TFGAN_LAB_DATA_DIR", None)
@@ -107,3 +108,25 @@ def unprivileged() -> Iterator[None]:
 def rng() -> np.random.Generator:
     """A fixed stream of random numbers."""
     return np.random.default_rng(20)
+
+
+@pytest.fixture
+def montage_arrays(tmp_path: Path) -> Path:
+    """Six small faces in the post's HDF5 layout."""
+    import h5py
+
+    path = tmp_path / "arrays.h5"
+    with h5py.File(path, "w") as file:
+        for index, face in enumerate(FACES):
+            file.create_dataset(f"some/group/{index}.png", data=face, chunks=(9, 31, 2), compression="gzip")
+    return path
+
+
+@pytest.fixture
+def montage_folder(tmp_path: Path) -> Path:
+    """The same as PNG files, half of them in a folder below."""
+    root = tmp_path / "pictures"
+    (root / "b").mkdir(parents=True)
+    for index, face in enumerate(FACES):
+        (root / ("b" if index % 2 else ".") / f"{index}.png").write_bytes(encoded(face))
+    return root
