@@ -74,7 +74,7 @@ def test_sigterm_saves_too_and_says_so_with_its_exit_code(tmp_path: Path, monkey
         stop_at(3, patch, signal.SIGTERM)
         with pytest.raises(Interrupted) as caught:
             train_small("gaussian:smoke", tmp_path)
-    assert caught.value.code == 143
+    assert caught.value.code == 75, "saved, run me again: no shell uses it for a death by a signal"
     assert checkpoint_steps(tmp_path / "checkpoints") == [3]
 
 
@@ -222,10 +222,10 @@ class NanAt:
     def __init__(self, batches: Any, step: int) -> None:
         self.batches, self.step, self.steps_per_epoch = batches, step, batches.steps_per_epoch
 
-    def dataset(self, first_step: int) -> tf.data.Dataset:
+    def dataset(self, first_step: int, part: tuple[int, int]) -> tf.data.Dataset:
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         spoilt = lambda step, data: (tf.where(tf.equal(step, self.step), np.nan, data[0]), data[1])
-        return tf.data.Dataset.zip((steps, self.batches.dataset(first_step))).map(spoilt)
+        return tf.data.Dataset.zip((steps, self.batches.dataset(first_step, part))).map(spoilt)
 
 
 def test_nan_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(

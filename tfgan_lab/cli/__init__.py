@@ -75,7 +75,7 @@ def _dispatch(arguments: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 2 for a user's mistake, 3 for NaN, 130 after Ctrl-C."""
+    """Runs the command line; returns the exit code: 0, 2 for a user's mistake, 3 for NaN, 75 for "run me again", 130 after Ctrl-C."""
     try:
         _dispatch(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
