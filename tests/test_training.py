@@ -190,7 +190,7 @@ def events(workdir: Path) -> tuple[dict[str, list[tuple[int, float]]], list[int]
     reader.Reload()
     scalars: dict[str, list[tuple[int, float]]] = {}
     for tag in reader.Tags()["tensors"]:
-        if tag != "samples":
+        if tag != "samples" and not tag.startswith("_hparams_"):
             scalars[tag] = [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in reader.Tensors(tag)]
     return scalars, [event.step for event in reader.Tensors("samples")]
 
