@@ -27,7 +27,20 @@ LAYERS = [
     ),
     ("models", "data", "optimizers"),
     ("gan", "supervised", "training"),
-    ("trainer", "evaluation", "judge", "measure", "export", "sample", "sweep", "report", "compare", "experiments"),
+    (
+        "trainer",
+        "evaluation",
+        "judge",
+        "measure",
+        "export",
+        "convert",
+        "doctor",
+        "sample",
+        "sweep",
+        "report",
+        "compare",
+        "experiments",
+    ),
     ("cli", "__main__"),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -80,14 +80,28 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
 def _export_flags(values: flags.FlagValues) -> None:
     workdir_flag(values, "A trained run.")
     flags.DEFINE_string("out", None, "Where the SavedModel goes. Left away: WORKDIR/export.", flag_values=values)
+    flags.DEFINE_list(
+        "format", ["saved_model"],
+        "saved_model, litert, onnx, several with commas between: the others are made of the SavedModel and lie in its folder.",
+        flag_values=values,
+    )  # fmt: skip
 
 
 def _export(values: Any, overrides: dict[str, str]) -> None:
     workdir = required(values, "workdir")
+    unknown = set(values.format) - {"saved_model", "litert", "onnx"}
+    if unknown or not values.format:
+        raise UserError(f"--format={','.join(values.format)}: formats are saved_model, litert and onnx.")
     start()
+    from pathlib import Path
+
+    from tfgan_lab import convert
     from tfgan_lab.export import export_network
     from tfgan_lab.training.restored import restore_run
 
+    others = [form for form in dict.fromkeys(values.format) if form != "saved_model"]
+    for form in others:
+        convert.refuse_missing_converters(form)
     run = restore_run(workdir)
     network = run.networks.get("generator") or run.networks["classifier"]
     data = run.workdir.read_record().get("data", {})
@@ -100,6 +114,12 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     print(
         f"{out}: {run.config.name} after {run.step:,} steps; largest difference to the live network {difference:.1e} (16 inputs)"
     )
+    for form in others:
+        file, difference = convert.convert(Path(out), form)
+        size = file.stat().st_size / 1e6
+        print(
+            f"{file}: {size:.1f} MB; largest difference to the SavedModel {difference:.1e} ({convert.CHECKED} inputs)"
+        )
 
 
 def _report_flags(values: flags.FlagValues) -> None:
@@ -137,7 +157,8 @@ VERBS = {
         f"tfgan-lab report --workdir=runs/{DEFAULT_CONFIG}",
         "tfgan-lab report --workdir=runs/mlp_gan --workdir=runs/mlp_gan_smoothed --out=both.html",
     ]),
-    "export": Verb(_export, _export_flags, "writes a run's generator as a SavedModel and checks it", [
+    "export": Verb(_export, _export_flags, "writes a run's generator (or classifier) as a SavedModel, LiteRT or ONNX file and checks it", [
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",
+        f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --format=litert,onnx",
     ]),
 }  # fmt: skip
