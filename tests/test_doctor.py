@@ -1,0 +1,69 @@
+"""`tfgan-lab doctor` and `list`: what is here, what is missing and for which verb, how long each config takes."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfgan_lab import cli, doctor
+from tfgan_lab.experiments import config_names, summaries
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(list(arguments)) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return printed.out
+
+
+def test_the_doctor_names_versions_devices_and_data(capsys: pytest.CaptureFixture[str]) -> None:
+    import tensorflow as tf
+
+    said = told(capsys, "doctor")
+    assert f"tensorflow {tf.__version__}" in said and f"numpy {np.__version__}" in said
+    assert "CPU core" in said and "GPU" in said
+    assert "MNIST: 5,000 MNIST digits" in said or "n=60,000" in said
+
+
+def test_the_doctor_finds_the_data_that_it_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split, count in (("train", 5010), ("t10k", 20)):
+        images = np.zeros((count, 28, 28), np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (tmp_path / f"{split}-images-idx3-ubyte.gz").write_bytes(
+            gzip.compress(struct.pack(">4i", 2051, count, 28, 28) + images.tobytes(), 1)
+        )
+        (tmp_path / f"{split}-labels-idx1-ubyte.gz").write_bytes(
+            gzip.compress(struct.pack(">2i", 2049, count) + labels.tobytes(), 1)
+        )
+    assert "n=5,010" in told(capsys, "doctor", f"--data_dir={tmp_path}")
+    (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
+    assert "train-labels-idx1-ubyte" in told(capsys, "doctor", f"--data_dir={tmp_path}")
+
+
+@pytest.mark.parametrize(("module", "verb", "extra"), [
+    ("torch", "compare parity", "tfgan-lab[torch]"), ("ai_edge_litert", "export --format=litert", "tfgan-lab[litert]"),
+    ("tf2onnx", "export --format=onnx", "tfgan-lab[onnx]"), ("jinja2", "everything", "jinja2"),
+])  # fmt: skip
+def test_the_doctor_says_what_is_missing_for_which_verb(
+    module: str, verb: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == module else find(name, *rest))
+    lines = list(doctor.report(None))
+    missing = lines[lines.index("missing") + 1 :]
+    (line,) = [line for line in missing if extra in line]
+    assert verb in line
+
+
+def test_every_config_is_listed_with_its_post_and_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = told(capsys, "list").splitlines()
+    assert [line.split()[0] for line in lines] == config_names()
+    for summary in summaries():
+        assert summary.post == "-" or summary.post in ("P000", "P001", "P002", "P003", "P004")
+        assert any(unit in summary.time for unit in ("minute", "hour", "second")), summary
+    assert {summary.name: summary.post for summary in summaries()}["gaussian"] == "P004"
