@@ -67,13 +67,11 @@ def find_members(environment: Mapping[str, str] = os.environ) -> tuple[Members, 
             "placement=multi_worker needs $TF_CONFIG (host:port of every worker, and which one this is), or `srun`: see docs/scaling.md."
         )
     try:
-        # Without the tool the resolver fails instead of counting no GPUs.
-        gpus = None if shutil.which("nvidia-smi") or environment.get("CUDA_VISIBLE_DEVICES") else 0
-        resolver = resolvers.SlurmClusterResolver(
-            port_base=int(environment.get("TFGAN_LAB_PORT", _SLURM_PORT)),
-            gpus_per_node=gpus,
-            gpus_per_task=gpus and None,
-        )
+        gpus = bool(shutil.which("nvidia-smi") or environment.get("CUDA_VISIBLE_DEVICES"))
+        # The resolver has no room for machines without GPUs: it is told of many, and not to hand them out.
+        machine = {} if gpus else {"gpus_per_node": 1024, "gpus_per_task": 1, "auto_set_gpu": False}
+        port = int(environment.get("TFGAN_LAB_PORT", _SLURM_PORT))
+        resolver = resolvers.SlurmClusterResolver(port_base=port, **machine)
         addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
         return Members(addresses, resolver.get_task_info()[1]), resolver
     except (RuntimeError, ValueError, AssertionError, KeyError) as error:

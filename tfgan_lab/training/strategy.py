@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import tensorflow as tf
@@ -61,7 +60,16 @@ def _refuse_unsplittable(config: Any, replicas: int) -> None:
         )
 
 
-@functools.cache
+_mirrored_over: dict[tuple[str, ...], tf.distribute.Strategy] = {}
+
+
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     # One per process: a second one numbers its collectives anew, and TensorFlow takes them for the first one's.
-    return tf.distribute.MirroredStrategy(list(devices))
+    if devices not in _mirrored_over:
+        if _mirrored_over:
+            raise UserError(
+                f"placement: this process already runs on {len(next(iter(_mirrored_over)))} replicas, and TensorFlow keeps to one number: "
+                f"start another process for {len(devices)}."
+            )
+        _mirrored_over[devices] = tf.distribute.MirroredStrategy(list(devices))
+    return _mirrored_over[devices]
