@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from tfgan_lab.config import override
+from tfgan_lab.data.pipeline import ImageBatches
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import global_mean
 from tfgan_lab.models.layers import dropout
@@ -117,9 +119,36 @@ def test_placement_that_cannot_be_is_refused() -> None:
         make_strategy(offline("gaussian:smoke", placement="mirrored"))
     with pytest.raises(UserError, match="multiple of 2"):
         make_strategy(offline("mlp_gan:smoke", placement="mirrored", batch_size="7"))
+    with pytest.raises(UserError, match=r"replicas=3, but there are 2 devices.*at most 2"):
+        make_strategy(offline("mlp_gan:smoke", placement="mirrored", replicas="3", batch_size="12"))
+    with pytest.raises(UserError, match="TF_CONFIG"):
+        make_strategy(offline("mlp_gan:smoke", placement="multi_worker"))
     for placement in ("one", "auto"):  # CPUs are never split by themselves
         assert make_strategy(offline("mlp_gan:smoke", placement=placement)).num_replicas_in_sync == 1
     assert make_strategy(offline("mlp_gan:smoke", placement="mirrored")).num_replicas_in_sync == 2
+
+
+def test_one_number_of_replicas_a_process() -> None:
+    """TensorFlow would take a second strategy's collectives for the first one's, and fail in the middle of a chunk."""
+    assert make_strategy(offline("mlp_gan:smoke", placement="mirrored")).num_replicas_in_sync == 2
+    with pytest.raises(UserError, match="already runs on 2 replicas.*another process for 1"):
+        make_strategy(offline("mlp_gan:smoke", placement="mirrored", replicas="1"))
+
+
+@pytest.mark.parametrize("per_step", [1, 3])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_parts_of_a_batch_are_the_batch(per_step: int, streamed: bool, small_source: Any) -> None:
+    """Two processes read half of each batch each, in the order of one."""
+    examples = small_source.train
+    if streamed:
+        images = tf.constant(examples.images)
+        examples = dataclasses.replace(examples, images=None, fetch=lambda index: tf.gather(images, index))
+    batches = ImageBatches(examples, 8, per_step, "tanh", 5)
+    whole = [next(iter(batches.dataset(3)))]
+    parts = [next(iter(batches.dataset(3, (index, 2)))) for index in range(2)]
+    for expected, first, second in zip(whole[0], *parts, strict=True):
+        assert first.shape[0] == 4
+        assert_array_equal(np.concatenate([first, second]), expected)
 
 
 # Random numbers.

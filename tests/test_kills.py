@@ -67,6 +67,12 @@ def test_kill_9_at_random_moments_changes_nothing_in_the_end(expected: Path, tmp
     assert len(json.loads((workdir / "run.json").read_text())["sessions"]) >= 1
 
 
+def test_the_same_command_twice_gives_the_same_bits(expected: Path, tmp_path: Path) -> None:
+    code, _, err = finish(command(*ARGUMENTS, f"--workdir={tmp_path / 'again'}"))
+    assert code == 0, err
+    assert fingerprint(tmp_path / "again") == fingerprint(expected)
+
+
 def test_rounds_of_kills_in_every_kind_of_write() -> None:
     """A few of the rounds of `python tests/kill_rounds.py --rounds=50`."""
     rounds = subprocess.run(
