@@ -1,0 +1,175 @@
+"""The documents: every command in them is run here or listed with a reason, the tutorial works, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfgan_lab import cli
+from tfgan_lab.data.examples import Examples
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUNS = ("first_gan", "mlp_gan", "mlp_gan_smoothed", "cgan_layernorm", "cgan_concat", "cgan_branch")
+
+
+def blocks(document: Path, *languages: str) -> list[tuple[str, str]]:
+    """(language, text) of a document's fenced code."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [(language, text) for language, text in found if language in languages]
+
+
+def commands_of(text: str) -> Iterator[str]:
+    for line in text.replace("\\\n", " ").splitlines():
+        command = re.split(r"\s{2,}[#(]|\s#\s", line)[0].strip()
+        if command:
+            yield command
+
+
+LISTED = set(re.findall(r"^\| `(.+?)` \|", (ROOT / "docs" / "commands.md").read_text(encoding="utf-8"), re.MULTILINE))
+COMMANDS = sorted(
+    {c for d in DOCUMENTS if d.name != "tutorial.md" for _, text in blocks(d, "bash") for c in commands_of(text)}
+)
+
+
+def test_what_is_listed_stands_in_a_document() -> None:
+    told = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS if document.name != "commands.md")
+    assert [command for command in LISTED if command not in told] == []
+
+
+@pytest.fixture(scope="module")
+def folder(trained: Any, embedded: dict[str, Examples], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder: MNIST as idx files, and a trained run of each config that the documents work on."""
+    folder = tmp_path_factory.mktemp("user")
+    write_idx(folder / "MNIST_FOLDER", embedded)
+    for name in RUNS:
+        shutil.copytree(trained(f"{name}:smoke"), folder / "runs" / name)
+    shutil.copytree(folder / "runs" / "first_gan" / "export", folder / "generator")
+    return folder
+
+
+def write_idx(folder: Path, splits: dict[str, Examples]) -> None:
+    folder.mkdir()
+    for split, file, count in (("train", "train", 5500), ("test", "t10k", 500)):
+        images, labels = splits[split].images, splits[split].labels
+        assert images is not None and labels is not None
+        rows = np.random.default_rng(0).integers(0, len(images), count)
+        header = np.array([2051, count, 28, 28], ">i4").tobytes()
+        (folder / f"{file}-images-idx3-ubyte").write_bytes(header + images[rows].tobytes())
+        header = np.array([2049, count], ">i4").tobytes()
+        (folder / f"{file}-labels-idx1-ubyte").write_bytes(header + labels[rows].astype(np.uint8).tobytes())
+
+
+def shrunk(words: list[str]) -> list[str]:
+    """A command of the documents, small: smoke variants, few samples; file names are the user's folder's."""
+    small = []
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "--config" and not value.endswith(".py"):
+            word = f"--config={value.partition(':')[0]}:smoke"
+        if name == "--num" and int(value) > 300:
+            word = "--num=300" if words[0] == "evaluate" else "--num=8"
+        if name in ("--config.epochs", "--config.steps"):
+            word = "--config.steps=10"
+        if value in ("MNIST_FOLDER", "FOLDER_WITH_MNIST"):
+            word = f"{name}=MNIST_FOLDER"
+        small.append(word)
+    verb = words[0]
+    if verb in ("train", "sweep") and not any(word.startswith(("--config=", "--workdir=")) for word in words):
+        small.append("--config=first_gan:smoke")
+    if (
+        verb == "train"
+        and any(word.startswith("--config=") for word in words)
+        and not any(w.startswith("--workdir=") for w in words)
+    ):
+        small.append("--workdir=runs/" + "_".join(re.sub(r"\W", "", word) for word in words))
+    if verb == "evaluate" and not any(word.startswith("--num=") for word in words):
+        small.append("--num=300")
+    if words[:2] == ["compare", "parity"]:
+        small.append("--updates=1")
+    return small
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in LISTED])
+def test_a_command_of_the_documents_works(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = shlex.split(command)
+    assert words[0] == "tfgan-lab", f"docs/commands.md must list {command!r}, or this test must learn to run it"
+    if words[1] == "compare":
+        if importlib.util.find_spec("torch") is None:
+            pytest.skip("PyTorch is not installed: the torch extra")
+        if "import-torch" in words:
+            assert (
+                cli.main(
+                    ["compare", "export-torch", f"--workdir={folder / 'runs' / 'mlp_gan'}", f"--out={folder / 'G.pt'}"]
+                )
+                == 0
+            )
+    if any(form in command for form in ("litert", "onnx")) and importlib.util.find_spec("tf2onnx") is None:
+        pytest.skip("converters are not installed: the litert and onnx extras")
+    for word in words:
+        if word.endswith(".h5") and "--data_dir" in word:
+            cli.main(["data", "make-montage", "--num=20", f"--out={folder / word.partition('=')[2]}", "--overwrite"])
+    monkeypatch.chdir(folder)
+    assert cli.main(shrunk(words[1:])) == 0
+
+
+@pytest.mark.slow
+def test_the_tutorial_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for language, text in blocks(ROOT / "docs" / "tutorial.md", "bash", "python"):
+        if language == "python":
+            exec(compile(text, "docs/tutorial.md", "exec"), names)
+        else:
+            for command in commands_of(text):
+                assert cli.main(shlex.split(command)[1:]) == 0, command
+    for made in ("runs/short/report.html", "grid.png", "digits.npz", "both.html"):
+        assert (tmp_path / made).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        path, _, heading = target.partition("#")
+        file = document.parent / path if path else document
+        assert file.exists() or path == "ledger.md", f"{document.name} links to {target}"
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert heading in anchors, f"{document.name} links to {target}, of {sorted(anchors)}"
+
+
+def test_every_post_has_a_page_and_every_claim_stands_on_it() -> None:
+    from tfgan_lab.compare.posts import CLAIMS
+
+    for claim in CLAIMS:
+        assert f"- {claim.id}: " in (ROOT / "docs" / f"{claim.post.lower()}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_reference_is_generated_from_the_docstrings(tmp_path: Path) -> None:
+    if importlib.util.find_spec("pdoc") is None:
+        pytest.skip("pdoc is not installed: the docs extra")
+    (command,) = (c for c in LISTED if "pdoc" in c)
+    words = shlex.split(command.partition("&& ")[2])
+    ended = subprocess.run(
+        [sys.executable, "-m", *words, "-o", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert "Warn" not in ended.stderr, ended.stderr[-2000:]
+    page = (tmp_path / "tfgan_lab" / "gan.html").read_text(encoding="utf-8")
+    assert "A generator G and a discriminator D with their optimisers." in page
+    assert not (ROOT / "reference").exists()
