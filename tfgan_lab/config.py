@@ -188,14 +188,10 @@ class GanConfig(RunConfig):
     g_optimizer: Optimizer
     d_optimizer: Optimizer
     game: Game
-    log_losses: Literal["step", "after_update"] = (
-        "step"  # the step's own losses, or (post P002) its batch's after the update
-    )
+    log_losses: Literal["step", "after_update"] = "step"  # the step's own, or (P002) its batch's after the update
     num_labels: Count = 0  # 10: a conditional GAN on digits; 0: unconditional
     sample: Every = dataclasses.field(default_factory=Every)
-    metrics: Every = dataclasses.field(
-        default_factory=Every
-    )  # digits drawn and Fréchet distance of 2,000 samples, by the judge
+    metrics: Every = dataclasses.field(default_factory=Every)  # the judge's numbers of 2,000 samples
     num_samples: Positive = 64  # images in each sample grid (Gaussian: numbers in each histogram)
     sample_colormap: Literal["gray", "Blues"] = "gray"
     kind: Literal["gan"] = "gan"
@@ -207,9 +203,7 @@ class ClassifierConfig(RunConfig):
 
     classifier: Classifier
     optimizer: Optimizer
-    loss: Literal["sigmoid", "softmax"] = (
-        "sigmoid"  # sigmoid: each class's score against its one-hot target (post P001)
-    )
+    loss: Literal["sigmoid", "softmax"] = "sigmoid"  # sigmoid: each score against its one-hot target (post P001)
     shift: Count = 0  # training images are moved by up to so many pixels either way
     kind: Literal["classifier"] = "classifier"
 
