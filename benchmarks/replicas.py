@@ -37,7 +37,8 @@ flags.DEFINE_float(
 def main(argv: list[str]) -> None:
     """Prints the table as Markdown."""
     del argv
-    counts = [1, *(int(count) for count in FLAGS.replicas)]
+    # 0: one device again, with one weight moved by its last bit: what rounding alone does.
+    counts = [1, 0, *(int(count) for count in FLAGS.replicas)]
     asked = FLAGS.flag_values_dict()
     results = {}
     for count in counts:
@@ -52,13 +53,15 @@ def main(argv: list[str]) -> None:
             other_losses, other_weights, milliseconds = results[count][reference]
             off = max(float(np.abs(a - b).max()) for a, b in zip(weights, other_weights, strict=True))
             apart = np.abs(losses - other_losses).max()
-            print(f"| {reference} | {count} | {apart:.1e} | {off:.1e} | {milliseconds:.2f} |")
+            print(
+                f"| {reference} | {count or '1, a last bit changed'} | {apart:.1e} | {off:.1e} | {milliseconds:.2f} |"
+            )
 
 
 def _run_all(replicas: int, asked: dict[str, Any]) -> dict[str, Any]:
     from tfgan_lab.runtime import start_tensorflow
 
-    start_tensorflow(threads=asked["cores"], logical_cpus=replicas)
+    start_tensorflow(threads=asked["cores"], logical_cpus=max(1, replicas))
     return {reference: _run(reference, replicas, asked) for reference in asked["configs"]}
 
 
@@ -77,6 +80,11 @@ def _run(reference: str, replicas: int, asked: dict[str, Any]) -> tuple[np.ndarr
         changes |= {f"{role}.epsilon": str(asked["epsilon"]) for role in roles if getattr(config, role).kind == "adam"}
     config = override(config, changes)
     experiment = build(config, data_lib.open_source(config.data, None))
+    if replicas == 0:
+        kernel = next(iter(experiment.networks.values())).trainable_variables[0].value
+        value = kernel.numpy()
+        value.flat[0] = np.nextafter(value.flat[0], np.float32(np.inf))
+        kernel.assign(value)
     engine = Engine(experiment.strategy, experiment.task, experiment.batches)
     history = engine.run(0, asked["steps"])
     weights = [np.array(v.value) for net in experiment.networks.values() for v in net.variables]
