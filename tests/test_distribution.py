@@ -16,7 +16,7 @@ from tfgan_lab.config import override
 from tfgan_lab.data.pipeline import ImageBatches
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import global_mean
-from tfgan_lab.models.layers import dropout
+from tfgan_lab.models.layers import BatchNorm, dropout
 from tfgan_lab.randomness import draw_labels, draw_latents, own_rows, sample_seed, step_seed, stream_key
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.experiment import Experiment, build
@@ -112,6 +112,36 @@ def test_global_mean_adds_up_over_replicas() -> None:
         return global_mean(tf.where(tf.equal(replica, 0), [1.0, 2.0, 3.0], [4.0, 5.0, 9.0]))
 
     assert_allclose(strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.function(share)), axis=None), 4.0)
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_batch_norm_takes_the_statistics_it_is_told_to(sync: bool, rng: np.random.Generator) -> None:
+    strategy = make_strategy(offline("mlp_gan:smoke", placement="mirrored"))
+    with strategy.scope():
+        layer = BatchNorm(3, sync)
+    x = rng.normal(2, 3, (8, 3)).astype(np.float32)
+
+    def call() -> tf.Tensor:
+        place = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return layer(tf.reshape(tf.constant(x), [2, 4, 3])[place], training=True)
+
+    y = np.concatenate(strategy.experimental_local_results(strategy.run(tf.function(call))))
+    groups = [x] if sync else [x[:4], x[4:]]
+    expected = np.concatenate([(group - group.mean(0)) / np.sqrt(group.var(0) + 1e-5) for group in groups])
+    assert_allclose(y, expected, atol=1e-5)
+    for values in (components(layer.moving_mean.value), components(layer.moving_variance.value)):
+        assert_array_equal(values[0], values[1])
+    assert_allclose(components(layer.moving_mean.value)[0], 0.1 * x.mean(0), atol=1e-6)
+    variance = np.mean([group.var(0, ddof=1) for group in groups], axis=0)
+    assert_allclose(components(layer.moving_variance.value)[0], 0.9 + 0.1 * variance, rtol=1e-5)
+
+
+def test_what_is_made_for_replicas_is_on_all_of_them(small_source: Any) -> None:
+    """An optimiser made outside of the scope gives no error: it steps once per replica, and they diverge."""
+    experiment = build(offline("cgan_branch:smoke", placement="mirrored"), small_source)
+    for owner, variables in experiment.state().items():
+        for variable in variables:
+            assert len(components(variable)) == 2, owner
 
 
 def test_placement_that_cannot_be_is_refused() -> None:
