@@ -3,7 +3,7 @@
 Source: post P002, "Learning GAN", its tips (leaky ReLU, tanh, losses on logits, label smoothing, label flip, batch
 norm); not a faithful config: `mlp_gan_smoothed` is.
 Run:    tfgan-lab train
-Time:   a few minutes on one core (12,000 steps).
+Time:   2 minutes on one core (12,000 steps).
 Variants: `:smoke` seconds, for tests.
 """
 

@@ -258,3 +258,30 @@ def test_a_walk_keeps_to_the_sphere_and_starts_and_ends_where_it_says(rng: np.ra
     assert_allclose(path[[0, -1]], [a, b], rtol=1e-12)
     assert_allclose(np.linalg.norm(path, axis=1), np.linalg.norm(a), rtol=1e-12)
     assert_allclose(between(a, b, np.array([0.25]), "uniform")[0], 0.75 * a + 0.25 * b)
+
+
+def test_a_claim_shows_the_verdict_of_its_ledger_and_else_that_there_is_none(trained: Any, tmp_path: Path) -> None:
+    run = copied(trained("mlp_gan_smoothed:smoke"), tmp_path / "ledger" / "mlp_gan_smoothed", "seed=0")
+    assert "C002: Its printed losses. Verdict: one run judges nothing" in page_of(tmp_path, run).text
+    claim = {
+        "id": "C002",
+        "verdict": "reproduced",
+        "limits": ["5 of 100 epochs"],
+        "shown": [0, 1, 2, 3, 4],
+        "seeds": [0, 1, 2, 3, 4, 5],
+    }
+    (tmp_path / "ledger" / "ledger.json").write_text(json.dumps({"claims": [claim]}))
+    assert (
+        "C002: Its printed losses. Verdict: reproduced, 5 of 100 epochs (5 of 6 seeds)." in page_of(tmp_path, run).text
+    )
+    (tmp_path / "ledger" / "ledger.json").write_text('{"claims": [{"id"')
+    assert "one run judges nothing" in page_of(tmp_path, run).text
+
+
+def test_it_says_in_words_what_training_said(trained: Any) -> None:
+    from tfgan_lab.report.diagnosis import diagnose
+
+    folder = Workdir(trained(GAN))
+    sentences = diagnose(folder.read_config(), folder.read_metrics())
+    text = Page(trained(GAN) / "report.html").text
+    assert sentences and all(sentence.replace("`", "").split(".")[0] in text for sentence in sentences)
