@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tfgan_lab import cli
-from tfgan_lab.compare import ledger, posts
+from tfgan_lab.compare import ledger, posts, worker_pool
 from tfgan_lab.compare.outcome_files import keep_outcome, read_outcome
 from tfgan_lab.compare.outcomes import end_of_training
+from tfgan_lab.config import to_json
 from tfgan_lab.errors import UserError
 from tfgan_lab.report import ledger_text
 
@@ -103,7 +105,7 @@ def test_a_short_budget_is_named(tmp_path: Path) -> None:
         {"data": {"train": MNIST}},
     )
     judged = ledger.judge_claim(claim, "short", tmp_path)
-    assert judged["limits"] == ["4 of 12 epochs (run)"]
+    assert judged["limits"] == ["4 of 12 epochs"]
     assert ledger.judge_claim(claim, "posted", tmp_path)["verdict"] == "not run"
 
 
@@ -137,7 +139,7 @@ def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
 
 
 def test_claims_share_their_runs() -> None:
-    jobs = ledger.plan(posts.CLAIMS, [], 2, "short", Path("x"))
+    jobs = ledger.plan(posts.CLAIMS, [], range(2), "short", Path("x"))
     assert len(jobs) == len({job.folder for job in jobs})
     assert sum("cgan_concat,epochs=12/" in str(job.folder) for job in jobs) == 2, "one per seed, for C003a and C003b"
     assert [job.config.seed for job in jobs] == sorted(job.config.seed for job in jobs)
@@ -145,34 +147,195 @@ def test_claims_share_their_runs() -> None:
 
 def test_peers_are_trained_as_long_as_ours() -> None:
     for trial in posts.PEER_TRIALS:
-        jobs = ledger.plan([], [trial], 1, "posted", Path("x"))
+        jobs = ledger.plan([], [trial], range(1), "posted", Path("x"))
         assert [job.peer for job in jobs] == [False, True]
         assert jobs[0].config == jobs[1].config
 
 
 def test_another_configs_run_is_refused(tmp_path: Path) -> None:
     invent(tmp_path, CLASSIFIER, [0.97], MNIST)
-    (job,) = ledger.plan([CLASSIFIER], [], 1, "posted", tmp_path)
+    (job,) = ledger.plan([CLASSIFIER], [], range(1), "posted", tmp_path)
     assert job.done()
     with pytest.raises(UserError, match="epochs"):
         dataclasses.replace(job, config=dataclasses.replace(job.config, epochs=9)).done()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}', '{"config": {"kind": "gan"}}'])
-def test_half_an_outcome_is_none(text: str, tmp_path: Path) -> None:
-    (tmp_path / "outcome.json").write_text(text)
+WHOLE = {"numbers": {"a": 1.0}, "seed": 0, "data": {"train": MNIST}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"numbers": None},
+        {"numbers": {"a": "1"}},
+        {"numbers": {"a": float("nan")}},
+        {"data": {"train": {"source": 1}}},
+        {"data": 3},
+        {"seed": 1},
+    ],
+    ids=str,
+)
+def test_a_damaged_outcome_is_none(change: dict[str, Any], tmp_path: Path) -> None:
+    config = json.loads(to_json(ledger.config_of(CLASSIFIER.arms["run"], "posted", 0)))
+    (tmp_path / "outcome.json").write_text(json.dumps({**WHOLE, "config": config}))
+    assert read_outcome(tmp_path) is not None
+    (tmp_path / "outcome.json").write_text(json.dumps({**WHOLE, "config": config, **change}))
     assert read_outcome(tmp_path) is None
+    for text in ("", "{", "[]", '{"config": 3}', '{"config": {"kind": "gan"}}'):
+        (tmp_path / "outcome.json").write_text(text)
+        assert read_outcome(tmp_path) is None
+
+
+def test_strange_folders_do_not_count(tmp_path: Path) -> None:
+    """Neither copies of a seed's outcome under other numbers nor names that are no seed's."""
+    invent(tmp_path, CLASSIFIER, [0.97], MNIST)
+    arm = tmp_path / "mnist_classifier"
+    for name in ("seed=1", "seed=01", "seed=0 (copy)", "seed=x"):
+        (arm / name).mkdir()
+        (arm / name / "outcome.json").write_bytes((arm / "seed=0" / "outcome.json").read_bytes())
+    assert ledger.judge_claim(CLASSIFIER, "posted", tmp_path)["seeds"] == [0]
+
+
+def test_one_seed_on_other_data_is_enough_to_say_so(tmp_path: Path) -> None:
+    invent(tmp_path, CLASSIFIER, [0.97] * 6, FEW)
+    invent(tmp_path, CLASSIFIER, [0.97], MNIST)
+    assert (
+        ledger_text.headline(ledger.judge_claim(CLASSIFIER, "posted", tmp_path)) == "reproduced, on several data sets"
+    )
+
+
+def test_a_diverged_seed_counts_and_hides_no_data(tmp_path: Path) -> None:
+    invent(tmp_path, CLASSIFIER, [0.97] * 9, FEW)
+    config = ledger.config_of(CLASSIFIER.arms["run"], "posted", 0)
+    keep_outcome(
+        tmp_path / "mnist_classifier" / "seed=0", config, {}, 0, {"data": {"train": FEW}, "diverged": "loss became nan"}
+    )
+    judged = ledger.judge_claim(CLASSIFIER, "posted", tmp_path)
+    assert (len(judged["seeds"]), len(judged["shown"])) == (9, 8)
+    assert judged["limits"] == ["on 4,500 digits that are not the post's"]
+
+
+def invent_trial(folder: Path, ours: list[float], peers: list[float], data: dict[str, Any]) -> posts.PeerTrial:
+    trial = posts.PeerTrial("gaussian", {}, {"fake_mean": ("generated mean", 0.5)})
+    for prefix, side, train in (("seed=", ours, MNIST), ("peer,seed=", peers, data)):
+        for seed, value in enumerate(side):
+            config = ledger.config_of(trial.arm(), "posted", seed)
+            keep_outcome(
+                folder / "gaussian" / f"{prefix}{seed}", config, {"fake_mean": value}, 0, {"data": {"train": train}}
+            )
+    return trial
+
+
+def test_peers_are_equivalent_different_or_open(tmp_path: Path) -> None:
+    """Against SciPy's Welch interval at 90 %, by hand from means and variances."""
+    ours, near, far = [1.0, 1.1, 0.9, 1.05], [1.02, 1.08, 0.95, 1.0], [3.0, 3.1, 2.9, 3.05]
+    for name, peers, finding in (
+        ("near", near, "equivalent"),
+        ("far", far, "differs"),
+        ("wide", [0.0, 2.5, -1.0, 3.0], "open"),
+    ):
+        (row,) = ledger.judge_trial(invent_trial(tmp_path / name, ours, peers, MNIST), tmp_path / name)["rows"]
+        assert row["finding"] == finding
+        a, b = (np.var(side, ddof=1) / 4 for side in (ours, peers))
+        freedom = (a + b) ** 2 / (a**2 / 3 + b**2 / 3)
+        half = stats.t.ppf(0.95, freedom) * np.sqrt(a + b)
+        middle = np.mean(ours) - np.mean(peers)
+        np.testing.assert_allclose(row["shift"], [middle - half, middle + half], rtol=1e-9)
+
+
+def test_peers_on_other_data_are_not_compared(tmp_path: Path) -> None:
+    judged = ledger.judge_trial(invent_trial(tmp_path, [1.0, 1.1], [1.0, 1.1], FEW), tmp_path)
+    assert judged["rows"][0]["finding"] == "not the same data"
+    assert judged["rows"][0]["p"] is None
+
+
+def test_peers_stand_in_text_and_picture(tmp_path: Path) -> None:
+    invent_trial(tmp_path, [1.0, 1.1, 0.9], [1.0, 1.05, 0.95], MNIST)
+    ledger.write_ledger(tmp_path)
+    assert (
+        "| gaussian | 2,400 steps | generated mean | 1 [0.9, 1.1], n=3 | 1 [0.95, 1.05], n=3 |"
+        in (tmp_path / "ledger.md").read_text()
+    )
+    assert (tmp_path / "peers.png").stat().st_size > 5000
 
 
 def test_the_end_of_a_trace() -> None:
-    rows = [{"kind": "eval", "p_real": i / 100, "p_fake": 1 - i / 100} for i in range(100)]
+    rows: list[dict[str, Any]] = [{"kind": "eval", "p_real": i / 100, "p_fake": 1 - i / 100} for i in range(100)]
     rows += [{"kind": "train", "d_loss": float(i), "g_loss": -float(i)} for i in range(50)]
     found = end_of_training(rows)
     assert found["p_real_end"] == pytest.approx(0.97)
     assert found["p_fake_end"] == pytest.approx(0.03)
+    assert found["gap_left"] == pytest.approx(0.94, abs=1e-9), "the largest gap is that of the first row: 1"
     assert found["d_loss_end"] == 44
     assert found["g_loss_end"] == -44
     assert end_of_training([]) == {}
+    untrained = [{"kind": "eval", "p_real": 0.48, "p_fake": 0.48}] * 20
+    assert "gap_left" not in end_of_training(untrained), "what never was apart has not converged"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--config=gaussian", "--config.steps=5"], "takes no --config.FIELD"),
+        (["--notrain", "--workdir=nowhere"], "holds no finished run of a claim with --budget=posted"),
+        (["--seeds=0"], "--seeds"),
+        (["--config=gaussian", "--workdir=a_file"], "a_file cannot be written"),
+        (["--config=gaussian", "--peers"], "pip install 'tfgan-lab[torch]'"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "a_file").write_text("")
+    assert cli.main(["compare", "ledger", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_rendering_again_keeps_the_budget(tmp_path: Path) -> None:
+    claim = next(claim for claim in posts.CLAIMS if claim.id == "C001b")
+    arm = claim.arms["run"]
+    keep_outcome(
+        tmp_path / arm.folder("short") / "seed=0",
+        ledger.config_of(arm, "short", 0),
+        {"label_accuracy": 0.9},
+        0,
+        {"data": {"train": MNIST}},
+    )
+    ledger.write_ledger(tmp_path, "short")
+    assert cli.main(["compare", "ledger", "--notrain", f"--workdir={tmp_path}"]) == 0
+    assert json.loads((tmp_path / "ledger.json").read_text())["budget"] == "short"
+
+
+def _double(number: int) -> int:
+    return 2 * number
+
+
+def _nothing() -> None:
+    pass
+
+
+def _die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.slow
+def test_more_calls_than_a_worker_lives_for() -> None:
+    """Workers are replaced after eight calls; the standard pool alone would wait for ever."""
+    found = dict(worker_pool.run_calls(_double, [(i,) for i in range(20)], 2, _nothing))
+    assert found == {i: 2 * i for i in range(20)}
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_one_line() -> None:
+    with pytest.raises(worker_pool.Stopped, match="a worker was killed") as caught:
+        list(worker_pool.run_calls(_die, [(1,)], 1, _nothing))
+    assert caught.value.code == 75
 
 
 def test_a_config_without_a_claim_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,30 +343,37 @@ def test_a_config_without_a_claim_is_one_line(capsys: pytest.CaptureFixture[str]
     assert "no claim is tested with it. Claims are of: cgan_branch" in capsys.readouterr().err
 
 
+def wait_for(path: Path, process: subprocess.Popen[Any]) -> None:
+    deadline = time.monotonic() + 240
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert path.exists()
+
+
 @pytest.mark.slow
-def test_a_killed_ledger_goes_on_and_nothing_is_run_twice(tmp_path: Path) -> None:
-    """Also: the numbers do not depend on how many runs go on at a time."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
+def test_a_stopped_ledger_goes_on_and_nothing_is_run_twice(number: int, code: int, tmp_path: Path) -> None:
+    """Only the parent is told; its worker must not stay. Also: numbers do not depend on how many runs go on at a time."""
     command = [sys.executable, "-m", "tfgan_lab", "compare", "ledger", "--config=gaussian", "--seeds=3"]
     first = tmp_path / "gaussian" / "seed=0" / "outcome.json"
     process = subprocess.Popen(
-        [*command, "--jobs=1", f"--workdir={tmp_path}"], stdout=subprocess.DEVNULL, start_new_session=True
+        [*command, "--jobs=1", f"--workdir={tmp_path}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 240
-    while not first.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert first.exists()
+    wait_for(first, process)
+    os.kill(process.pid, number)
+    assert process.wait(120) == code
     written = first.stat().st_mtime_ns
     run = subprocess.run([*command, "--jobs=2", f"--workdir={tmp_path}"], capture_output=True, text=True, timeout=400)
     assert run.returncode == 0, run.stderr
     assert first.stat().st_mtime_ns == written
-    assert f"{tmp_path}/gaussian/seed=1: " in run.stdout
+    assert f"{tmp_path}/gaussian/seed=2: " in run.stdout
     assert f"{tmp_path}/gaussian/seed=0: " not in run.stdout
-    other = tmp_path / "other"
-    again = subprocess.run([*command, "--jobs=2", f"--workdir={other}"], capture_output=True, text=True, timeout=400)
-    assert again.returncode == 0, again.stderr
-    for seed in range(3):
-        one, two = (read_outcome(folder / "gaussian" / f"seed={seed}") for folder in (tmp_path, other))
-        assert one is not None and two is not None
-        assert one[1]["numbers"] == two[1]["numbers"]
+    if number == signal.SIGTERM:
+        other = subprocess.run(
+            [*command, "--jobs=2", f"--workdir={tmp_path / 'other'}"], capture_output=True, text=True, timeout=400
+        )
+        assert other.returncode == 0, other.stderr
+        for seed in range(3):
+            one, two = (read_outcome(folder / "gaussian" / f"seed={seed}") for folder in (tmp_path, tmp_path / "other"))
+            assert one is not None and two is not None
+            assert one[1]["numbers"] == two[1]["numbers"]

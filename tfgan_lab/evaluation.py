@@ -17,7 +17,7 @@ from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_dic
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
-from tfgan_lab.judge import Judge, judge_of, load_judge
+from tfgan_lab.judge import MUST_REACH, Judge, judge_of, load_judge
 from tfgan_lab.measure import classifier, digits, distribution, montage
 from tfgan_lab.measure.draws import Sampler, draw, labels_of, untrained_sampler
 from tfgan_lab.measure.rows import lines, table
@@ -25,8 +25,6 @@ from tfgan_lab.training.workdir import Workdir
 
 NUM_IMAGES = 10_000
 _PIECE = {"mnist": 1000, "montage": 25, "gaussian": 1_000_000}
-# Below this a judge is of other data, and its numbers would mean nothing.
-_JUDGE_MUST_REACH = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +173,7 @@ def _digits(subject: _Subject, source: Any, num: int, judge_path: str | None, se
     judge = load_judge(judge_path)
     real = digits.real_digits(source, judge, seed)
     right = float((real.opinion.labels == real.test_labels).mean())
-    if right < _JUDGE_MUST_REACH:
+    if right < MUST_REACH:
         raise UserError(
             f"the judge {judge.facts['name']} is right on only {right:.0%} of these test images: train one on this data "
             "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it with --judge=WORKDIR."

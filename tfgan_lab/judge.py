@@ -23,6 +23,8 @@ from tfgan_lab.images import write_atomically
 from tfgan_lab.metrics.checks import unit_images
 from tfgan_lab.saved_models import load_saved_model
 
+# Right on a smaller share of the real data than this, a judge is of other data, and its numbers would mean nothing.
+MUST_REACH = 0.5
 SHIPPED = Path(__file__).parent / "metrics" / "judge_mnist.npz"
 _OUTPUTS = ("probabilities", "features", "scores")
 _BATCH = 500  # fits the cache, and memory does not grow with the number of images

@@ -131,7 +131,11 @@ def finished(run: Workdir, config: Config) -> bool:
     facts = run.export / "generator.json"
     if not facts.is_file():
         return False
-    return json.loads(facts.read_text(encoding="utf-8")).get("step") == run.read_record().get("total_steps")
+    try:
+        step = json.loads(facts.read_text(encoding="utf-8")).get("step")
+    except (OSError, ValueError, AttributeError):
+        return False
+    return step == run.read_record().get("total_steps")
 
 
 def _last_evaluation(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -73,7 +73,7 @@ def _lead(config: Config, folder: Workdir, data_dir: str | None, team: Team) -> 
         folder.keep_config(config)
         record = folder.read_record()
         source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
-        _refuse_other_data(folder, record, source)
+        refuse_other_data(folder, record, source)
         experiment = build(config, source)
         folder.write_record(
             data_dir=os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
@@ -105,7 +105,8 @@ def _follow(config: Config, data_dir: str | None, team: Team) -> None:
         raise Interrupted(f"stopped at step {done:,} of {total:,}; the chief has saved", stop.signal or signal.SIGTERM)
 
 
-def _refuse_other_data(folder: Workdir, record: dict[str, Any], source: data_lib.Source) -> None:
+def refuse_other_data(folder: Workdir, record: dict[str, Any], source: data_lib.Source) -> None:
+    """Raises `UserError` if a run was trained on other data than was found now."""
     for split, before in record.get("data", {}).items():
         now = source.provenance.get(split)
         if now is not None and isinstance(before, dict) and before.get("sha256") != now.sha256:
@@ -234,7 +235,9 @@ class _Run:
 
     def _measure(self, step: int) -> None:
         self.monitor = self.monitor or Monitor(self.experiment)
-        self._keep("metrics", step, self.monitor())
+        values = self.monitor()
+        if values:
+            self._keep("metrics", step, values)
 
     def _keep(self, kind: str, step: int, values: dict[str, float]) -> dict[str, Any]:
         row = {"kind": kind, "step": step, "epoch": step / self.experiment.batches.steps_per_epoch, **values}
@@ -269,7 +272,7 @@ class _Run:
             )
         if self.rows:
             print(gallery.last_numbers(self.rows, self.experiment))
-            for sentence in diagnose(config, self.rows):
+            for sentence in diagnose(config, self.rows, folder.read_record().get("data", {})):
                 print(sentence)
         for line in finish(folder, self.experiment):
             print(line)

@@ -39,8 +39,8 @@ def _parse(verb: Verb, arguments: Sequence[str]) -> tuple[flags.FlagValues, dict
         else:
             rest.append(argument)
     values = verb.flags()
-    if overrides and "config" not in values:
-        raise UserError("this verb takes no --config.FIELD: it uses the config in its --workdir.")
+    if overrides and not verb.takes_fields():
+        raise UserError("this verb takes no --config.FIELD: its configs are fixed, or in its --workdir.")
     try:
         positional = values(["tfgan-lab", *rest])[1:]
     except flags.Error as error:

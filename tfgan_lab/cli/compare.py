@@ -79,31 +79,22 @@ def _ledger_flags(values: flags.FlagValues) -> None:
         "config", None, "Only the claims that are tested with this config. Left away: all eight.", flag_values=values
     )
     flags.DEFINE_integer(
-        "seeds", 5, "Seeds 0 to N-1 of each run; fewer than 5 cannot settle a claim.", lower_bound=1, flag_values=values
-    )
+        "seeds", 5, "How many seeds of each run; fewer than 5 cannot settle a claim.", lower_bound=1, upper_bound=1000, flag_values=values
+    )  # fmt: skip
+    flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0, upper_bound=2**31, flag_values=values)
     flags.DEFINE_enum(
-        "budget",
-        "posted",
-        ["posted", "short"],
-        "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them.",
-        flag_values=values,
-    )
+        "budget", None, ["posted", "short"], "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them. "
+        "Left away: posted; with --notrain that of the last ledger in the folder.", flag_values=values,
+    )  # fmt: skip
     flags.DEFINE_bool(
-        "peers",
-        False,
-        "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).",
-        flag_values=values,
-    )
+        "peers", False, "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).", flag_values=values
+    )  # fmt: skip
     flags.DEFINE_bool(
         "train", True, "--notrain: judge and draw what was run before, train nothing.", flag_values=values
     )
     flags.DEFINE_integer(
-        "jobs",
-        None,
-        "Runs at a time, one thread each. Left away: one per core.",
-        lower_bound=1,
-        flag_values=values,
-    )
+        "jobs", None, "Runs at a time, one thread each. Left away: one per core.", lower_bound=1, upper_bound=256, flag_values=values
+    )  # fmt: skip
     workdir_flag(
         values, "The ledger's folder, with all its runs; finished ones are not run again. Left away: runs/ledger."
     )
@@ -111,31 +102,27 @@ def _ledger_flags(values: flags.FlagValues) -> None:
 
 
 def _ledger(values: Any, overrides: dict[str, str]) -> None:
+    from tfgan_lab.compare import ledger
     from tfgan_lab.compare.posts import PEER_TRIALS, claims_of
+    from tfgan_lab.report.ledger_text import headline
 
     claims = claims_of(values.config)
-    trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config)] if values.peers else []
+    trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config)]
     if not claims and not trials:
         testing = sorted({claim.config for claim in claims_of(None)})
         raise UserError(f"--config={values.config}: no claim is tested with it. Claims are of: {', '.join(testing)}.")
     folder = values.workdir or "runs/ledger"
-    from tfgan_lab.compare import ledger
-    from tfgan_lab.report.ledger_text import headline
-
     if values.train:
+        seeds = range(values.first_seed, values.first_seed + values.seeds)
+        workers = values.jobs or ledger.available_cores()
         result = ledger.ledger(
-            claims,
-            trials,
-            values.seeds,
-            values.budget,
-            folder,
-            values.data_dir,
-            values.jobs or ledger.available_cores(),
+            claims, trials if values.peers else [], seeds, values.budget or "posted", folder, values.data_dir, workers
         )
     else:
-        result = ledger.write_ledger(folder, values.budget)
+        result = ledger.write_ledger(folder, values.budget or ledger.last_budget(folder))
     for claim in result["claims"]:
-        print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")
+        if claim["id"] in {asked.id for asked in claims}:
+            print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")
     print(f"look at: {folder}/ledger.md, {folder}/ledger.png", flush=True)
 
 
@@ -153,5 +140,5 @@ VERBS = {
         "tfgan-lab compare ledger --config=gaussian --seeds=20 --peers",
         "tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER",
         "tfgan-lab compare ledger --notrain            (the whole ledger anew from what was run)",
-    ]),
+    ], takes_fields=False),
 }  # fmt: skip

@@ -22,6 +22,7 @@ class Verb:
       define: Adds the verb's flags.
       summary: One line.
       examples: Command lines that work as they stand.
+      takes_fields: Whether a verb with --config also takes --config.FIELD=VALUE.
     """
 
     def __init__(
@@ -30,8 +31,14 @@ class Verb:
         define: Callable[[flags.FlagValues], None],
         summary: str,
         examples: Sequence[str],
+        takes_fields: bool = True,
     ) -> None:
         self.run, self.define, self.summary, self.examples = run, define, summary, examples
+        self._takes_fields = takes_fields
+
+    def takes_fields(self) -> bool:
+        """Whether `--config.FIELD=VALUE` means something to it."""
+        return self._takes_fields and "config" in self.flags()
 
     def flags(self) -> flags.FlagValues:
         values = flags.FlagValues()
@@ -48,7 +55,7 @@ class Verb:
             lines += textwrap.wrap(
                 f"{values[flag].help}{shown}", 108, initial_indent=f"  --{flag}: ", subsequent_indent="      "
             )
-        if "config" in values:
+        if self.takes_fields():
             lines.append(
                 "  --config.FIELD=VALUE: sets any field of the config, such as --config.seed=1 or --config.game.d_steps=5"
             )

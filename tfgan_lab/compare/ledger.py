@@ -6,22 +6,34 @@ finished is not run again, what was cut short is resumed.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import json
-import multiprocessing
 import os
+import re
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 from tqdm import tqdm
 
 from tfgan_lab.compare.outcome_files import read_outcome
-from tfgan_lab.compare.posts import CLAIMS, LEVEL, PEER_TRIALS, RULE, Arm, Claim, PeerTrial, is_posts_data, verdict
+from tfgan_lab.compare.posts import (
+    CLAIMS,
+    KNOWN,
+    LEVEL,
+    PEER_TRIALS,
+    RULE,
+    Arm,
+    Claim,
+    PeerTrial,
+    is_posts_data,
+    verdict,
+)
+from tfgan_lab.compare.worker_pool import run_calls
 from tfgan_lab.config import Config, Gaussian, differences, from_json, override, to_json, validate
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
@@ -29,7 +41,6 @@ from tfgan_lab.experiments import load_config
 from tfgan_lab.images import write_atomically
 
 BUDGETS = ("posted", "short")
-_RUNS_A_WORKER = 8  # then a fresh process takes over, so that memory does not grow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Job:
         found = read_outcome(self.folder)
         if found is None:
             return False
-        drift = differences(found[0], self.config)
+        drift = drift_of(found[0], self.config)
         if drift:
             raise UserError(
                 f"{self.folder} holds a run of another config ({'; '.join(drift[:4])}): use another --workdir."
@@ -53,12 +64,31 @@ class Job:
         return True
 
 
-def plan(claims: Sequence[Claim], trials: Sequence[PeerTrial], seeds: int, budget: str, folder: Path) -> list[Job]:
+# What only looks at a run, or speaks of it, and changes no weight.
+_LOOKS = (
+    "log",
+    "log_line",
+    "evaluate_line",
+    "evaluate_print",
+    "metrics",
+    "sample",
+    "checkpoint",
+    "keep_checkpoints",
+    "compile",
+)
+
+
+def drift_of(found: Config, wanted: Config) -> list[str]:
+    """Fields in which a finished run differs from the one that is wanted, such as change its weights or its evaluations."""
+    return [line for line in differences(found, wanted) if line.split(":")[0].split(".")[0] not in _LOOKS]
+
+
+def plan(claims: Sequence[Claim], trials: Sequence[PeerTrial], seeds: range, budget: str, folder: Path) -> list[Job]:
     """All runs that claims and peer trials need, seed by seed, so that a run cut short has whole seeds."""
     arms = [(arm, budget, False) for claim in claims for arm in claim.arms.values()]
     arms += [(trial.arm(), "posted", peer) for trial in trials for peer in (False, True)]
     jobs: dict[Path, Job] = {}
-    for seed in range(seeds):
+    for seed in seeds:
         for arm, of, peer in arms:
             path = folder / arm.folder(of) / f"{'peer,' if peer else ''}seed={seed}"
             jobs[path] = Job(config_of(arm, of, seed), path, peer)
@@ -74,33 +104,18 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int) -> None:
     """Runs what is not done yet, `workers` at a time, each in a process of one thread.
 
     Raises:
-      UserError: A run could not start, or a worker was killed; what is finished stays.
+      UserError: A run could not be done, or all was stopped; what is finished stays.
     """
     todo = [job for job in jobs if not job.done()]
-    if not todo:
-        return
-    workers = min(workers, len(todo))
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start_worker, max_tasks_per_child=_RUNS_A_WORKER
-    )
+    calls = [(to_json(job.config), str(job.folder), job.peer, data_dir) for job in todo]
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="run", disable=not sys.stderr.isatty())
-    with pool, bar:
-        futures = {pool.submit(_run, to_json(job.config), str(job.folder), job.peer, data_dir): job for job in todo}
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                job, (error, line) = futures[future], future.result()
-                if error:
-                    raise UserError(error)
-                bar.update()
-                tqdm.write(f"{job.folder}: {line}", file=sys.stdout)
-                sys.stdout.flush()
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            if isinstance(error, concurrent.futures.process.BrokenProcessPool):
-                raise UserError(
-                    "a worker of the ledger was killed (out of memory?): run the same command again to go on, with a smaller --jobs if need be."
-                ) from None
-            raise
+    with bar:
+        for index, (error, line) in run_calls(_run, calls, max(1, min(workers, len(todo))), _start_worker):
+            if error:
+                raise UserError(error)
+            bar.update()
+            tqdm.write(f"{todo[index].folder}: {line}", file=sys.stdout)
+            sys.stdout.flush()
 
 
 def available_cores() -> int:
@@ -115,6 +130,7 @@ def _start_worker() -> None:
     start_tensorflow(threads=1)
     import tensorflow as tf
 
+    tf.config.set_visible_devices([], "GPU")  # it has no room for several runs at a time
     tf.get_logger().setLevel("ERROR")  # many networks in one process are many traces
 
 
@@ -122,67 +138,103 @@ def _run(config: str, folder: str, peer: bool, data_dir: str | None) -> tuple[st
     """One run in a worker: (error, line). What a run prints goes to its own log."""
     from tfgan_lab.compare import outcomes
     from tfgan_lab.compare.state_files import require_torch
+    from tfgan_lab.training.loop import Interrupted
 
     path = Path(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f"{path.name}.log").open("w", encoding="utf-8") as log, contextlib.redirect_stdout(log):
-        try:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (path.parent / f"{path.name}.log").open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
             if peer:
                 require_torch().set_num_threads(1)
-            found = (outcomes.peer_outcome if peer else outcomes.our_outcome)(from_json(config, folder), path, data_dir)
-        except UserError as error:
-            return str(error), ""
-        except KeyboardInterrupt:
-            return f"{folder}: interrupted. Run the same command again to go on.", ""
+            outcome = outcomes.peer_outcome if peer else outcomes.our_outcome
+            found = outcome(from_json(config, folder), path, data_dir)
+    except Interrupted:
+        return "the ledger was stopped: run the same command again to go on.", ""
+    except UserError as error:
+        return str(error), ""
+    except OSError as error:
+        return f"{folder} cannot be written: {error.strerror or error}. Name another --workdir or mend it.", ""
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found["numbers"].items())
     return "", f"{numbers or found['diverged']} ({found['seconds']:.0f} s)"
 
 
 def judge_claim(claim: Claim, budget: str, folder: Path) -> dict[str, Any]:
     """What the seeds in a folder say of a claim; seeds of which an arm is missing do not count."""
-    found = {name: _outcomes(folder / arm.folder(budget), "seed=") for name, arm in claim.arms.items()}
+    found = {name: _outcomes(folder, arm, budget, "seed=") for name, arm in claim.arms.items()}
     seeds = sorted(set.intersection(*(set(outcomes) for outcomes in found.values())))
     numbers = {seed: {arm: found[arm][seed]["numbers"] for arm in found} for seed in seeds}
     shown = [seed for seed in seeds if claim.holds(numbers[seed])]
-    stands = verdict(len(shown), len(seeds)) if seeds else "not run"
-    one = found[next(iter(found))][seeds[0]] if seeds else {}
-    real = not seeds or is_posts_data(one.get("data", {}))
-    arms = {name: _length(arm, budget) for name, arm in claim.arms.items()}
-    limits = [] if real else [f"on {one['data']['train']['count']:,} digits that are not the post's"]
-    limits += [f"{length} ({name})" for name, length in arms.items() if " of " in length]
+    used = [found[arm][seed]["data"] for seed in seeds for arm in found]
+    lengths = {name: _length(arm, budget) for name, arm in claim.arms.items()}
+    short = sorted({length for length in lengths.values() if " of " in length})
     return {
         "id": claim.id, "post": claim.post, "says": claim.says, "printed": claim.printed, "config": claim.config, "why": claim.why,
-        "seeds": seeds, "shown": shown, "verdict": stands, "limits": limits if seeds else [],
-        "interval": _share_interval(len(shown), len(seeds)), "lengths": arms,
-        "data": "; ".join(str(Provenance(**part)) for part in one.get("data", {}).values()) or "drawn anew at each step",
+        "seeds": seeds, "shown": shown, "verdict": verdict(len(shown), len(seeds)) if seeds else "not run",
+        "limits": [*_data_limits(claim, used), *short] if seeds else [],
+        "interval": _share_interval(len(shown), len(seeds)), "lengths": lengths, "data": _data_words(used),
         "gauges": [_gauge(gauge, [numbers[seed][gauge.arm].get(gauge.number) for seed in seeds]) for gauge in claim.gauges],
     }  # fmt: skip
 
 
-def judge_trial(trial: PeerTrial, folder: Path) -> dict[str, Any]:
-    """Our seeds beside the peer's: for each number both distributions and a two-sample test."""
-    from scipy.stats import mannwhitneyu
+def _data_limits(claim: Claim, used: Sequence[Mapping[str, Any]]) -> list[str]:
+    config = config_of(next(iter(claim.arms.values())), "posted", 0)
+    trained = {(data.get("train") or {}).get("sha256"): data for data in used}
+    if len(trained) > 1:
+        return ["on several data sets"]
+    strange = [data for data in trained.values() if not is_posts_data(config, data)]
+    return [f"on {data['train']['count']:,} digits that are not the post's" for data in strange]
 
+
+def _data_words(used: Sequence[Mapping[str, Any]]) -> str:
+    parts = dict.fromkeys(str(Provenance(**part)) for data in used for part in data.values())
+    return "; ".join(parts) or "drawn anew at each step"
+
+
+def judge_trial(trial: PeerTrial, folder: Path) -> dict[str, Any]:
+    """Our seeds beside the peer's: for each number both distributions, a two-sample test and one of equivalence."""
     arm = trial.arm()
-    ours, peers = (_outcomes(folder / arm.folder("posted"), prefix) for prefix in ("seed=", "peer,seed="))
-    rows = []
-    for number, label in trial.numbers.items():
-        sides = [
-            [outcome["numbers"][number] for outcome in side.values() if number in outcome["numbers"]]
-            for side in (ours, peers)
-        ]
-        p = float(mannwhitneyu(*sides).pvalue) if all(sides) else None
-        rows.append({"label": label, "ours": sides[0], "peer": sides[1], "p": p})
-    some = next(iter(ours.values()), {})
+    ours, peers = (_outcomes(folder, arm, "posted", prefix) for prefix in ("seed=", "peer,seed="))
+    used = [outcome["data"] for side in (ours, peers) for outcome in side.values()]
+    same = len({(data.get("train") or {}).get("sha256") for data in used}) <= 1
+    sides = (ours, peers)
     return {
-        "config": trial.config, "length": _length(arm, "posted"), "rows": rows, "ours": len(ours), "peers": len(peers),
-        "data": "; ".join(str(Provenance(**part)) for part in some.get("data", {}).values()) or "drawn anew at each step",
+        "config": trial.config, "length": _length(arm, "posted"), "ours": len(ours), "peers": len(peers), "data": _data_words(used),
+        "same_data": same, "diverged": [sum("diverged" in outcome for outcome in side.values()) for side in sides],
+        "rows": [
+            _compare(label, margin, _numbers(ours, number), _numbers(peers, number), same)
+            for number, (label, margin) in trial.numbers.items()
+        ],
     }  # fmt: skip
 
 
-def _outcomes(folder: Path, prefix: str) -> dict[int, dict[str, Any]]:
-    found = ((path, read_outcome(path)) for path in folder.glob(f"{prefix}*") if path.is_dir())
-    return dict(sorted((int(path.name.removeprefix(prefix)), outcome[1]) for path, outcome in found if outcome))
+def _numbers(outcomes: Mapping[int, Mapping[str, Any]], number: str) -> list[float]:
+    return [outcome["numbers"][number] for outcome in outcomes.values() if number in outcome["numbers"]]
+
+
+def _compare(label: str, margin: float, ours: list[float], peers: list[float], same_data: bool) -> dict[str, Any]:
+    """Equivalent: the 90 % interval of the difference of means lies within the margin (two one-sided tests, 5 %)."""
+    from scipy.stats import mannwhitneyu, ttest_ind
+
+    row: dict[str, Any] = {"label": label, "margin": margin, "ours": ours, "peer": peers, "p": None, "shift": None}
+    if not same_data:
+        return row | {"finding": "not the same data"}
+    if min(len(ours), len(peers)) < 2:
+        return row | {"finding": "too few"}
+    interval = ttest_ind(ours, peers, equal_var=False).confidence_interval(1 - 2 * LEVEL)
+    low, high = float(interval.low), float(interval.high)
+    finding = "equivalent" if max(-low, high) <= margin else "differs" if low > margin or high < -margin else "open"
+    return row | {"p": float(mannwhitneyu(ours, peers).pvalue), "shift": [low, high], "finding": finding}
+
+
+def _outcomes(folder: Path, arm: Arm, budget: str, prefix: str) -> dict[int, dict[str, Any]]:
+    """Whole outcomes of an arm by seed; of each only if it is of the very config that its folder's name says."""
+    found = {}
+    for path in (folder / arm.folder(budget)).glob(f"{prefix}*"):
+        seed = re.fullmatch(f"{prefix}(0|[1-9][0-9]{{0,18}})", path.name)
+        outcome = read_outcome(path) if seed else None
+        if seed and outcome and not drift_of(outcome[0], config_of(arm, budget, int(seed[1]))):
+            found[int(seed[1])] = outcome[1]
+    return dict(sorted(found.items()))
 
 
 def _gauge(gauge: Any, values: Sequence[float | None]) -> dict[str, Any]:
@@ -216,37 +268,60 @@ def _length(arm: Arm, budget: str) -> str:
 
 
 def write_ledger(folder: str | os.PathLike[str], budget: str = "posted") -> dict[str, Any]:
-    """Judges everything that was run in a folder and writes ledger.json, ledger.md and ledger.png there."""
+    """Judges everything that was run in a folder; writes ledger.json, ledger.md, ledger.png and reference.json there.
+
+    Raises:
+      UserError: There is nothing finished, or the files cannot be written.
+    """
+    from tfgan_lab.compare.reference import write_reference
     from tfgan_lab.report import ledger_plots
     from tfgan_lab.report.ledger_text import markdown
-    from tfgan_lab.report.style import write_figure
+    from tfgan_lab.report.style import png
 
     folder = Path(folder)
     result: dict[str, Any] = {
-        "rule": RULE, "budget": budget,
+        "rule": RULE, "known": KNOWN, "budget": budget,
         "claims": [judge_claim(claim, budget, folder) for claim in CLAIMS],
         "peers": [trial for trial in (judge_trial(trial, folder) for trial in PEER_TRIALS) if trial["ours"] and trial["peers"]],
     }  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "ledger.json", (json.dumps(result, indent=1) + "\n").encode())
-    write_atomically(folder / "ledger.md", (markdown(result) + "\n").encode())
-    write_figure(folder, "ledger", ledger_plots.ledger(result))
-    if result["peers"]:
-        write_figure(folder, "peers", ledger_plots.peers(result["peers"]))
+    if not result["peers"] and not any(claim["seeds"] for claim in result["claims"]):
+        raise UserError(
+            f"--workdir={folder} holds no finished run of a claim with --budget={budget}: leave --notrain away, or name another."
+        )
+    try:
+        write_atomically(folder / "ledger.json", (json.dumps(result, indent=1) + "\n").encode())
+        write_atomically(folder / "ledger.md", (markdown(result) + "\n").encode())
+        write_atomically(folder / "ledger.png", png(ledger_plots.ledger(result)))
+        if result["peers"]:
+            write_atomically(folder / "peers.png", png(ledger_plots.peers(result["peers"])))
+        write_reference(folder, folder / "reference.json")
+    except OSError as error:
+        raise UserError(
+            f"--workdir={folder} cannot be written: {error.strerror or error}. Mend its permissions or free space."
+        ) from None
     return result
 
 
+def last_budget(folder: str | os.PathLike[str]) -> str:
+    """The budget of the ledger that was last written in a folder; "posted" if there is none."""
+    try:
+        budget = json.loads((Path(folder) / "ledger.json").read_text(encoding="utf-8"))["budget"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return BUDGETS[0]
+    return budget if budget in BUDGETS else BUDGETS[0]
+
+
 def ledger(
-    claims: Sequence[Claim], trials: Sequence[PeerTrial], seeds: int, budget: str, folder: str | os.PathLike[str],
+    claims: Sequence[Claim], trials: Sequence[PeerTrial], seeds: range, budget: str, folder: str | os.PathLike[str],
     data_dir: str | None, workers: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """Trains what claims and trials need over seeds 0 to `seeds` - 1, then judges all that is in the folder.
+    """Trains what claims and trials need over seeds, then judges all that is in the folder.
 
     Args:
       claims, trials: Which (see `posts`); trials need PyTorch.
-      seeds: How many.
+      seeds: Which.
       budget: "posted" or "short".
-      folder: For all runs and the three files of the ledger.
+      folder: For all runs and the files of the ledger.
       data_dir: Where data is, if not to be found by itself.
       workers: Runs at a time.
 
@@ -254,11 +329,26 @@ def ledger(
       What is written to ledger.json.
 
     Raises:
-      UserError: As `train`; a folder with runs of other configs; PyTorch is absent but asked for.
+      UserError: As `train`; a folder with runs of other configs, or that another process writes; PyTorch is absent but
+        asked for.
     """
     if trials:
         from tfgan_lab.compare.state_files import require_torch
 
         require_torch()
-    run_jobs(plan(claims, trials, seeds, budget, Path(folder)), data_dir, workers)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(str(folder / ".ledger.lock"))
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(
+            f"--workdir={folder} is in use by another ledger: wait for it, or name another folder."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"--workdir={folder} cannot be written: {error.strerror or error}. Name another folder."
+        ) from None
+    with lock:
+        run_jobs(plan(claims, trials, seeds, budget, folder), data_dir, workers)
     return write_ledger(folder, budget)

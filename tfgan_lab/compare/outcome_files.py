@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 from tfgan_lab.config import Config, from_json, to_json
+from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
 
@@ -31,6 +33,10 @@ def read_outcome(folder: Path) -> tuple[Config, dict[str, Any]] | None:
     """The config and outcome in a folder, or None if there is no whole one."""
     try:
         outcome = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        return from_json(json.dumps(outcome["config"]), str(folder / _FILE)), outcome
-    except (OSError, ValueError, KeyError, TypeError, UserError):
+        config = from_json(json.dumps(outcome["config"]), str(folder / _FILE))
+        for part in outcome["data"].values():
+            str(Provenance(**part))
+        whole = all(isinstance(value, int | float) and math.isfinite(value) for value in outcome["numbers"].values())
+        return (config, outcome) if whole and outcome["seed"] == config.seed else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):
         return None

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfgan_lab import data as data_lib
 from tfgan_lab.compare.outcome_files import keep_outcome
 from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist
-from tfgan_lab.errors import TrainingDiverged
+from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.sweep import finished
 from tfgan_lab.training.evaluation import Evaluator
@@ -24,6 +24,7 @@ from tfgan_lab.training.workdir import Workdir
 
 _LOSS_BATCHES = 20
 _LAST = 20  # the end of a trace: its last twentieth
+_WIDE = 0.5  # a gap between p_real and p_fake that can close
 _LAST_PRINTS = 11  # post P002's epochs 90 to 100
 
 
@@ -33,22 +34,25 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
     Returns:
       What is written to outcome.json: "numbers" by name (or "diverged"), "seed", "step", "data", "config", "seconds".
     """
-    from tfgan_lab.trainer import train
+    from tfgan_lab.trainer import refuse_other_data, train
 
     run, started = Workdir(folder), time.perf_counter()
     if not finished(run, config):
         try:
             train(config, folder, data_dir)
         except TrainingDiverged as error:
-            return keep_outcome(folder, config, {}, started, {"diverged": str(error).split(":")[0]})
+            return keep_outcome(folder, config, {}, started, {**_facts(run), "diverged": str(error).split(":")[0]})
     source = data_lib.open_source(config.data, data_dir or run.read_record().get("data_dir"))
+    refuse_other_data(run, run.read_record(), source)
     experiment = build(config, source)
     restored = restore_run(folder)
+    if restored.step != experiment.total_steps:
+        raise UserError(f"{folder}: {'; '.join(restored.notes)} Delete that folder and run the ledger again.")
     for role, network in restored.networks.items():
         for new, old in zip(experiment.networks[role].variables, network.variables, strict=True):
             new.assign(old)
     numbers = measure(experiment) | end_of_training(run.read_metrics())
-    return keep_outcome(folder, config, numbers, started, _facts(source, run))
+    return keep_outcome(folder, config, numbers, started, _facts(run))
 
 
 def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str, Any]:
@@ -61,16 +65,20 @@ def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str
     experiment = build(config, source)
     peer = make_peer(config, config.seed)
     program = sys.modules[type(peer).__module__]
-    steps = experiment.total_steps
+    # Another seed than the start weights had: data and latents must not be the numbers that they were made of.
+    steps, seed = experiment.total_steps, config.seed + 2**31
     if isinstance(config.data, Gaussian):
-        program.train(steps=steps, seed=config.seed, program=peer)
+        program.train(steps=steps, seed=seed, program=peer)
     else:
         images, labels = _for_torch(config, source)
-        program.train(images, labels, steps, config.batch_size, config.seed, peer)
+        program.train(images, labels, steps, config.batch_size, seed, peer)
+    facts = {"data": {name: vars(part) for name, part in source.provenance.items()}, "step": steps}
+    if not all(bool(tensor.isfinite().all()) for network in peer.networks.values() for tensor in network.parameters()):
+        return keep_outcome(folder, config, {}, started, {**facts, "diverged": "a weight became NaN or infinite"})
     for role, network in experiment.networks.items():
         state = {name: tensor.detach().numpy() for name, tensor in peer.networks[role].state_dict().items()}
         from_torch(network, state, config.post, f"the peer's {role}")
-    return keep_outcome(folder, config, measure(experiment), started, _facts(source, None))
+    return keep_outcome(folder, config, measure(experiment), started, facts)
 
 
 def measure(experiment: Experiment) -> dict[str, float]:
@@ -94,12 +102,16 @@ def measure(experiment: Experiment) -> dict[str, float]:
 
 def end_of_training(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Numbers of the last part of metrics.jsonl: p_real_end, p_fake_end (means of the last twentieth of the
-    evaluations); d_loss_end, g_loss_end (medians of the last eleven logged values, each one batch's)."""
-    numbers = {}
+    evaluations); gap_left (of the gap between both, the share of its largest that is left, if it was 0.5 once);
+    d_loss_end, g_loss_end (medians of the last eleven logged values, each one batch's)."""
+    numbers: dict[str, float] = {}
     traces = [row for row in rows if row["kind"] == "eval" and "p_real" in row]
     for name in ("p_real", "p_fake"):
         if traces:
             numbers[f"{name}_end"] = statistics.fmean(row[name] for row in traces[-max(1, len(traces) // _LAST) :])
+    largest = max((abs(row["p_real"] - row["p_fake"]) for row in traces), default=0.0)
+    if largest >= _WIDE:
+        numbers["gap_left"] = abs(numbers["p_real_end"] - numbers["p_fake_end"]) / largest
     prints = [row for row in rows if row["kind"] == "train" and "g_loss" in row][-_LAST_PRINTS:]
     for name in ("d_loss", "g_loss"):
         if prints:
@@ -107,13 +119,12 @@ def end_of_training(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return numbers
 
 
-def _facts(source: Any, run: Workdir | None) -> dict[str, Any]:
-    data = {name: vars(part) for name, part in source.provenance.items()}
-    if run is None:
-        return {"data": data}
+def _facts(run: Workdir) -> dict[str, Any]:
+    """Of run.json: what the run was trained on, not what is found now."""
     record = run.read_record()
-    trained = sum(session["seconds"] for session in record.get("sessions", []))
-    return {"data": data, "step": record.get("total_steps"), "train_seconds": trained, "cores": record.get("cores")}
+    data = {name: part for name, part in record.get("data", {}).items() if isinstance(part, dict)}
+    seconds = sum(session["seconds"] for session in record.get("sessions", []))
+    return {"data": data, "step": record.get("total_steps"), "train_seconds": seconds, "cores": record.get("cores")}
 
 
 def _for_torch(config: Any, source: Any) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """What a run's curves should look like: the post's printed numbers, seeds of the same config, and theory.
 
-`reference.json` holds, for configs of the ledger, the least and the most that its seeds saw at moments of training;
-`write_reference` makes it from a ledger's folder.
+`reference.json` holds, for configs of the ledger, the least and the most that its seeds saw at moments of training. Each
+`tfgan-lab compare ledger` writes such a file into its folder; the one here is a copy of that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.compare.posts import CLAIMS, P002_EARLY, P002_LATE
+from tfgan_lab.compare.posts import CLAIMS, P002_EARLY, P002_LATE, is_posts_data
 from tfgan_lab.config import Config, GanConfig, Gaussian, differences
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
@@ -79,11 +79,16 @@ class Reference:
     balance: Mapping[str, float]
 
 
-def reference_of(config: Config) -> Reference:
-    """The reference of a run; bands and prints only if its config is the one that they are of, but for seed and length."""
+def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
+    """The reference of a run: bands and prints only if config (but for seed and length) and data are those they are of.
+
+    Args:
+      config: The run's.
+      data: Its provenances by split, as in run.json; {} where data is drawn anew.
+    """
     bands: dict[str, Band] = {}
     printed: dict[str, tuple[tuple[float, float], ...]] = {}
-    if _is_faithful(config):
+    if _is_faithful(config) and is_posts_data(config, data):
         kept = json.loads(_FILE.read_text(encoding="utf-8")).get(config.name) if _FILE.is_file() else None
         if kept:
             source = f"{kept['seeds']} seeds of this config"
@@ -123,8 +128,14 @@ def _balance(config: Config) -> dict[str, float]:
     if config.game.g_loss == "non_saturating":
         balance["g_loss"] = -math.log(p)
     if isinstance(config.data, Gaussian):
-        balance |= {"fake_mean": config.data.mean, "fake_std": config.data.std}
+        balance |= dict(zip(("fake_mean", "fake_std"), target_moments(config.data), strict=True))
     return balance
+
+
+def target_moments(target: Gaussian) -> tuple[float, float]:
+    """Mean and standard deviation of a target; the mixture's, where it has two modes."""
+    spread = target.separation if target.target == "bimodal" else 0.0
+    return target.mean, math.hypot(target.std, spread)
 
 
 def write_reference(folder: str | os.PathLike[str], out: str | os.PathLike[str]) -> dict[str, Any]:
@@ -137,26 +148,24 @@ def write_reference(folder: str | os.PathLike[str], out: str | os.PathLike[str])
         for budget in ("posted", "short")
     }
     for name, arm in sorted(arms):
-        runs = [Workdir(path) for path in sorted((Path(folder) / arm).glob("seed=*")) if path.is_dir()]
-        runs = [
-            run
-            for run in runs
-            if run.exists() and (run.export / "generator.json").is_file() and _is_faithful(run.read_config())
-        ]
+        found = (Workdir(path) for path in sorted((Path(folder) / arm).glob("seed=*")) if path.is_dir())
+        runs = [run for run in found if _may_be_shown(run)]
         if len(runs) < 2:
             continue
         bands = _bands([run.read_metrics() for run in runs])
         length = max((points[-1][0] for points in bands.values()), default=0)
         if length > result.get(name, {}).get("epochs", 0):
-            data = runs[0].read_record().get("data", {}).get("train", {})
-            result[name] = {
-                "seeds": len(runs),
-                "epochs": length,
-                "train_sha256": data.get("sha256") if isinstance(data, dict) else None,
-                "bands": bands,
-            }
+            result[name] = {"seeds": len(runs), "epochs": length, "bands": bands}
     write_atomically(Path(out), (json.dumps(result, separators=(",", ":")) + "\n").encode())
     return result
+
+
+def _may_be_shown(run: Workdir) -> bool:
+    """Whether a run is finished, of a post's config as it is, and trained on the post's data."""
+    if not run.exists() or not (run.export / "generator.json").is_file():
+        return False
+    config, data = run.read_config(), run.read_record().get("data", {})
+    return _is_faithful(config) and is_posts_data(config, data)
 
 
 def _bands(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[list[float]]]:

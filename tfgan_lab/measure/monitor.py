@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfgan_lab import metrics
 from tfgan_lab.export import GeneratorModule
-from tfgan_lab.judge import load_judge
+from tfgan_lab.judge import MUST_REACH, load_judge
 from tfgan_lab.measure.digits import digits_drawn
 from tfgan_lab.measure.draws import draw, labels_of
 from tfgan_lab.randomness import stream_key
@@ -35,13 +35,19 @@ class Monitor:
         self._seed, self._num_labels = stream_key(config.seed, "metrics"), config.num_labels
         rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
         self._labels = test.labels
-        self._real = metrics.feature_moments(self._judge.features(test.images[rows] / np.float32(255)))
+        opinion = self._judge(test.images[rows] / np.float32(255))
+        # On other data than digits (Fashion-MNIST has their shape) its opinions mean nothing.
+        self._speaks = bool((opinion.labels == test.labels[rows]).mean() >= MUST_REACH)
+        self._real = metrics.feature_moments(opinion.features)
 
     def __call__(self) -> dict[str, float]:
         """digits (each more than 1 % of the samples), kl_data (nats, to the test split's shares), frechet.
 
         Of a conditional generator also label_accuracy: the share that the judge reads as the digit asked for.
+        Nothing where the judge knows less than half of the real data: that is no digits.
         """
+        if not self._speaks:
+            return {}
         images = draw(
             lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),
             _NUM,

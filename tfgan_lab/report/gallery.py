@@ -80,7 +80,13 @@ def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str
         moments = saved_samples(folder.samples)
         names += _write_generator_pictures(folder, experiment, moments, title, provenance)
     if any(row["kind"] == "train" for row in rows):
-        names.append(write_figure(folder.path, "curves", plots.curves(rows, title, provenance, reference_of(config))))
+        names.append(
+            write_figure(
+                folder.path,
+                "curves",
+                plots.curves(rows, title, provenance, reference_of(config, folder.read_record().get("data", {}))),
+            )
+        )
     return names
 
 

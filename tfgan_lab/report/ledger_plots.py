@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfgan_lab.report.ledger_text import headline
-from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE
+from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, wrapped
 
 _COLORS = {"reproduced": GREEN, "not reproduced": RED, "open": ORANGE, "not run": GREY}
 
@@ -20,7 +20,7 @@ def ledger(result: Mapping[str, Any]) -> Figure:
     claims = result["claims"]
     with plt.rc_context(STYLE | {"axes.grid": False}):
         figure, axes = plt.subplots(
-            len(claims), 3, figsize=(11, 1.25 * len(claims) + 0.8), squeeze=False, width_ratios=(1.5, 1, 1), layout="constrained"
+            len(claims), 4, figsize=(13, 1.25 * len(claims) + 0.8), squeeze=False, width_ratios=(1.5, 1, 1, 1), layout="constrained"
         )  # fmt: skip
         for row, claim in zip(axes, claims, strict=True):
             _words(row[0], claim)
@@ -30,8 +30,14 @@ def ledger(result: Mapping[str, Any]) -> Figure:
                 else:
                     axis.axis("off")
         figure.suptitle("The posts' claims over seeds: each dot is a seed, the green band is what the claim asks for")
-        figure.supxlabel(result["rule"], fontsize=7, color="#555555", wrap=True)
+        figure.supxlabel(
+            wrapped(figure, f"{result['rule']} {result['known']} Data: {_data(claims)}"), fontsize=7, color="#555555"
+        )
         return figure
+
+
+def _data(entries: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(dict.fromkeys(entry["data"] for entry in entries if entry.get("seeds", True)))
 
 
 def _words(axis: Any, claim: Mapping[str, Any]) -> None:
@@ -39,10 +45,10 @@ def _words(axis: Any, claim: Mapping[str, Any]) -> None:
     n, shown = len(claim["seeds"]), len(claim["shown"])
     at = {"transform": axis.transAxes, "va": "top"}
     axis.text(0, 1, f"{claim['id']}  {claim['config']}", fontsize=9, fontweight="bold", **at)
-    axis.text(0, 0.74, claim["says"], fontsize=7.5, **at)
-    axis.text(0, 0.46, claim["verdict"], fontsize=9, fontweight="bold", color=_COLORS[claim["verdict"]], **at)
+    axis.text(0, 0.76, f"{claim['says']}\nIt shows: {claim['printed']}.", fontsize=7, **at)
+    axis.text(0, 0.38, claim["verdict"], fontsize=9, fontweight="bold", color=_COLORS[claim["verdict"]], **at)
     details = [f"{shown} of {n} seeds", headline(claim).removeprefix(claim["verdict"]).strip(", ")]
-    axis.text(0, 0.18, "; ".join(filter(None, details)) if n else "", fontsize=7, color="#555555", **at)
+    axis.text(0, 0.13, "; ".join(filter(None, details)) if n else "", fontsize=7, color="#555555", **at)
 
 
 def _strip(axis: Any, gauge: Mapping[str, Any]) -> None:
@@ -72,11 +78,11 @@ def peers(trials: Sequence[Mapping[str, Any]]) -> Figure:
             for height, side, color in ((1, "ours", BLUE), (0, "peer", ORANGE)):
                 offsets = (np.arange(len(row[side])) * 0.618) % 1 * 0.5 - 0.25
                 axis.scatter(row[side], height + offsets, s=20, color=color, linewidths=0, alpha=0.8)
-            p = "" if row["p"] is None else f", p={row['p']:.2f}"
             axis.set(yticks=[1, 0], yticklabels=["ours", "PyTorch"], ylim=(-0.5, 1.5))
-            axis.set_title(f"{trial['config']}, {trial['length']}\n{row['label']}{p}", fontsize=8)
+            axis.set_title(f"{trial['config']}, {trial['length']}\n{row['label']}: {row['finding']}", fontsize=8)
             axis.tick_params(labelsize=7)
         for axis in axes.flat[len(panels) :]:
             axis.axis("off")
         figure.suptitle("The same measurements of our seeds and of the posts' programs in PyTorch")
+        figure.supxlabel(wrapped(figure, f"Data: {_data(trials)}"), fontsize=7, color="#555555")
         return figure

@@ -11,7 +11,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     """The whole ledger: a table of verdicts, the bands and where they come from, and our seeds beside the peers'."""
     lines = [
         "# The ledger of claims", "",
-        f"{result['rule']} A claim holds for a seed if every number of it lies in its band. Seeds count from 0; median [least, most] over them.", "",
+        f"{result['rule']} {result['known']} A claim holds for a seed if every number of it lies in its band. Seeds count from 0; median [least, most] over them.", "",
         "| claim | the post | seeds that show it (90 % interval) | verdict |", "|---|---|---|---|",
         *(_claim_row(claim) for claim in result["claims"]), "",
         "| claim | number | band | ours |", "|---|---|---|---|",
@@ -62,14 +62,20 @@ def _spread(values: Sequence[float | None]) -> str:
 def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
         "## Our seeds beside the PyTorch programs'", "",
-        "Both sides trained equally long on the same data, each with its own random numbers, and measured by the same code. p is of a two-sided Mann-Whitney "
-        "test: a small one says that the outcomes differ; a large one, with so few seeds, says only that no large difference was seen.", "",
-        "| config | length | number | ours | PyTorch | p |", "|---|---|---|---|---|---|",
+        "Both sides trained equally long on the same data, each with its own random numbers, and measured by the same code. Equivalent: the 90 % interval of "
+        "the difference of means (Welch) lies within the margin, that is, two one-sided tests at 5 %; differs: it lies beyond; open: neither. p is of a "
+        "two-sided Mann-Whitney test; with so many tests, one in twenty is below 0.05 by chance.", "",
+        "| config | length | number | ours | PyTorch | difference | margin | finding | p |", "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for trial in trials:
         for row in trial["rows"]:
             p = "-" if row["p"] is None else f"{row['p']:.3f}"
-            lines.append(
-                f"| {trial['config']} | {trial['length']} | {row['label']} | {_spread(row['ours'])} | {_spread(row['peer'])} | {p} |"
-            )
-    return [*lines, "", *(f"- {trial['config']}: {trial['data']}" for trial in trials)]
+            shift = "-" if row["shift"] is None else "{:.3g} to {:.3g}".format(*row["shift"])
+            cells = [trial["config"], trial["length"], row["label"], _spread(row["ours"]), _spread(row["peer"])]
+            lines.append(f"| {' | '.join([*cells, shift, format(row['margin'], 'g'), row['finding'], p])} |")
+    return [*lines, "", *(f"- {trial['config']}: {trial['data']}{_diverged(trial)}" for trial in trials)]
+
+
+def _diverged(trial: Mapping[str, Any]) -> str:
+    ours, peers = trial["diverged"]
+    return f"; diverged and left out: {ours} of ours, {peers} of PyTorch's" if ours or peers else ""

@@ -116,8 +116,8 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
         key, folder.path.resolve().name, config, _state(folder, step, record), step, _facts(config, record, step),
         repeat_command(config, record, folder.path), rows, _metrics(folder.path), list(parts.notes),
     )  # fmt: skip
-    page.curves = page_charts.curves(rows, key, reference_of(config), _floors(page.metrics))
-    page.diagnosis = diagnose(config, rows)
+    page.curves = page_charts.curves(rows, key, reference_of(config, record.get("data", {})), _floors(page.metrics))
+    page.diagnosis = diagnose(config, rows, record.get("data", {}))
     page.claims = claims_in_words(config, folder.path)
     for name, caption in _CHARTS_OF_CLASSIFIERS:
         if (folder.path / f"{name}.svg").is_file():
