@@ -47,7 +47,12 @@ def report(workdirs: Sequence[str | os.PathLike[str]], out: str | None = None, d
     for run, folder in zip(runs, folders, strict=True):
         if [other.name for other in runs].count(folder.path.resolve().name) > 1:
             run.name = str(folder.path)
-    write_atomically(target, render(runs).encode())
+    content = render(runs).encode()
+    if len(content) > MOST_BYTES:
+        raise UserError(
+            f"--workdir: {len(runs)} runs make a page of {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:g}: name fewer."
+        )
+    write_atomically(target, content)
     return target
 
 

@@ -149,7 +149,7 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
     saved = saved_samples(folder.samples)
     per_epoch = max(1, int(folder.read_record().get("steps_per_epoch") or 1))
     if isinstance(config.data, Gaussian):
-        page.densities = _densities(saved, config, page.key)
+        page.densities = _densities(saved, config, page.key, most // 2)
     module = GeneratorModule(parts.network, config) if parts.network is not None else None
     if module is not None and not isinstance(config.data, Gaussian):
         page.walks = page_pictures.walks(module, config)
@@ -177,22 +177,23 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
             page.real = page_pictures.real_picture(examples, len(shown), columns, config.num_labels)
 
 
-def _densities(saved: Sequence[tuple[int, np.ndarray]], config: GanConfig, key: str) -> list[dict[str, Any]]:
+def _densities(saved: Sequence[tuple[int, np.ndarray]], config: GanConfig, key: str, most: int) -> list[dict[str, Any]]:
     from tfgan_lab.data.pipeline import draw_target
     from tfgan_lab.randomness import sample_seed
 
     if not saved or not isinstance(config.data, Gaussian):
         return []
     real = draw_target(config.data, [len(saved[-1][1])], sample_seed(config.seed, 1)).numpy()
-    picked = sorted({round(i) for i in np.linspace(0, len(saved) - 1, _MOST_DENSITIES)})
-    return [
-        {
-            "step": saved[i][0],
-            "epoch": None,
-            "svg": page_charts.densities(real, saved[i][1][:, 0], f"{key}-density-{i}"),
-        }
-        for i in picked
-    ]
+
+    def moment(index: int) -> dict[str, Any]:
+        step, numbers = saved[index]
+        chart = page_charts.densities(real, numbers[:, 0], f"{key}-density-{index}")
+        return {"step": step, "epoch": None, "svg": chart}
+
+    last = moment(len(saved) - 1)
+    number = min(_MOST_DENSITIES, most // len(last["svg"]))
+    picked = sorted({round(i) for i in np.linspace(0, len(saved) - 1, max(1, number))[:-1]})
+    return [*(moment(index) for index in picked), last]
 
 
 def _state(folder: Workdir, step: int, record: dict[str, Any]) -> str:
