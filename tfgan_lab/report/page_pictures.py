@@ -86,17 +86,18 @@ def _spread(length: int, number: int) -> list[int]:
     return sorted({round((length - 1) * (i / max(1, number - 1)) ** 1.6) for i in range(number)})
 
 
-def real_picture(examples: Any, number: int, columns: int, num_labels: int) -> Picture:
+def real_picture(examples: Any, number: int, columns: int, config: GanConfig) -> Picture:
     """Real examples in a grid of the same shape; a row for each label if the samples have one."""
     alt = f"{number} real examples of {examples.provenance.source}, {examples.provenance.split} split"
-    if num_labels and examples.labels is not None:
-        each = [np.flatnonzero(examples.labels == label)[:columns] for label in range(num_labels)]
+    colormap = config.sample_colormap
+    if config.num_labels and examples.labels is not None:
+        each = [np.flatnonzero(examples.labels == label)[:columns] for label in range(config.num_labels)]
         if all(len(rows) == columns for rows in each):
             pixels = examples.images[np.concatenate(each)]
-            return picture_of(images_lib.grid(pixels, columns), f"{alt}, a row for each digit from 0 to 9")
+            return picture_of(images_lib.grid(pixels, columns), f"{alt}, a row for each digit from 0 to 9", colormap)
     from tfgan_lab.report.gallery import some_images
 
-    return picture_of(images_lib.grid(some_images(examples, number), columns), alt)
+    return picture_of(images_lib.grid(some_images(examples, number), columns), alt, colormap)
 
 
 def walks(module: Any, config: GanConfig) -> Picture:
@@ -174,7 +175,7 @@ def neighbours(module: Any, config: GanConfig, source: Any) -> Neighbours | None
     alt = f"above {_NEIGHBOURS} samples, below each the training image nearest to it, at the distances {', '.join(map(str, distances))}"
     grid = images_lib.grid(np.concatenate([drawn, nearest]), _NEIGHBOURS)
     typical = round(float(np.median(distance[_NEIGHBOURS:])), 2) if len(unseen) else None
-    return Neighbours(picture_of(grid, alt), distances, typical, train.num)
+    return Neighbours(picture_of(grid, alt, config.sample_colormap), distances, typical, train.num)
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

@@ -174,7 +174,7 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
         shown, columns = page_pictures.shown(saved[-1][1], config)
         examples = parts.source and (parts.source.test or parts.source.train)
         if examples:
-            page.real = page_pictures.real_picture(examples, len(shown), columns, config.num_labels)
+            page.real = page_pictures.real_picture(examples, len(shown), columns, config)
 
 
 def _densities(saved: Sequence[tuple[int, np.ndarray]], config: GanConfig, key: str, most: int) -> list[dict[str, Any]]:
