@@ -19,6 +19,7 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.runtime import quiet_stderr
+from tfgan_lab.saved_models import load_saved_model
 
 CHECKED = 100  # inputs on which the file is compared with the SavedModel
 _TOLERANCE = 1e-4  # float32 sums in another order
@@ -49,7 +50,7 @@ def convert(saved_model: Path, form: str) -> tuple[Path, float]:
       UserError: A package is missing, or the folder cannot be written.
     """
     refuse_missing_converters(form)
-    model = tf.saved_model.load(str(saved_model))  # its signatures alone would not keep its variables
+    model = load_saved_model(saved_model)  # its signatures alone would not keep its variables
     signature = model.signatures["serving_default"]
     with quiet_stderr():
         content, run = {"litert": _litert, "onnx": _onnx}[form](saved_model, signature)
