@@ -161,7 +161,7 @@ def test_slurm_starts_the_workers(tmp_path: Path) -> None:
     ended = [finish(process) for process in processes]
     assert [(code, err) for code, _, err in ended] == [(0, ""), (0, "")]
     assert "on 2 replicas of 2 workers" in ended[0][1]
-    assert np.isfinite(rows(tmp_path / "run")[-1]["d_loss"])
+    assert np.isfinite(rows(tmp_path / "run")[-1]["p_real"])
     assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
 
 
