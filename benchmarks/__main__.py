@@ -1,155 +1,169 @@
-"""Steps per second of the posts' programs (our PyTorch peers) against ours, alternating in one process.
+"""One table: the posts' programs against ours, alternating on one machine.
 
-    taskset -c 0 python -m benchmarks --cores=1
-    python -m benchmarks --cores=2 --programs=mlp_gan,gaussian --json=table.json
+    taskset -c 0 python -m benchmarks --cores=1 --json=one_core.json
+    python -m benchmarks --cores=2 --json=two_cores.json
+    python -m benchmarks --programs=gaussian,mlp_gan --quick --nojobs
 
-Data of both is in memory; times are of warm steps. The ratio is the median over rounds, each round being a
-run of the peer and one of ours right after it; its spread is the smallest and the largest round.
+Steps: both sides in one process, data in memory, warm, a run of the peer and then one of ours in every round; the ratio is
+the median over rounds, its spread the smallest and the largest. "CPU" is the same ratio of CPU time, which other
+programs on the machine disturb less. "Peak" is the matrix arithmetic of a step against this machine's fastest TensorFlow
+matrix product. Jobs: each side in its own processes, imports included, alternating; memory is their peak.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import importlib.util
 import json
+import os
+import platform
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import app, flags
+
+from benchmarks import arithmetic, job
+from benchmarks.programs import PROGRAMS, Program, Run, config_of, ours, peer
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("cores", 1, "Threads of both frameworks (use taskset for the cores themselves).", lower_bound=1)
-flags.DEFINE_integer("rounds", 5, "Alternating rounds.", lower_bound=1)
-flags.DEFINE_float("seconds", 4.0, "About how long each run of a round takes.", lower_bound=0.1)
-flags.DEFINE_list("programs", [], "Only these (by name in the table); all by default.")
-flags.DEFINE_bool("quick", False, "Two short rounds: a smoke test, not a measurement.")
+flags.DEFINE_integer("rounds", 5, "Alternating rounds of steps.", lower_bound=1)
+flags.DEFINE_integer("job_rounds", 3, "Alternating rounds of whole jobs.", lower_bound=1)
+flags.DEFINE_float("seconds", 2.0, "About how long each run of a round takes.", lower_bound=0.1)
+flags.DEFINE_list("programs", [], "Only these (by name in the table; 'gaussian, 32 seeds' as 'gaussian 32 seeds').")
+flags.DEFINE_bool("jobs", True, "Also time whole jobs.")
+flags.DEFINE_bool("quick", False, "Two short rounds and one job each: a smoke test, not a measurement.")
 flags.DEFINE_string("json", "", "Also write the table to this file.")
 
-
-@dataclasses.dataclass(frozen=True)
-class Program:
-    """One row: a config with overrides, and the peer's module and numbers."""
-
-    name: str
-    config: str
-    overrides: dict[str, str]
-    peer: str
-    peer_numbers: dict[str, Any]
-    peer_train: dict[str, Any]
+_HEAD = (
+    f"{'program':<23}{'post ms':>9}{'ours ms':>9}{'steps/s':>9}{'ratio':>8} {'spread':<13}{'CPU':>7}{'bar':>6}{'peak':>6}"
+    f"{'job post':>10}{'ours':>7}{'ratio':>8} {'spread':<13}{'CPU':>7}{'MB post':>9}{'ours':>7}"
+)
 
 
-PROGRAMS = [
-    Program("mlp_gan", "mlp_gan", {}, "mlp_gan", {}, {"batch_size": 200}),
-    Program("mlp_gan DataLoader", "mlp_gan", {}, "mlp_gan", {}, {"batch_size": 200, "loader": True}),
-    Program("mlp_gan_smoothed", "mlp_gan_smoothed", {}, "learning_gan", {}, {"batch_size": 100}),
-    Program("cgan_concat b4", "cgan_concat", {"batch_size": "4"}, "cgan", {}, {"batch_size": 4}),
-    Program("cgan_concat b100", "cgan_concat", {}, "cgan", {}, {"batch_size": 100}),
-    Program("cgan_branch b4", "cgan_branch", {"batch_size": "4"}, "cgan", {"generator": "branch"}, {"batch_size": 4}),
-    Program("cgan_branch b100", "cgan_branch", {}, "cgan", {"generator": "branch"}, {"batch_size": 100}),
-    Program("cgan_maxout b100", "cgan_maxout", {}, "cgan", {"generator": "paper", "discriminator": "maxout"}, {"batch_size": 100}),
-    Program("cgan_layernorm b1", "cgan_layernorm", {}, "cgan_layernorm", {}, {"batch_size": 1}),
-    Program("mnist_classifier b1", "mnist_classifier", {}, "classifier", {}, {"batch_size": 1}),
-    Program("gaussian", "gaussian", {}, "gaussian", {}, {"batch_size": 100}),
-    Program("dcgan_montage b1", "dcgan_montage", {"data.num_faces": "64"}, "montage", {}, {"batch_size": 1}),
-    Program("dcgan_montage b8", "dcgan_montage", {"data.num_faces": "64", "batch_size": "8"}, "montage", {}, {"batch_size": 8}),
-]  # fmt: skip
+def timed(run: Run, steps: int) -> tuple[float, float]:
+    """Wall and CPU seconds a step."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run(steps)
+    return (time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps
 
 
-def ours(program: Program) -> tuple[Callable[[int], float], Any]:
-    """A function that runs n of our steps and returns seconds; and the data source it uses."""
-    from tfgan_lab import data
-    from tfgan_lab.config import override, validate
-    from tfgan_lab.experiments import load_config
-    from tfgan_lab.training.engine import Engine
-    from tfgan_lab.training.experiment import build
-
-    config = override(validate(load_config(program.config)), program.overrides)
-    if config.data.kind == "mnist":
-        config = override(config, {"data.source": "embedded"})
-    source = data.open_source(config.data, None)
-    experiment = build(config, source)
-    engine = Engine(experiment.strategy, experiment.task, experiment.batches)
-    done = 0
-
-    def run(steps: int) -> float:
-        nonlocal done
-        started = time.perf_counter()
-        engine.run(done, steps)
-        done += steps
-        return time.perf_counter() - started
-
-    return run, source
-
-
-def peers(program: Program, source: Any) -> Callable[[int], float]:
-    """A function that runs n steps of the post's program in PyTorch and returns seconds."""
-    import importlib
-
-    import torch
-
-    torch.set_num_threads(FLAGS.cores)
-    module = importlib.import_module(f"tfgan_lab.compare.torch_peers.{program.peer}")
-    peer = module.Program(**program.peer_numbers)
-    if program.peer == "gaussian":
-        return lambda steps: module.train(steps=steps, program=peer)["seconds"]
-    images = torch.from_numpy(np.ascontiguousarray(source.train.images.transpose(0, 3, 1, 2))).float() / 255
-    if program.peer in ("mlp_gan", "learning_gan", "cgan"):
-        images = images * 2 - 1
-    images = images if program.peer in ("montage", "classifier") else images.flatten(1)
-    labels = None if source.train.labels is None else torch.from_numpy(source.train.labels).long()
-    whole = len(images) // program.peer_train["batch_size"] * program.peer_train["batch_size"]
-    images, labels = images[:whole], None if labels is None else labels[:whole]
-    return lambda steps: module.train(images, labels, steps, program=peer, **program.peer_train)["seconds"]
-
-
-def measure(program: Program) -> dict[str, Any]:
-    """One row of the table."""
-    run_ours, source = ours(program)
-    run_peer = peers(program, source)
-    rounds, seconds = (2, 0.5) if FLAGS.quick else (FLAGS.rounds, FLAGS.seconds)
+def measure_steps(program: Program, peak: float) -> dict[str, Any]:
+    """The row's numbers of warm steps."""
+    run_ours, built = ours(program)
+    sides: list[Run] = [peer(program, FLAGS.cores), run_ours]
+    rounds, seconds = (2, 0.3) if FLAGS.quick else (FLAGS.rounds, FLAGS.seconds)
     counts = []
-    for run in (run_peer, run_ours):
-        run(2)  # traces, warms caches
-        counts.append(max(2, int(seconds / max(run(4) / 4, 1e-5))))
-    pairs = [(run_peer(counts[0]) / counts[0], run_ours(counts[1]) / counts[1]) for _ in range(rounds)]
-    ratios = [peer / our for peer, our in pairs]
+    for run in sides:
+        run(2)  # traces, compiles, warms caches
+        counts.append(max(2, int(seconds / max(timed(run, 4)[0], 1e-5))))
+    for run, count in zip(sides, counts, strict=True):
+        run(max(2, count // 4))
+    found = [[timed(run, count) for run, count in zip(sides, counts, strict=True)] for _ in range(rounds)]
+    (peer_ms, our_ms), ratios, cpu = _compare(found, program.seeds)
+    work = arithmetic.step_gflop(built)
     return {
-        "program": program.name, "cores": FLAGS.cores, "rounds": rounds,
-        "peer_ms": 1e3 * statistics.median(peer for peer, _ in pairs), "our_ms": 1e3 * statistics.median(our for _, our in pairs),
-        "ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios),
+        "rounds": rounds, "peer_ms": 1e3 * peer_ms, "our_ms": 1e3 * our_ms, "our_steps_per_second": 1 / our_ms, "bar": program.bar,
+        "ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios), "cpu_ratio": statistics.median(cpu),
+        "gflop_per_step": work, "share_of_peak": work / our_ms / peak if work else None,
     }  # fmt: skip
+
+
+def measure_jobs(program: Program) -> dict[str, Any]:
+    """The row's numbers of whole jobs."""
+    rounds = 1 if FLAGS.quick else FLAGS.job_rounds
+    steps = max(1, program.job_steps // (10 if FLAGS.quick else 1))
+    pairs = [[job.measure(side, program.name, steps, FLAGS.cores) for side in ("peer", "ours")] for _ in range(rounds)]
+    found = [[(one["wall"], one["cpu"]) for one in pair] for pair in pairs]
+    (peer_s, our_s), ratios, cpu = _compare(found, program.seeds)
+    return {
+        "job_steps": steps, "job_rounds": rounds, "peer_job_s": peer_s, "our_job_s": our_s, "job_ratio": statistics.median(ratios),
+        "job_ratio_low": min(ratios), "job_ratio_high": max(ratios), "job_cpu_ratio": statistics.median(cpu),
+        "peer_memory_mb": max(pair[0]["memory_mb"] for pair in pairs), "our_memory_mb": max(pair[1]["memory_mb"] for pair in pairs),
+    }  # fmt: skip
+
+
+def _compare(found: list[list[tuple[float, float]]], seeds: int) -> tuple[list[float], list[float], list[float]]:
+    """Median wall seconds of both sides (ours of one seed), and every round's ratio of wall and of CPU time."""
+    medians = [statistics.median(pair[side][0] for pair in found) for side in (0, 1)]
+    wall, cpu = ([seeds * pair[0][kind] / pair[1][kind] for pair in found] for kind in (0, 1))
+    return [medians[0], medians[1] / seeds], wall, cpu
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    share = f"{row['share_of_peak']:.0%}" if row["share_of_peak"] else "-"
+    spread = f"{row['ratio_low']:.2f} – {row['ratio_high']:.2f}"
+    text = (
+        f"{row['program']:<23}{row['peer_ms']:>9.3f}{row['our_ms']:>9.3f}{row['our_steps_per_second']:>9,.0f}{row['ratio']:>7.2f}x {spread:<13}"
+        f"{row['cpu_ratio']:>6.2f}x{row['bar']:>5g}x{share:>6}"
+    )
+    if "job_ratio" in row:
+        spread = f"{row['job_ratio_low']:.2f} – {row['job_ratio_high']:.2f}"
+        text += (
+            f"{row['peer_job_s']:>9.1f}s{row['our_job_s']:>6.1f}s{row['job_ratio']:>7.2f}x {spread:<13}{row['job_cpu_ratio']:>6.2f}x"
+            f"{row['peer_memory_mb']:>9,.0f}{row['our_memory_mb']:>7,.0f}"
+        )
+    return text
+
+
+def in_own_process(programs: list[Program]) -> list[dict[str, Any]]:
+    """Rows of programs that want TensorFlow started in another way, with this run's flags; prints them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.json"
+        names = ",".join(program.name.replace(",", "") for program in programs)
+        flags_now = [a for a in sys.argv[1:] if not a.lstrip("-").startswith(("programs", "json"))]
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks", *flags_now, f"--programs={names}", f"--json={path}"], check=True
+        )
+        rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
+        return rows
 
 
 def main(argv: list[str]) -> None:
     """Prints the table."""
     del argv
-    from tfgan_lab.runtime import start_tensorflow
-
-    start_tensorflow(threads=FLAGS.cores)
-    unknown = set(FLAGS.programs) - {program.name for program in PROGRAMS}
+    if importlib.util.find_spec("torch") is None:
+        sys.exit("the posts' programs need PyTorch: pip install '.[torch]'")
+    wanted = set(FLAGS.programs)
+    chosen = [program for program in PROGRAMS if not wanted or program.name.replace(",", "") in wanted]
+    unknown = wanted - {program.name.replace(",", "") for program in chosen}
     if unknown:
         sys.exit(
-            f"--programs: no {', '.join(sorted(unknown))}; there are: {', '.join(program.name for program in PROGRAMS)}"
+            f"--programs: no {', '.join(sorted(unknown))}; there are: {', '.join(p.name.replace(',', '') for p in PROGRAMS)}"
         )
-    rows = []
+    os.environ.setdefault("OMP_NUM_THREADS", str(FLAGS.cores))
+    from tfgan_lab.runtime import start_tensorflow
+
+    onednn = config_of(chosen[0]).onednn
+    others = [program for program in chosen if config_of(program).onednn != onednn]
+    start_tensorflow(threads=FLAGS.cores, onednn=onednn)
+    peak = arithmetic.peak_gflops()
     print(
-        f"{'program':<22} {'PyTorch ms/step':>16} {'ours ms/step':>13} {'ratio':>7}  spread over {FLAGS.rounds} rounds, {FLAGS.cores} core(s)"
+        f"{FLAGS.cores} core(s), {platform.machine()}; TensorFlow's fastest matrix product: {peak:.0f} GFLOP/s\n{_HEAD}",
+        flush=True,
     )
-    for program in PROGRAMS:
-        if FLAGS.programs and program.name not in FLAGS.programs:
-            continue
-        row = measure(program)
+    rows: list[dict[str, Any]] = []
+    for program in [program for program in chosen if program not in others]:
+        row = {
+            "program": program.name,
+            "config": program.config,
+            "batch": program.batch,
+            "seeds": program.seeds,
+            "cores": FLAGS.cores,
+        }
+        row |= measure_steps(program, peak)
+        row |= measure_jobs(program) if FLAGS.jobs else {}
         rows.append(row)
-        print(
-            f"{row['program']:<22} {row['peer_ms']:>16.3f} {row['our_ms']:>13.3f} {row['ratio']:>6.2f}x  {row['ratio_low']:.2f} – {row['ratio_high']:.2f}",
-            flush=True,
-        )
+        print(line(row), flush=True)
+    rows += in_own_process(others) if others else []
     if FLAGS.json:
         with open(FLAGS.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=2)
+            json.dump({"peak_gflops": peak, "rows": rows}, file, indent=2)
 
 
 if __name__ == "__main__":

@@ -37,11 +37,13 @@ def get_config(variant: str = "") -> GanConfig:
         sample=Every(epochs=0.25),
         metrics=Every(epochs=3),
         checkpoint=Every(epochs=0.25),
+        compile="xla",
     )
     match variant:
         case "":
             return config
         case "smoke":
+            config.compile = "loop"  # so few steps do not pay for compiling
             config.metrics = Every()
             config.epochs, config.steps = 0, 20
             config.log = config.evaluate = config.sample = config.checkpoint = config.evaluate_print = Every(steps=10)

@@ -43,11 +43,13 @@ def get_config(variant: str = "") -> GanConfig:
         evaluate=Every(steps=100),
         sample=Every(steps=100),
         checkpoint=Every(steps=400),
+        compile="xla",
     )
     match variant:
         case "":
             return config
         case "smoke":
+            config.compile = "loop"  # so few steps do not pay for compiling
             config.steps, config.num_samples = 20, 500
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
         case "raw":

@@ -27,11 +27,13 @@ def get_config(variant: str = "") -> ClassifierConfig:
         evaluate_line="training epoch {epoch} of {epochs}  test accuracy: {accuracy:.4f}",
         evaluate_print=Every(epochs=0.25),
         checkpoint=Every(epochs=0.25),
+        compile="xla",
     )
     match variant:
         case "":
             return config
         case "smoke":
+            config.compile = "loop"  # so few steps do not pay for compiling
             config.epochs, config.steps = 0, 20
             config.log = config.evaluate = config.checkpoint = config.evaluate_print = Every(steps=10)
         case "batched":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,9 +44,25 @@ def test_hdf5_arrays(montage_arrays: Path, crop: int) -> None:
     np.testing.assert_array_equal(examples.images, [middle(face, crop) for face in FACES])
     assert examples.provenance.sha256 == digest(examples.images)
     assert examples.provenance.count == 6
-    np.testing.assert_array_equal(
-        streamed(load("hdf5", montage_arrays, crop=crop, size=crop, memory_mb=0)), examples.images
-    )
+    again = load("hdf5", montage_arrays, crop=crop, size=crop, memory_mb=0)
+    np.testing.assert_array_equal(streamed(again), examples.images)
+    assert again.fetch_many is not None
+    np.testing.assert_array_equal(again.fetch_many(np.array([4, 0, 4])), examples.images[[4, 0, 4]])
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_streamed_batches_are_the_resident_ones(montage_arrays: Path, at_once: bool) -> None:
+    import tensorflow as tf
+
+    from tfgan_lab.data.pipeline import ImageBatches
+
+    resident, again = (load("hdf5", montage_arrays, memory_mb=memory) for memory in (64, 0))
+    assert again.fetch_many is not None
+    if not at_once:
+        again = dataclasses.replace(again, fetch_many=None)
+    feeds = (ImageBatches(examples, 2, 1, "unit", 3).dataset(1) for examples in (resident, again))
+    for (ours, _), (theirs, _) in tf.data.Dataset.zip(tuple(feeds)).take(7):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("opaque", [False, True])

@@ -165,6 +165,7 @@ class RunConfig:
     epochs: NonNegative = 0.0
     steps: Count = 0  # if not zero, it counts and `epochs` does not
     seed: Seed = 0
+    num_seeds: Positive = 1  # train seed, seed + 1, … at once, each in a run folder of its own
     log: Every = dataclasses.field(default_factory=Every)  # a printed line and a row of metrics.jsonl
     log_line: str = "step {step}"  # a str.format template over the row's values; "" prints nothing
     evaluate: Every = dataclasses.field(default_factory=Every)  # on the test split
@@ -174,6 +175,10 @@ class RunConfig:
     keep_checkpoints: Positive = 2
     placement: Literal["auto", "one", "mirrored", "multi_worker"] = "auto"  # see docs/scaling.md
     replicas: Count = 0  # of mirrored: on so many GPUs or, without any, logical CPU devices; 0: on all there are
+    compile: Literal["loop", "xla"] = "loop"  # xla: one program for tiny nets; equal to rounding, on one device
+    precision: Literal["float32", "bfloat16"] = (
+        "float32"  # bfloat16: of products and activations, for GPUs; weights, norms and losses stay float32
+    )
     deterministic: bool = True  # same seed, same bits (same machine and thread count)
     onednn: bool = False  # CPU kernels that are faster for convolutions, slower for small dense nets
 
@@ -359,6 +364,8 @@ def _contradictions(config: Config) -> list[str]:
     faults = []
     if config.epochs == 0 and config.steps == 0:
         faults.append("epochs and steps are both 0: set one of them")
+    if config.num_seeds > 1:
+        faults += _no_many_seeds(config)
     for name in ("log_line", "evaluate_line"):
         faults += template_faults(name, getattr(config, name))
     if config.replicas and config.placement != "mirrored":
@@ -372,6 +379,8 @@ def _contradictions(config: Config) -> list[str]:
         if isinstance(layers, ConvClassifier) and len(layers.filters) != len(layers.kernels):
             faults.append("classifier.filters and kernels need one entry per convolution each")
         return faults
+    if config.precision == "bfloat16" and isinstance(config.data, Gaussian):
+        faults.append("precision='bfloat16' would round the Gaussian's numbers to 1/64: use float32")
     conditional = {"branch", "maxout"}
     if config.num_labels == 0 and {config.generator.kind, config.discriminator.kind} & conditional:
         faults.append("branch and maxout networks take labels: num_labels must not be 0")
@@ -397,3 +406,19 @@ def _contradictions(config: Config) -> list[str]:
         if isinstance(net, ConvGenerator | ConvDiscriminator) and len(net.paddings) != len(net.filters):
             faults.append(f"{role}.paddings needs {len(net.filters)} entries, one per layer")
     return faults
+
+
+def _no_many_seeds(config: Config) -> list[str]:
+    """Why several seeds cannot be trained at once."""
+    remedy = "for other configs: tfgan-lab sweep --field=seed --values=0,1,2"
+    if isinstance(config, ClassifierConfig) or not (
+        isinstance(config.generator, MLP) and isinstance(config.discriminator, MLP | SetDiscriminator)
+    ):
+        return [f"num_seeds={config.num_seeds} is for GANs of mlp networks ({remedy})"]
+    if "batch" in (config.generator.norm, getattr(config.discriminator, "norm", "none")):
+        return [f"num_seeds={config.num_seeds} does not go with norm='batch' ({remedy})"]
+    if config.precision != "float32":
+        return [f"num_seeds={config.num_seeds} does not go with precision={config.precision!r}: use float32"]
+    if config.game.fresh_real or config.placement not in ("auto", "one"):
+        return [f"num_seeds={config.num_seeds} does not go with game.fresh_real or several replicas ({remedy})"]
+    return []

@@ -122,6 +122,7 @@ def in_words(provenance: Any) -> str:
 def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
     folder = Workdir(path)
     if folder.exists():
+        config = folder.read_single_config()
         if not (folder.export / "saved_model.pb").is_file():
             raise UserError(
                 f"--workdir={path} has no export yet: `tfgan-lab train --workdir={path}` to its end, or `tfgan-lab export --workdir={path}`."
@@ -129,7 +130,7 @@ def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
         data_dir = folder.read_record().get("data_dir")
         return _Subject(
             str(path),
-            folder.read_config(),
+            config,
             folder.export,
             _facts(folder.export),
             data_dir,

@@ -7,6 +7,7 @@ handed in: this file knows that G maps latents (and labels) to images, and D ima
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 from tfgan_lab.config import Game, Latents
 from tfgan_lab.losses import GENERATOR_LOSSES, fake_loss, real_loss
-from tfgan_lab.randomness import draw_labels, draw_latents, step_seed, stream_key
+from tfgan_lab.randomness import draw_labels, draw_latents, num_rows, step_seed, stream_key
 
 
 def global_mean(per_example: tf.Tensor) -> tf.Tensor:
@@ -40,6 +41,8 @@ class GAN:
       moments: Also report mean and standard deviation of the real and generated numbers (post P004).
     """
 
+    batch_axis = 0  # where examples are counted
+
     def __init__(
         self, generator: Any, discriminator: Any, g_optimizer: Any, d_optimizer: Any,
         game: Game, latents: Latents, num_labels: int, seed: int, moments: bool = False,
@@ -50,6 +53,7 @@ class GAN:
         self.d_variables = [v.value for v in discriminator.trainable_variables]
         self.game, self.latents, self.num_labels, self.seed = game, latents, num_labels, seed
         self.moments = moments
+        self._noise: dict[str, Any] = {}
         self.d_scale = 0.5 if game.d_loss == "half_sum" else 1.0
         self.metric_names = ["d_loss", "d_real", "d_fake", "g_loss", "p_real", "p_fake"]
         if moments:
@@ -76,7 +80,7 @@ class GAN:
             d_metrics = self._discriminator_update(step, f"d{i}", real, real_labels)
         for j in range(game.g_steps):
             with self._watch(self.g_variables) as tape:
-                fake_labels, fakes = self._draw_fakes(step, f"g{j}", tf.shape(real)[0])
+                fake_labels, fakes = self._draw_fakes(step, f"g{j}", num_rows(real, self.batch_axis))
                 g_loss = self._generator_loss(step, f"g{j}", fakes, fake_labels)
             self.g_optimizer.apply(tape.gradient(g_loss, self.g_variables))
         return self._in_order({**d_metrics, "g_loss": g_loss})
@@ -84,7 +88,7 @@ class GAN:
     def _step_on_shared_fakes(self, step: Any, images: Any, labels: Any) -> tf.Tensor:
         """P002 (D first, then G on the same latents) and P003 (G first, then D on the same fakes)."""
         with self._watch(self.g_variables) as tape:
-            fake_labels, fakes = self._draw_fakes(step, "shared", tf.shape(images)[0])
+            fake_labels, fakes = self._draw_fakes(step, "shared", num_rows(images, self.batch_axis))
             if self.game.first == "discriminator":
                 with tape.stop_recording():
                     metrics = self._joint_update(step, "shared", images, labels, fakes, fake_labels)
@@ -96,17 +100,17 @@ class GAN:
 
     def _discriminator_update(self, step: Any, turn: str, real: Any, labels: Any) -> dict[str, tf.Tensor]:
         if self.game.d_update == "joint":
-            fake_labels, fakes = self._draw_fakes(step, turn, tf.shape(real)[0])
+            fake_labels, fakes = self._draw_fakes(step, turn, num_rows(real, self.batch_axis))
             return self._joint_update(step, turn, real, labels, fakes, fake_labels)
         with self._watch(self.d_variables) as tape:
             real_logits = self._discriminate(real, labels, self._seed(f"dropout/real/{turn}", step))
-            d_real = global_mean(real_loss(real_logits, self.game.smoothing))
+            d_real = self._mean(real_loss(real_logits, self.game.smoothing))
             loss = self.d_scale * d_real
         self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
-        fake_labels, fakes = self._draw_fakes(step, turn, tf.shape(real)[0])
+        fake_labels, fakes = self._draw_fakes(step, turn, num_rows(real, self.batch_axis))
         with self._watch(self.d_variables) as tape:
             fake_logits = self._discriminate(fakes, fake_labels, self._seed(f"dropout/fake/{turn}", step))
-            d_fake = global_mean(fake_loss(fake_logits))
+            d_fake = self._mean(fake_loss(fake_logits))
             loss = self.d_scale * d_fake
         self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
         return self._d_metrics(d_real, d_fake, real_logits, fake_logits, real, fakes)
@@ -117,8 +121,8 @@ class GAN:
         """One D update on mean(-log D(x)) + mean(-log(1 - D(G(z)))), G held fixed."""
         with self._watch(self.d_variables) as tape:
             real_logits, fake_logits = self._real_and_fake_logits(step, turn, real, labels, fakes, fake_labels)
-            d_real = global_mean(real_loss(real_logits, self.game.smoothing))
-            d_fake = global_mean(fake_loss(fake_logits))
+            d_real = self._mean(real_loss(real_logits, self.game.smoothing))
+            d_fake = self._mean(fake_loss(fake_logits))
             loss = self.d_scale * (d_real + d_fake)
         self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
         return self._d_metrics(d_real, d_fake, real_logits, fake_logits, real, fakes)
@@ -130,24 +134,40 @@ class GAN:
         real_seed, fake_seed = self._seed(f"dropout/real/{turn}", step), self._seed(f"dropout/fake/{turn}", step)
         if self.discriminator.uses_batch_statistics:
             return self._discriminate(real, labels, real_seed), self._discriminate(fakes, fake_labels, fake_seed)
-        both = tf.concat([real, fakes], axis=0)  # [2B, …]
-        both_labels = None if labels is None else tf.concat([labels, fake_labels], axis=0)  # [2B]
+        axis = self.batch_axis
+        both = tf.concat([real, fakes], axis)  # [2B, …]
+        both_labels = None if labels is None else tf.concat([labels, fake_labels], axis)  # [2B]
         logits = self._discriminate(both, both_labels, tf.concat([real_seed, fake_seed], axis=0))
-        real_logits, fake_logits = tf.split(logits, 2)  # [B], [B]
+        real_logits, fake_logits = tf.split(logits, 2, axis)  # [B], [B]
         return real_logits, fake_logits
 
     def _generator_loss(self, step: Any, turn: str, fakes: tf.Tensor, fake_labels: Any) -> tf.Tensor:
         logits = self.discriminator(
             fakes, fake_labels, training=self.game.d_dropout_in_g_step, seed=self._seed(f"dropout/d_in_g/{turn}", step)
         )
-        return global_mean(GENERATOR_LOSSES[self.game.g_loss](logits))
+        return self._mean(GENERATOR_LOSSES[self.game.g_loss](logits))
 
     def _draw_fakes(self, step: Any, turn: str, rows: Any) -> tuple[Any, tf.Tensor]:
-        latents = draw_latents(
-            self.latents.distribution, self.latents.dim, rows, self._seed(f"latents/{turn}", step)[0]
-        )
-        labels = draw_labels(self.num_labels, rows, self._seed(f"labels/{turn}", step)[0]) if self.num_labels else None
+        latents, labels = self._noise[turn] if self._noise else self._draw_noise(step, turn, rows)
         return labels, self.generator(latents, labels, training=True, seed=self._seed(f"dropout/g/{turn}", step))
+
+    def _draw_noise(self, step: Any, turn: str, rows: Any) -> tuple[tf.Tensor, Any]:
+        seed = self._seed(f"latents/{turn}", step)[0]
+        latents = draw_latents(self.latents.distribution, self.latents.dim, rows, seed)
+        labels = draw_labels(self.num_labels, rows, self._seed(f"labels/{turn}", step)[0]) if self.num_labels else None
+        return latents, labels
+
+    def draw_noise(self, steps: tf.Tensor, rows: int) -> dict[str, Any]:
+        """Latents [N, B, Z] and labels [N, B] (or None) of N steps at once, by the turn that uses them: see `given`."""
+        game = self.game
+        turns = [*(f"d{i}" for i in range(game.d_steps)), *(f"g{j}" for j in range(game.g_steps))]
+        return {turn: self._draw_noise(steps, turn, rows) for turn in (["shared"] if game.fakes == "shared" else turns)}
+
+    def given(self, noise: dict[str, Any]) -> GAN:
+        """The same game, its noise of one step drawn before."""
+        other = copy.copy(self)
+        other._noise = noise
+        return other
 
     def losses(self, step: Any, images: Any, labels: Any) -> dict[str, tf.Tensor]:
         """Both losses of a step's batch with the networks as they are now, nothing updated (post P002's print).
@@ -158,10 +178,10 @@ class GAN:
         # Passes in training mode move BatchNorm's running statistics: put them back.
         statistics = [v.value for net in (self.generator, self.discriminator) for v in net.non_trainable_variables]
         before = [variable.read_value() for variable in statistics]
-        fake_labels, fakes = self._draw_fakes(step, "shared", tf.shape(images)[0])
+        fake_labels, fakes = self._draw_fakes(step, "shared", num_rows(images, self.batch_axis))
         real_logits, fake_logits = self._real_and_fake_logits(step, "shared", images, labels, fakes, fake_labels)
-        d_real = global_mean(real_loss(real_logits, self.game.smoothing))
-        d_fake = global_mean(fake_loss(fake_logits))
+        d_real = self._mean(real_loss(real_logits, self.game.smoothing))
+        d_fake = self._mean(fake_loss(fake_logits))
         g_loss = self._generator_loss(step, "shared", fakes, fake_labels)
         for variable, value in zip(statistics, before, strict=True):
             variable.assign(value)
@@ -175,12 +195,13 @@ class GAN:
     ) -> dict[str, tf.Tensor]:
         metrics = {
             "d_loss": self.d_scale * (d_real + d_fake), "d_real": d_real, "d_fake": d_fake,
-            "p_real": global_mean(tf.sigmoid(real_logits)), "p_fake": global_mean(tf.sigmoid(fake_logits)),
+            "p_real": self._mean(tf.sigmoid(real_logits)), "p_fake": self._mean(tf.sigmoid(fake_logits)),
         }  # fmt: skip
         if self.moments:
             for name, numbers in (("real", real), ("fake", fakes)):
-                metrics[f"{name}_mean"] = tf.reduce_mean(numbers)
-                metrics[f"{name}_std"] = tf.math.reduce_std(numbers)
+                axes = list(range(self.batch_axis, numbers.shape.rank))
+                metrics[f"{name}_mean"] = tf.reduce_mean(numbers, axes)
+                metrics[f"{name}_std"] = tf.math.reduce_std(numbers, axes)
         return metrics
 
     def _in_order(self, metrics: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -188,6 +209,9 @@ class GAN:
 
     def _seed(self, stream: str, step: Any) -> tf.Tensor:
         return step_seed(stream_key(self.seed, stream), step)[None]  # [1, 2]
+
+    def _mean(self, per_example: tf.Tensor) -> tf.Tensor:
+        return global_mean(per_example)
 
     @staticmethod
     @contextlib.contextmanager

@@ -6,8 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfgan_lab import philox
 from tfgan_lab.gan import global_mean
-from tfgan_lab.randomness import own_rows, step_seed, stream_key
+from tfgan_lab.randomness import num_rows, own_rows, step_seed, stream_key
 
 
 class Supervised:
@@ -45,6 +46,16 @@ class Supervised:
         right = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels), logits.dtype)
         return tf.stack([loss, global_mean(right)])
 
+    def draw_noise(self, steps: tf.Tensor, rows: int) -> dict[str, Any]:
+        """Nothing: a classifier sees no latents."""
+        del steps, rows
+        return {}
+
+    def given(self, noise: dict[str, Any]) -> Supervised:
+        """Itself; see `GAN.given`."""
+        del noise
+        return self
+
     def _losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         if self.loss == "softmax":
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)  # [B]
@@ -60,10 +71,8 @@ def shift_images(images: tf.Tensor, most: int, seed: tf.Tensor) -> tf.Tensor:
       most: Pixels.
       seed: int64 [2]; the shifts are a function of it.
     """
-    rows, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
-    moves = own_rows(
-        lambda shape: tf.random.stateless_uniform(shape, seed, -most, most + 1, tf.int32, alg="philox"), rows, 2
-    )
+    rows, height, width = num_rows(images), images.shape[1], images.shape[2]
+    moves = own_rows(lambda shape: philox.integers(shape, seed, -most, most + 1), rows, 2)
     down = tf.clip_by_value(tf.range(height)[None] - moves[:, :1], 0, height - 1)  # [B, H]
     right = tf.clip_by_value(tf.range(width)[None] - moves[:, 1:], 0, width - 1)  # [B, W]
     return tf.gather(tf.gather(images, down, axis=1, batch_dims=1), right, axis=2, batch_dims=1)

@@ -23,7 +23,7 @@ from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.page import write_page
 from tfgan_lab.report.samples import Sampler
 from tfgan_lab.training.checkpoints import Checkpoints
-from tfgan_lab.training.engine import Engine
+from tfgan_lab.training.engine import make_engine
 from tfgan_lab.training.evaluation import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.loop import (
@@ -58,6 +58,11 @@ def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None 
       UserError: A mistake its user can mend; `TrainingDiverged` for NaN; `Interrupted` after Ctrl-C.
     """
     config = validate(config)
+    if config.num_seeds > 1:
+        from tfgan_lab.many_seeds import train_seeds
+
+        assert isinstance(config, GanConfig)
+        return train_seeds(config, workdir, data_dir)
     # Before anything else touches TensorFlow: afterwards it takes no cluster.
     team = make_team(config)
     with team.naming_the_lost():
@@ -96,7 +101,9 @@ def _follow(config: Config, data_dir: str | None, team: Team) -> None:
     experiment = build(config, source)
     team.compare(facts_to_agree_on(config, source))
     first = team.share_state([v for owned in experiment.state().values() for v in owned], 0)
-    engine = Engine(experiment.strategy, experiment.task, experiment.batches, (team.index, team.size))
+    engine = make_engine(
+        config.compile, experiment.strategy, experiment.task, experiment.batches, (team.index, team.size)
+    )
     stop, total = StopRequest(), experiment.total_steps
     with stop.listening():
         done = follow_loop(engine, first, total, stop, team)
@@ -133,7 +140,9 @@ class _Run:
         self.evaluate = Evaluator(experiment)
         self.sampler = Sampler(experiment) if isinstance(self.config, GanConfig) else None
         self.monitor: Monitor | None = None
-        self.engine = Engine(experiment.strategy, experiment.task, experiment.batches, (team.index, team.size))
+        self.engine = make_engine(
+            self.config.compile, experiment.strategy, experiment.task, experiment.batches, (team.index, team.size)
+        )
         self.total = experiment.total_steps
         self.terminal = Terminal(self.total, min(self.first, self.total))
         for note in notes:

@@ -44,6 +44,7 @@ class Examples:
       labels: int32 [num], or None when there are none.
       fetch: For streamed examples: maps a scalar int64 index tensor to a uint8
         [H, W, C] tensor with TensorFlow ops (called inside `tf.data.Dataset.map`).
+      fetch_many: The same of int64 [N] indices, [N, H, W, C], where that is faster; or None.
     """
 
     num: int
@@ -52,6 +53,7 @@ class Examples:
     images: np.ndarray | None = None
     labels: np.ndarray | None = None
     fetch: Callable[[Any], Any] | None = None
+    fetch_many: Callable[[Any], Any] | None = None
 
 
 def digest(images: np.ndarray, labels: np.ndarray | None = None) -> str:

@@ -77,7 +77,10 @@ def load(
         opened.close()
         raise
     detail = f"{opened.detail}; streamed: sha256 of names, sizes and first bytes, not of pixels"
-    return Examples(count, shape, Provenance(opened.title, split, count, opened.fingerprint, detail), fetch=fetch)
+    provenance = Provenance(opened.title, split, count, opened.fingerprint, detail)
+    whole = not opened.encoded and size == crop and min(min(sides) for sides in opened.sizes) >= crop
+    many = make_fetch_many(opened, crop) if whole else None
+    return Examples(count, shape, provenance, fetch=fetch, fetch_many=many)
 
 
 def open_source(source: str, path: str | None, *, crop: int, num: int, seed: int, split: str) -> ImageSource:
@@ -166,6 +169,22 @@ def make_fetch(source: ImageSource, *, crop: int, size: int) -> Callable[[Any], 
         return image if size == crop else _resized(image, [size, size])
 
     return fetch
+
+
+def make_fetch_many(source: ImageSource, crop: int) -> Callable[[Any], Any]:
+    """Returns a function of int64 [N]: the uint8 [N, crop, crop, 3] images there, for sources of arrays that are big enough.
+
+    Nothing is to be decoded or resized, so one call into Python reads them all: a call for each would take longer than reading.
+    """
+    import tensorflow as tf
+
+    def read(indices: np.ndarray) -> np.ndarray:
+        return np.stack([crop_center(np.asarray(source.read(int(index))), crop, crop) for index in indices])
+
+    def fetch_many(indices: Any) -> Any:
+        return tf.ensure_shape(tf.numpy_function(read, [indices], tf.uint8), [*indices.shape, crop, crop, 3])
+
+    return fetch_many
 
 
 def _enlarged(image: Any, crop: int) -> Any:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import tensorflow as tf
 
+from tfgan_lab import philox
 from tfgan_lab.config import Gaussian
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
@@ -57,22 +59,33 @@ class ImageBatches:
     def steps_per_epoch(self) -> int:
         return self.examples.num // (self.batch_size * self.per_step)
 
+    @property
+    def in_memory(self) -> bool:
+        return self.examples.images is not None
+
+    @property
+    def bytes_per_step(self) -> int:
+        return self.batch_size * self.per_step * math.prod(self.examples.shape)
+
     def indices(self, step: Any) -> tf.Tensor:
         """Which examples a step sees: int64 [B * k]."""
+        return self._indices_of(tf.reshape(step, [1]), 1)[0]
+
+    def _indices_of(self, steps: tf.Tensor, number: int) -> tf.Tensor:
+        """Of that number of steps, [N]: int64 [N, B * k]."""
         count = self.batch_size * self.per_step
-        epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
-        places = position * count + tf.range(count, dtype=tf.int64)
+        epoch, position = steps // self.steps_per_epoch, steps % self.steps_per_epoch  # [N]
+        places = position[:, None] * count + tf.range(count, dtype=tf.int64)  # [N, B * k]
         key = stream_key(self.seed, "data")
         # The op wants 32-bit seeds for 64-bit places; three of them make the key.
-        seed = tf.stack(
-            [tf.constant(key % 2**31, tf.int32), tf.constant(key // 2**32, tf.int32), tf.cast(epoch, tf.int32)]
-        )
-        return tf.raw_ops.RandomIndexShuffle(
-            index=places,
-            seed=tf.tile(seed[None], [count, 1]),
-            max_index=tf.fill([count], tf.constant(self.examples.num - 1, tf.int64)),
+        seeds = [tf.fill([number], key % 2**31), tf.fill([number], key // 2**32), tf.cast(epoch, tf.int32)]
+        shuffled = tf.raw_ops.RandomIndexShuffle(
+            index=tf.reshape(places, [-1]),
+            seed=tf.repeat(tf.stack(seeds, axis=1), count, axis=0),  # [N * B * k, 3]
+            max_index=tf.fill([number * count], tf.constant(self.examples.num - 1, tf.int64)),
             rounds=4,
         )
+        return tf.reshape(shuffled, [number, count])
 
     def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """An endless dataset of (images float32 [B, H, W, C], labels int32 [B]); with k > 1 [B, k, …].
@@ -89,6 +102,26 @@ class ImageBatches:
         else:
             batches = self._streamed(steps, part)
         return batches.prefetch(8)
+
+    def chunk(self, first_step: int, number: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `batch` needs of the steps from the first on: uint8 [N, B * k, H, W, C] and int32 [N, B * k].
+
+        The examples must be in memory.
+        """
+        indices = self._indices_of(first_step + tf.range(number, dtype=tf.int64), number)  # [N, B * k]
+        labels = self.examples.labels
+        found = tf.zeros_like(indices, tf.int32) if labels is None else tf.gather(tf.constant(labels), indices)
+        return tf.gather(self._resident, indices), found
+
+    def batch(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A step's batch as `dataset` gives it, from its part of a chunk."""
+        return self._arrange(pixels, self.batch_size * self.per_step), labels if self.per_step == 1 else self._by_turn(
+            labels
+        )
+
+    def floats(self, pixels: tf.Tensor) -> tf.Tensor:
+        """uint8 pixels of any shape, in the range that the networks see."""
+        return to_floats(pixels, self.value_range)
 
     def _own(self, step: Any, part: tuple[int, int]) -> tf.Tensor:
         index, count = part
@@ -107,6 +140,14 @@ class ImageBatches:
 
     def _streamed(self, steps: tf.data.Dataset, part: tuple[int, int]) -> tf.data.Dataset:
         fetch, count = self.examples.fetch, self.batch_size * self.per_step // part[1]
+        many = self.examples.fetch_many
+        if many is not None:
+
+            def at(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                indices = self._own(step, part)
+                return self._arrange(many(indices), count), self._labels(indices)
+
+            return steps.map(at, num_parallel_calls=2)
         indices = steps.map(lambda step: self._own(step, part)).unbatch()
         pixels = indices.map(fetch, num_parallel_calls=tf.data.AUTOTUNE)
         pixels = pixels.batch(count, drop_remainder=True)
@@ -137,6 +178,11 @@ class GaussianBatches:
     per_step: int
     seed: int
     steps_per_epoch = 100
+    in_memory = True
+
+    @property
+    def bytes_per_step(self) -> int:
+        return self.batch_size * self.per_step * 4
 
     def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero); it is never split."""
@@ -144,16 +190,36 @@ class GaussianBatches:
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         return steps.map(self._draw).prefetch(64)
 
+    def chunk(self, first_step: int, number: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `batch` needs of the steps from the first on: the batches themselves, [N, B, 1] and [N, B]."""
+        return self._draw(first_step + tf.range(number, dtype=tf.int64))
+
+    def batch(self, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A step's batch as `dataset` gives it, from its part of a chunk."""
+        return self.floats(numbers), labels
+
+    def floats(self, numbers: tf.Tensor) -> tf.Tensor:
+        """The numbers as they are."""
+        return numbers
+
+    @property
+    def key(self) -> int:
+        return stream_key(self.seed, "data")
+
     def _draw(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self.drawn(step_seed(self.key, step))
+
+    def drawn(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The batches [..., B, 1] (k > 1: [..., B, k, 1]) and labels of seeds [..., 2]."""
         shape = [self.batch_size, 1] if self.per_step == 1 else [self.batch_size, self.per_step, 1]
-        numbers = draw_target(self.data, shape, step_seed(stream_key(self.seed, "data"), step))
-        return numbers, tf.zeros(shape[:-1], tf.int32)
+        numbers = draw_target(self.data, shape, seeds)
+        return numbers, tf.zeros(numbers.shape[:-1], tf.int32)
 
 
 def draw_target(data: Gaussian, shape: list[int], seed: tf.Tensor) -> tf.Tensor:
     """Samples of the target distribution: float32 of the given shape."""
-    numbers = data.mean + data.std * tf.random.stateless_normal(shape, seed, alg="philox")
+    numbers = data.mean + data.std * philox.normal(shape, seed)
     if data.target == "bimodal":
-        coins = tf.random.stateless_uniform(shape, seed + tf.constant([1, 0], tf.int64), alg="philox") < 0.5
+        coins = philox.uniform(shape, seed + tf.constant([1, 0], tf.int64)) < 0.5
         numbers += tf.where(coins, data.separation, -data.separation)
     return numbers

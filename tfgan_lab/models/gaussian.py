@@ -31,14 +31,18 @@ class SetDiscriminator(Network):
 
     def call(self, numbers: Any, labels: Any = None, training: bool = False, seed: Any = None) -> tf.Tensor:
         """[S * set_size, 1] -> logits [S]: the rows are S sets, one after the other."""
-        x = tf.reshape(numbers, [-1, self.spec.set_size])  # [S, set_size]
-        if self.spec.preprocess == "variances":
-            # The post takes the mean's number out of the graph: no gradient through it.
-            mean = tf.stop_gradient(tf.reduce_mean(x, axis=1, keepdims=True))
-            x = tf.concat([x, self._power(x - mean)], axis=1)  # [S, 2 * set_size]
+        x = self.preprocess(tf.reshape(numbers, [-1, self.spec.set_size]))  # [S, inputs]
         for layer in self.denses:
             x = activate(layer(x), self.spec.activation)
         return tf.squeeze(self.out(x), axis=1)  # [S]
+
+    def preprocess(self, x: tf.Tensor) -> tf.Tensor:
+        """Sets [..., set_size] -> what the first layer sees of them, [..., set_size] or [..., 2 * set_size]."""
+        if self.spec.preprocess == "raw":
+            return x
+        # The post takes the mean's number out of the graph: no gradient through it.
+        mean = tf.stop_gradient(tf.reduce_mean(x, axis=-1, keepdims=True))
+        return tf.concat([x, self._power(x - mean)], axis=-1)
 
     def _power(self, differences: tf.Tensor) -> tf.Tensor:
         if self.spec.exponent == 2:

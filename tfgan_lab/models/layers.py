@@ -12,8 +12,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfgan_lab import philox
 from tfgan_lab.config import Init
-from tfgan_lab.randomness import own_rows, stream_key
+from tfgan_lab.randomness import num_rows, own_rows, stream_key
 
 
 def layer_seeds(seed: int, role: str) -> Iterator[int]:
@@ -112,13 +113,10 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer: int) -> tf.Tensor
         examples in one pass get the masks that they would get in two.
       layer: Which dropout layer of its network this is.
     """
-    rows, units = tf.shape(x)[0] // seed.shape[0], x.shape[-1]
+    rows, units = num_rows(x, -2) // seed.shape[0], x.shape[-1]
     seeds = tf.unstack(seed + tf.constant([layer, 0], tf.int64))
-    masks = [
-        own_rows(lambda shape, s=s: tf.random.stateless_uniform(shape, s, alg="philox") >= rate, rows, units)
-        for s in seeds
-    ]
-    keep = masks[0] if len(masks) == 1 else tf.concat(masks, 0)  # [B, units]
+    masks = [own_rows(lambda shape, s=s: philox.uniform(shape, s) >= rate, rows, units) for s in seeds]
+    keep = masks[0] if len(masks) == 1 else tf.concat(masks, -2)  # [B, units]
     return tf.where(keep, x * (1 / (1 - rate)), tf.zeros_like(x))
 
 
@@ -126,7 +124,7 @@ def concat_label(x: tf.Tensor, labels: tf.Tensor | None, num_labels: int) -> tf.
     """Appends one-hot labels: [B, D] and int [B] -> [B, D + num_labels]; unconditional: `x` itself."""
     if num_labels == 0:
         return x
-    return tf.concat([x, tf.one_hot(labels, num_labels, dtype=x.dtype)], axis=1)  # [B, D + num_labels]
+    return tf.concat([x, tf.one_hot(labels, num_labels, dtype=x.dtype)], axis=-1)  # [B, D + num_labels]
 
 
 @keras.saving.register_keras_serializable("tfgan_lab")
@@ -144,7 +142,8 @@ class BatchNorm(keras.layers.Layer):
     def __init__(
         self, channels: int, sync: bool = True, epsilon: float = 1e-5, momentum: float = 0.1, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        # Its statistics are not for bfloat16, whatever the other layers compute in.
+        super().__init__(**{"dtype": keras.config.floatx()} | kwargs)
         self.channels, self.sync, self.epsilon, self.momentum = channels, sync, epsilon, momentum
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import keras
+import tensorflow as tf
 from pydantic import TypeAdapter
 
 
@@ -28,6 +29,11 @@ class Network(keras.Model):
         super().__init__(name=name)
         self._wiring = wiring
         self.spec = spec
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras', and what comes out is at least float32: losses and the other player take it from there."""
+        result = super().__call__(*args, **kwargs)
+        return tf.cast(result, tf.float32) if self.compute_dtype == "bfloat16" else result
 
     def get_config(self) -> dict[str, Any]:
         return {"spec": dataclasses.asdict(self.spec), **self._wiring}

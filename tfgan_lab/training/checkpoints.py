@@ -47,7 +47,7 @@ class Checkpoints:
             ) from None
         # Newer ones are damaged ones that were passed over: they must not push out good ones.
         for old in [found for found in checkpoint_steps(self.folder) if found <= step][: -self.keep]:
-            self._delete(old)
+            self.forget(old)
 
     def restore(self) -> tuple[int, np.ndarray, list[str]]:
         """Restores the newest checkpoint that can be read.
@@ -63,7 +63,8 @@ class Checkpoints:
         step, notes = _read_newest(self.folder, lambda path: self._checkpoint.read(path).assert_consumed())
         return step, self._pending.numpy() if step else np.zeros(self._pending.shape), notes
 
-    def _delete(self, step: int) -> None:
+    def forget(self, step: int) -> None:
+        """Deletes one checkpoint."""
         # The index first: without it the rest is not taken for a checkpoint.
         (self.folder / f"ckpt-{step}.index").unlink(missing_ok=True)
         for path in self.folder.glob(f"ckpt-{step}.data-*"):

@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfgan_lab import philox
 from tfgan_lab.errors import UserError
+
+# For how many steps an XLA program's noise and examples are made at once, and what these may take.
+_XLA_STEPS, _XLA_BYTES = 2000, 2**24
 
 
 class Engine:
@@ -35,6 +39,11 @@ class Engine:
         Returns:
           float32 [num_steps, len(metric_names)]: every step's metrics over the global batch.
         """
+        history = self._history(first_step, num_steps)
+        self._next_step = first_step + num_steps
+        return history
+
+    def _history(self, first_step: int, num_steps: int) -> np.ndarray:
         if self._next_step != first_step:
             self._iterator = iter(self.batches.dataset(first_step, self.part))
         try:
@@ -47,12 +56,10 @@ class Engine:
             raise UserError(
                 f"{mistake[1]} Training stopped after step {first_step:,}; mend it and the same command goes on from the last checkpoint."
             ) from None
-        self._next_step = first_step + num_steps
         return history.numpy()
 
     def _steps(self, iterator: Any, first_step: tf.Tensor, num_steps: tf.Tensor) -> tf.Tensor:
-        width = len(self.task.metric_names)
-        history = tf.TensorArray(tf.float32, num_steps, element_shape=[width])
+        history = tf.TensorArray(tf.float32, num_steps)
         for i in tf.range(num_steps):
             images, labels = next(iterator)
             step = first_step + tf.cast(i, tf.int64)
@@ -69,3 +76,61 @@ class Engine:
             place = context.replica_id_in_sync_group % here
             images, labels = (tf.reshape(x, [here, -1, *x.shape[1:]])[place] for x in (images, labels))
         return self.task.train_step(step, images, labels)
+
+
+class XlaEngine(Engine):
+    """The same steps as one program compiled by XLA, for nets so small that TensorFlow's calling of kernels is the time.
+
+    Random numbers are the same ones, by arithmetic (`tfgan_lab.philox`). Noise and examples of a chunk are made before it.
+    """
+
+    def __init__(
+        self, strategy: tf.distribute.Strategy, task: Any, batches: Any, part: tuple[int, int] = (0, 1)
+    ) -> None:
+        super().__init__(strategy, task, batches, part)
+        if strategy.num_replicas_in_sync > 1:
+            raise UserError("compile='xla' runs on one device: use --config.placement=one, or --config.compile=loop.")
+        if not batches.in_memory:
+            raise UserError("compile='xla' needs examples that fit in memory: use --config.compile=loop.")
+        self._size = max(1, min(_XLA_STEPS, _XLA_BYTES // batches.bytes_per_step))
+        self._program = tf.function(self._compiled, jit_compile=True)
+        self._first, self._made = 0, None  # what is made before: from which step on, and for how many
+
+    def _history(self, first_step: int, num_steps: int) -> np.ndarray:
+        parts, step, end = [], first_step, first_step + num_steps
+        while step < end:
+            if self._made is None or not 0 <= step - self._first < self._size:
+                self._first, self._made = step, self._make(step)
+            start, stop = step - self._first, min(self._size, end - self._first)
+            parts.append(self._program(self._made, tf.constant(start), tf.constant(stop)).numpy()[start:stop])
+            step = self._first + stop
+        return np.concatenate(parts)
+
+    def _make(self, first_step: int) -> Any:
+        """Step numbers, examples and noise of the steps from the first on, [size, …] each."""
+        with philox.in_arithmetic():
+            steps = first_step + tf.range(self._size, dtype=tf.int64)
+            return (
+                steps,
+                self.batches.chunk(first_step, self._size),
+                self.task.draw_noise(steps, self.batches.batch_size),
+            )
+
+    def _compiled(self, made: Any, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+        def one_step(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            at_i = lambda array: None if array is None else array[i]
+            step, (images, labels), noise = tf.nest.map_structure(at_i, made)
+            metrics = self.task.given(noise).train_step(step, *self.batches.batch(images, labels))
+            return i + 1, history.write(i, tf.cast(metrics, tf.float32))
+
+        with philox.in_arithmetic():
+            # Not a loop over a range: its length would be part of the program, and each length compiled anew.
+            _, history = tf.while_loop(lambda i, _: i < stop, one_step, (start, tf.TensorArray(tf.float32, self._size)))
+        return history.stack()  # [size, metrics]
+
+
+def make_engine(
+    compile: str, strategy: tf.distribute.Strategy, task: Any, batches: Any, part: tuple[int, int] = (0, 1)
+) -> Engine:
+    """The engine that a config's `compile` names."""
+    return (XlaEngine if compile == "xla" else Engine)(strategy, task, batches, part)

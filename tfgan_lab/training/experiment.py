@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
@@ -62,7 +65,7 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
     strategy = make_strategy(config)
     per_step = config.game.d_steps if isinstance(config, GanConfig) and config.game.fresh_real else 1
     batches = make_batches(config, source, per_step)
-    with strategy.scope():
+    with strategy.scope(), computing_in(config.precision):
         networks: dict[str, Any]
         if isinstance(config, ClassifierConfig):
             networks = {"classifier": models.build_classifier(config, source.shape)}
@@ -85,6 +88,18 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
             config.game, config.latents, config.num_labels, config.seed, moments=isinstance(config.data, Gaussian),
         )  # fmt: skip
     return Experiment(config, source, batches, strategy, networks, optimizers, task)
+
+
+@contextlib.contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers made inside multiply in that precision; their variables are float32 (with "float32": as Keras is set)."""
+    before = keras.config.dtype_policy()
+    if precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def make_batches(config: Config, source: data_lib.Source, per_step: int) -> Any:

@@ -51,7 +51,7 @@ def restore_run(path: str | os.PathLike[str]) -> RestoredRun:
       UserError: No run there, none or only damaged checkpoints, or checkpoints of other networks.
     """
     workdir = Workdir(path)
-    config = workdir.read_config()
+    config = workdir.read_single_config()
     networks = fresh_networks(config)
     variables = {role: [v.value for v in network.variables] for role, network in networks.items()}
     step, notes = read_networks(workdir.checkpoints, variables)

@@ -95,6 +95,15 @@ class Workdir:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read: {error}.") from None
 
+    def read_single_config(self) -> config_lib.Config:
+        """As `read_config`; raises `UserError` too if the folder holds several seeds' runs."""
+        config = self.read_config()
+        if config.num_seeds > 1:
+            raise UserError(
+                f"--workdir={self.path} holds the runs of {config.num_seeds} seeds: name one of them, such as --workdir={self.path}/seed={config.seed}."
+            )
+        return config
+
     def keep_config(self, config: config_lib.Config) -> None:
         """Writes config.json, or checks that the run here has the same one.
 

@@ -1,0 +1,65 @@
+"""The arithmetic draws what TensorFlow's ops draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfgan_lab import philox
+from tfgan_lab.randomness import step_seed, stream_key
+
+SEEDS = [[stream_key(0, "a"), 0], [stream_key(1, "b"), 5_000_000_011], [-3, 2**62 + 1]]
+
+
+def by_arithmetic(draw: Callable[[], Any], jit: bool) -> np.ndarray:
+    def traced() -> Any:
+        with philox.in_arithmetic():
+            return draw()
+
+    return tf.function(traced, jit_compile=jit, autograph=False)().numpy()
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_uniform_numbers_and_integers_are_tensorflows_to_the_bit(seed: list[int], jit: bool) -> None:
+    key = tf.constant(seed, tf.int64)
+    ops = tf.random.stateless_uniform
+    for shape in ([1], [7], [13, 3], [2, 5, 6]):
+        expected = ops(shape, key, alg="philox").numpy()
+        assert_array_equal(by_arithmetic(lambda s=shape: philox.uniform(s, key), jit), expected)
+        assert_array_equal(philox.uniform(shape, key), expected)
+        expected = ops(shape, key, 0, 10, tf.int32, alg="philox").numpy()
+        assert_array_equal(by_arithmetic(lambda s=shape: philox.integers(s, key, 0, 10), jit), expected)
+        expected = ops(shape, key, -1.0, 1.0, alg="philox").numpy()
+        # One multiplication and one addition, which a compiler may round once.
+        assert_allclose(
+            by_arithmetic(lambda s=shape: philox.uniform(s, key, -1.0, 1.0), jit), expected, rtol=0, atol=1e-7
+        )
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_normal_numbers_are_tensorflows_to_the_last_places(jit: bool) -> None:
+    key = tf.constant(SEEDS[1], tf.int64)
+    expected = tf.random.stateless_normal([20_001], key, alg="philox").numpy()
+    found = by_arithmetic(lambda: philox.normal([20_001], key), jit)
+    assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
+    assert (found == expected).mean() > 0.5
+
+
+def test_many_seeds_draw_as_each_alone() -> None:
+    keys = tf.constant(SEEDS, tf.int64)
+    for draw in (philox.uniform, philox.normal):
+        alone = np.stack([draw([5, 2], key).numpy() for key in tf.unstack(keys)])
+        assert_array_equal(draw([5, 2], keys), alone)
+        assert_allclose(by_arithmetic(lambda d=draw: d([5, 2], keys), jit=False), alone, rtol=2e-6, atol=2e-6)
+
+
+def test_seeds_of_many_steps_are_those_of_each() -> None:
+    steps = tf.constant([0, 1, 2**40], tf.int64)
+    together = step_seed(7, steps)
+    assert_array_equal(together, [step_seed(7, step).numpy() for step in steps])

@@ -1,0 +1,57 @@
+"""The batches of several seeds at once, stacked."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from tfgan_lab.data.pipeline import GaussianBatches
+from tfgan_lab.randomness import step_seeds
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedsBatches:
+    """Batches [S, B, …] of S seeds, each as its own `ImageBatches` or `GaussianBatches` gives it.
+
+    Attributes:
+      parts: One for each seed, alike but for it.
+    """
+
+    parts: tuple[Any, ...]
+    in_memory = True
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.parts[0].steps_per_epoch
+
+    @property
+    def batch_size(self) -> int:
+        return self.parts[0].batch_size
+
+    @property
+    def bytes_per_step(self) -> int:
+        return len(self.parts) * self.parts[0].bytes_per_step
+
+    def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """An endless dataset of (images [S, B, …], labels [S, B])."""
+        assert part == (0, 1)
+        # One step's of all seeds together: a dataset for each would cost more than a small net's step.
+        return tf.data.Dataset.range(first_step, tf.int64.max).map(self._at).prefetch(8)
+
+    def _at(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = self.chunk(step, 1)
+        return self.batch(images[0], labels[0])
+
+    def chunk(self, first_step: Any, number: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """[N, S, B, …] and [N, S, B] of the steps from the first on."""
+        if isinstance(self.parts[0], GaussianBatches):
+            steps = first_step + tf.range(number, dtype=tf.int64)
+            return self.parts[0].drawn(step_seeds([part.key for part in self.parts], steps))
+        images, labels = zip(*(part.chunk(first_step, number) for part in self.parts), strict=True)
+        return tf.stack(images, axis=1), tf.stack(labels, axis=1)
+
+    def batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A step's batch from its part of a chunk: pixels become floats."""
+        return self.parts[0].floats(images), labels

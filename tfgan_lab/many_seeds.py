@@ -1,0 +1,305 @@
+"""`num_seeds`: one config trained with several seeds at once, each of which leaves an ordinary run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab import data as data_lib
+from tfgan_lab import models
+from tfgan_lab.config import GanConfig, Gaussian, override
+from tfgan_lab.data.seeds import SeedsBatches
+from tfgan_lab.errors import UserError
+from tfgan_lab.export import export_network
+from tfgan_lab.images import write_atomically
+from tfgan_lab.models.seeds import Seeds
+from tfgan_lab.optimizers import make_optimizer
+from tfgan_lab.report.samples import Sampler
+from tfgan_lab.seeds import SeedsGAN
+from tfgan_lab.training.checkpoints import Checkpoints, checkpoint_steps
+from tfgan_lab.training.engine import make_engine
+from tfgan_lab.training.evaluation import Evaluator
+from tfgan_lab.training.experiment import Experiment, build, make_batches
+from tfgan_lab.training.loop import (
+    Event,
+    Interrupted,
+    StopRequest,
+    Window,
+    interval_of,
+    refuse_infinite_weights,
+    run_loop,
+)
+from tfgan_lab.training.team import make_team
+from tfgan_lab.training.terminal import Terminal
+from tfgan_lab.training.workdir import Workdir, environment
+
+
+def folder_of(workdir: Path, seed: int) -> Path:
+    """The run folder of one seed: the one that `sweep --field=seed` would use."""
+    return workdir / f"seed={seed}"
+
+
+class SeedRun:
+    """One seed's run folder and what is known of it. Its networks are `slot`'s, loaded before they are used.
+
+    Args:
+      slot: An ordinary experiment, shared by all seeds.
+      config: This seed's.
+      folder: Its run folder.
+    """
+
+    def __init__(self, slot: Experiment, config: GanConfig, folder: Workdir) -> None:
+        self.experiment, self.config, self.folder = dataclasses.replace(slot, config=config), config, folder
+        self.names = list(slot.task.metric_names)
+        self.window = Window(self.names, np.zeros(len(self.names) + 1))
+        self.checkpoints = Checkpoints(folder.checkpoints, slot.state(), len(self.names), config.keep_checkpoints)
+        self.evaluate, self.sampler = Evaluator(self.experiment), Sampler(self.experiment)
+        self.diverged = 0  # the step at which a loss was no longer finite
+
+    def keep(self, kind: str, step: int, values: dict[str, float]) -> None:
+        if values:
+            epoch = step / self.experiment.batches.steps_per_epoch
+            self.folder.append_metrics({"kind": kind, "step": step, "epoch": epoch, **values})
+
+    def finish(self, step: int) -> dict[str, float]:
+        """Exports the loaded networks; returns the last evaluation."""
+        provenance = {name: str(part) for name, part in self.experiment.source.provenance.items()}
+        facts = {"step": step, "seed": self.config.seed, "trained_on": provenance}
+        export_network(self.config, self.experiment.networks["generator"], self.folder.export, facts)
+        rows = [row for row in self.folder.read_metrics() if row["kind"] == "eval"]
+        return {k: v for k, v in (rows[-1] if rows else {}).items() if isinstance(v, float) and k != "epoch"}
+
+
+class ManySeeds:
+    """The stacked game of all seeds, and their runs.
+
+    Args:
+      config: With `num_seeds` > 1.
+      source: Its data.
+      workdir: Where the seeds' run folders go.
+    """
+
+    def __init__(self, config: GanConfig, source: data_lib.Source, workdir: Path) -> None:
+        seeds = range(config.seed, config.seed + config.num_seeds)
+        configs: list[Any] = [
+            override(config, {"seed": str(seed), "num_seeds": "1", "placement": "one"}) for seed in seeds
+        ]
+        self.slot = build(configs[0], source)
+        networks = {
+            "generator": Seeds([models.build_generator(one, source.shape) for one in configs]),
+            "discriminator": Seeds([models.build_discriminator(one, source.shape) for one in configs]),
+        }
+        numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
+        optimizers = {role: make_optimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}
+        self.state = {role: [v.value for v in net.variables] for role, net in networks.items()}
+        self.state |= {f"{role}_optimizer": optimizer.state for role, optimizer in optimizers.items()}
+        self.task = SeedsGAN(
+            seeds, generator=networks["generator"], discriminator=networks["discriminator"], g_optimizer=optimizers["generator"],
+            d_optimizer=optimizers["discriminator"], game=config.game, latents=config.latents, num_labels=config.num_labels,
+            moments=isinstance(config.data, Gaussian),
+        )  # fmt: skip
+        self.metric_names = self.task.metric_names
+        batches = SeedsBatches(tuple(make_batches(one, source, 1) for one in configs))
+        self.engine = make_engine(config.compile, tf.distribute.get_strategy(), self.task, batches)
+        self.batches = batches
+        self.runs = [SeedRun(self.slot, one, Workdir(folder_of(workdir, one.seed))) for one in configs]
+
+    def run(self, first_step: int, num_steps: int) -> np.ndarray:
+        """As `Engine.run`, [num_steps, metrics, S]; a seed that diverges is noted and its numbers become 0."""
+        history = self.engine.run(first_step, num_steps)
+        for index, run in enumerate(self.runs):
+            bad = np.argwhere(~np.isfinite(history[:, :, index]).all(axis=1))
+            if len(bad) and not run.diverged:
+                run.diverged = first_step + int(bad[0, 0]) + 1
+                print(f"seed {run.config.seed}: a loss became infinite or NaN at step {run.diverged}", flush=True)
+            if run.diverged:
+                history[:, :, index] = 0
+        return history
+
+    def add(self, history: np.ndarray) -> None:
+        """As `Window.add`, for each seed."""
+        for index, run in enumerate(self.runs):
+            run.window.add(history[:, :, index])
+
+    def load(self, index: int) -> None:
+        """Copies one seed's variables to the slot."""
+        for owner, variables in self.slot.state().items():
+            for own, stacked in zip(variables, self.state[owner], strict=True):
+                own.assign(stacked[index] if stacked.shape.rank > own.shape.rank else stacked)
+
+    def take(self, index: int) -> None:
+        """Copies the slot's variables to one seed's place."""
+        for owner, variables in self.slot.state().items():
+            for own, stacked in zip(variables, self.state[owner], strict=True):
+                if stacked.shape.rank > own.shape.rank:
+                    stacked.scatter_nd_update([[index]], own[None])
+                else:
+                    stacked.assign(own)
+
+    def for_each(self, action: Any) -> Any:
+        """An event's action that loads every seed that goes well, and calls `action(run, step)`."""
+
+        def act(step: int) -> None:
+            for index, run in enumerate(self.runs):
+                if not run.diverged:
+                    self.load(index)
+                    action(run, step)
+
+        return act
+
+    def restore(self) -> int:
+        """Restores all seeds at the newest step that all of them have; returns it."""
+        for run in self.runs:
+            run.diverged = int(run.folder.read_record().get("diverged", 0))
+        well = [run for run in self.runs if not run.diverged]
+        common = set.intersection(*(set(checkpoint_steps(run.folder.checkpoints)) for run in well)) if well else set()
+        step = max(common, default=0)
+        for index, run in enumerate(self.runs):
+            if run.diverged:
+                continue
+            # A kill between two seeds' saves leaves some of them further than others.
+            for later in [found for found in checkpoint_steps(run.folder.checkpoints) if found > step]:
+                run.checkpoints.forget(later)
+            if step:
+                found, pending, _ = run.checkpoints.restore()
+                if found != step:
+                    raise UserError(
+                        f"{run.folder.checkpoints}: checkpoint {step} is damaged. Delete that folder to train from the start."
+                    )
+                run.window.pending = pending
+                self.take(index)
+            run.folder.cut_after(step)
+        return step
+
+
+def train_seeds(config: GanConfig, workdir: str | os.PathLike[str], data_dir: str | None = None) -> Workdir:
+    """Trains seeds `config.seed` … `config.seed + config.num_seeds - 1` together.
+
+    Each leaves WORKDIR/seed=N, a run folder like any other (checkpoints, metrics.jsonl, samples, export; its pictures
+    come with `tfgan-lab train --workdir=WORKDIR/seed=N`), equal to what it trains alone to rounding: a product of
+    stacked matrices adds in another order. A seed that diverges stops; the others go on.
+
+    Raises:
+      UserError: As `tfgan_lab.trainer.train`.
+    """
+    from tfgan_lab.trainer import refuse_other_data
+
+    parent, many = Workdir(workdir), None
+    parent.claim()
+    try:
+        parent.keep_config(config)
+        record = parent.read_record()
+        source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
+        refuse_other_data(parent, record, source)
+        many = ManySeeds(config, source, Path(workdir))
+        total, per_epoch = many.slot.total_steps, many.batches.steps_per_epoch
+        facts: dict[str, Any] = {
+            "data_dir": os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
+            "data": {name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
+            "total_steps": total, "steps_per_epoch": per_epoch, **environment(),
+        }  # fmt: skip
+        for folder, one in [(parent, config), *((run.folder, run.config) for run in many.runs)]:
+            if folder is not parent:
+                folder.claim()
+                folder.keep_config(one)
+            folder.write_record(**facts)
+        print(source.chosen, flush=True)
+        _train(many, parent, total)
+    finally:
+        parent.release()
+        for run in many.runs if many else ():
+            run.folder.release()
+    return parent
+
+
+def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
+    config: Any = many.runs[0].config
+    first = many.restore()
+    terminal, started, stop = Terminal(total, first), time.time(), StopRequest()
+    terminal.say(
+        f"{config.name} (post {config.post}): {len(many.runs)} seeds from {config.seed} on, {total:,} steps each, in {parent.path}"
+        + (f"; resuming at step {first:,}" if first else "")
+    )
+    if not first:
+        many.for_each(lambda run, step: run.sampler.write(run.folder.samples, step))(0)
+    steps = many.batches.steps_per_epoch
+    events = [
+        Event(interval_of(config.log, steps), _each_log(many)),
+        Event(
+            interval_of(config.evaluate, steps),
+            many.for_each(lambda run, step: run.keep("eval", step, run.evaluate(step))),
+        ),
+        Event(
+            interval_of(config.sample, steps),
+            many.for_each(lambda run, step: run.sampler.write(run.folder.samples, step)),
+        ),
+        Event(interval_of(config.checkpoint, steps), many.for_each(_save)),
+    ]
+    with stop.listening():
+        done = run_loop(many, first, total, events, many, terminal.advance, stop, make_team(config))  # type: ignore[arg-type]
+        if done < total:
+            many.for_each(_save)(done)
+    terminal.close()
+    for run in many.runs:
+        run.folder.write_record(**({"diverged": run.diverged} if run.diverged else {}))
+    if done < total:
+        raise Interrupted(
+            f"stopped at step {done:,} of {total:,} and saved. Go on with: tfgan-lab train --workdir={parent.path}",
+            stop.signal or 2,
+        )
+    _finish(many, parent, done, time.time() - started, done - first)
+
+
+def _each_log(many: ManySeeds) -> Any:
+    losses_after = getattr(many.runs[0].config, "log_losses", "step") == "after_update"
+    losses = tf.function(many.task.losses)
+
+    def log(step: int) -> None:
+        found: dict[str, Any] = {}
+        if losses_after:
+            images, labels = next(iter(many.batches.dataset(step - 1)))
+            found = losses(tf.constant(step - 1, tf.int64), images, labels)
+        for index, run in enumerate(many.runs):
+            values = run.window.take()
+            if not run.diverged:
+                run.keep("train", step, values | {name: float(value[index]) for name, value in found.items()})
+
+    return log
+
+
+def _save(run: SeedRun, step: int) -> None:
+    refuse_infinite_weights(run.experiment.state(), step)
+    run.checkpoints.save(step, run.window.pending)
+
+
+def _finish(many: ManySeeds, parent: Workdir, step: int, seconds: float, steps: int) -> None:
+    table: list[dict[str, Any]] = []
+    for index, run in enumerate(many.runs):
+        row: dict[str, Any] = {"seed": run.config.seed, "folder": run.folder.path.name}
+        if run.diverged:
+            table.append(row | {"diverged": run.diverged})
+            continue
+        many.load(index)
+        table.append(row | run.finish(step))
+    write_atomically(
+        parent.path / "seeds.json",
+        (json.dumps({"config": many.runs[0].config.name, "step": step, "runs": table}, indent=1) + "\n").encode(),
+    )
+    if steps:
+        rate = steps * len(many.runs) / max(seconds, 1e-9)
+        print(f"{steps:,} steps of {len(many.runs)} seeds in {seconds:.0f} s ({rate:,.0f} seed-steps/s)")
+    for row in table:
+        numbers = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float))
+        print(f"  seed {row['seed']}: {numbers or 'diverged at step ' + str(row.get('diverged', '?'))}")
+    print(f"numbers of all: {parent.path / 'seeds.json'}; a run folder each: {parent.path}/seed=N")
+    print(
+        f"next: tfgan-lab train --workdir={folder_of(parent.path, many.runs[0].config.seed)}  (draws its pictures)",
+        flush=True,
+    )
