@@ -61,7 +61,7 @@ def integers(shape: Sequence[Any], seed: tf.Tensor, low: int, high: int) -> tf.T
 
 
 def _each(draw: Any, seed: tf.Tensor) -> tf.Tensor:
-    return draw(seed) if seed.shape.rank == 1 else tf.stack([_each(draw, one) for one in tf.unstack(seed)])
+    return draw(seed) if len(seed.shape) == 1 else tf.stack([_each(draw, one) for one in tf.unstack(seed)])
 
 
 def _in_shape(words: Sequence[tf.Tensor], seed: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
