@@ -282,6 +282,6 @@ def test_it_says_in_words_what_training_said(trained: Any) -> None:
     from tfgan_lab.report.diagnosis import diagnose
 
     folder = Workdir(trained(GAN))
-    sentences = diagnose(folder.read_config(), folder.read_metrics())
+    sentences = diagnose(folder.read_config(), folder.read_metrics(), folder.read_record()["data"])
     text = Page(trained(GAN) / "report.html").text
     assert sentences and all(sentence.replace("`", "").split(".")[0] in text for sentence in sentences)
