@@ -18,7 +18,9 @@ from tfgan_lab.images import write_atomically
 
 # A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
 # So may where it runs: any number of replicas trains the same network, to rounding.
-_MAY_CHANGE = ("epochs", "steps", "keep_checkpoints", "log_line", "evaluate_line", "metrics.epochs", "metrics.steps", "placement", "replicas")
+_MAY_CHANGE = (
+    "epochs", "steps", "keep_checkpoints", "log_line", "evaluate_line", "metrics.epochs", "metrics.steps", "placement", "replicas",
+)  # fmt: skip
 
 
 class Workdir:
