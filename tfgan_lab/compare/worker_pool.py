@@ -55,12 +55,15 @@ def run_calls(
                 done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:
                     yield running.pop(future), future.result()
+        pool.shutdown()
     except concurrent.futures.process.BrokenProcessPool:
+        _stop(pool)
         raise Stopped(
             "a worker was killed (out of memory?): run the same command again to go on, with fewer --jobs if need be."
         ) from None
-    finally:
+    except BaseException:
         _stop(pool)
+        raise
 
 
 def _stop(pool: concurrent.futures.ProcessPoolExecutor) -> None:
