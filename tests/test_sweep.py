@@ -163,7 +163,7 @@ def test_the_command_splits_its_values(
         return {"runs": [], "field": field, "config": "", "post": "", "seed": 0, "rule": ""}
 
     monkeypatch.setattr(sweep_lib, "sweep", note)
-    monkeypatch.setattr(cli.runs, "start", lambda *_, **__: None)
+    monkeypatch.setattr(cli.runs, "start_training", lambda *_, **__: None)
     assert (
         cli.main(["sweep", "--config=mlp_gan:smoke", "--field=game.d_steps", f"--values={given}", "--config.seed=3"])
         == 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.config import ClassifierConfig, Config, flattened
+from tfgan_lab.errors import UserError
 from tfgan_lab.training.workdir import Workdir
 
 # The numbers by which TensorBoard's table of hparams compares runs.
@@ -24,6 +26,7 @@ class TensorBoard:
 
     def __init__(self, workdir: Workdir, rows: Sequence[dict[str, Any]]) -> None:
         shutil.rmtree(workdir.tensorboard, ignore_errors=True)
+        self._folder = workdir.tensorboard
         self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
         for row in rows:
             self.scalars(row)
@@ -43,34 +46,47 @@ class TensorBoard:
 
         fields = {name: value for name, value in flattened(config).items() if name not in ("log_line", "evaluate_line")}
         metrics = [api.Metric(name) for name in _COMPARED]
-        with self._writer.as_default(step=0):
+        with self._writing(0):
             api.hparams_config(hparams=[api.HParam(name) for name in fields], metrics=metrics)
             api.hparams({name: _plain(value) for name, value in fields.items()}, trial_id=config.name)
             tf.summary.graph(_graph_of(config, networks, image_shape))
 
     def scalars(self, row: dict[str, Any]) -> None:
         """Writes every number of a metrics row under kind/name."""
-        with self._writer.as_default(step=row["step"]):
+        with self._writing(row["step"]):
             for name, value in row.items():
                 if isinstance(value, float) and name != "epoch":
                     tf.summary.scalar(f"{row['kind']}/{name}", value)
 
     def picture(self, name: str, picture: np.ndarray, step: int) -> None:
         """Writes one uint8 picture [H, W, C]."""
-        with self._writer.as_default(step=step):
+        with self._writing(step):
             tf.summary.image(name, picture[None])
 
     def finish(self) -> None:
         """Says that the run came to its end."""
         from tensorboard.plugins.hparams import summary
 
-        with self._writer.as_default(step=0):
+        with self._writing(0):
             tf.summary.experimental.write_raw_pb(
                 summary.session_end_pb("STATUS_SUCCESS").SerializeToString(), step=0
             )  # fmt: skip
 
     def close(self) -> None:
-        self._writer.close()
+        """Writes what is held back. Raises `UserError` if the disk refuses, as all of this class do."""
+        with self._writing(0):
+            self._writer.close()
+
+    @contextlib.contextmanager
+    def _writing(self, step: int) -> Iterator[None]:
+        try:
+            with self._writer.as_default(step=step):
+                yield
+        except tf.errors.OpError as error:
+            reason = str(error.message).splitlines()[0][-120:]
+            raise UserError(
+                f"{self._folder} cannot be written ({reason}). Free space or mend permissions, then run again."
+            ) from None
 
 
 def _plain(value: Any) -> bool | int | float | str:
