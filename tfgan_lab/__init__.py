@@ -20,7 +20,10 @@ _HOMES = {
     "load_generator": "tfgan_lab.export",
     "train": "tfgan_lab.trainer",
 }
-__all__ = sorted(_HOMES)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
 
 
 def __getattr__(name: str) -> Any:
