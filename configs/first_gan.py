@@ -40,12 +40,14 @@ def get_config(variant: str = "") -> GanConfig:
         "  D(real) {p_real_mean:.2f}  D(fake) {p_fake_mean:.2f}",
         evaluate=Every(steps=500),
         sample=Every(steps=250),
+        metrics=Every(steps=4000),
         checkpoint=Every(steps=1000),
     )
     match variant:
         case "":
             return config
         case "smoke":
+            config.metrics = Every()
             config.batch_size, config.steps = 50, 20
             config.generator.hidden = config.discriminator.hidden = (16, 16)
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
