@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tqdm import tqdm
+
 from tfgan_lab.errors import UserError
 
 RESUME_CODE = 75  # as of `train` after SIGTERM: the same command goes on
@@ -82,6 +84,8 @@ def _start(start: Callable[[], None]) -> None:
     # Ctrl-C reaches all processes of a terminal: the parent says what becomes of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+    # tqdm's own lock is a semaphore between processes, which a worker that is stopped would leave behind with a warning.
+    tqdm.set_lock(threading.RLock())
     start()
 
 
