@@ -14,6 +14,7 @@ PACKAGE = ROOT / "tfgan_lab"
 LAYERS = [
     (
         "errors",
+        "cache",
         "specs",
         "templates",
         "config",

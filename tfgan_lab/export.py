@@ -81,11 +81,11 @@ class GeneratorModule(tf.Module):
             return {"png": tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)}
 
         functions = {
-            "serving_default": tf.function(serving).get_concrete_function(z, *labels),
-            "sample": tf.function(sample).get_concrete_function(seed, count, *label),
+            "serving_default": tf.function(serving, autograph=False).get_concrete_function(z, *labels),
+            "sample": tf.function(sample, autograph=False).get_concrete_function(seed, count, *label),
         }
         if name == "images":
-            functions["png"] = tf.function(png).get_concrete_function(seed, count, *label)
+            functions["png"] = tf.function(png, autograph=False).get_concrete_function(seed, count, *label)
         return functions
 
 
@@ -114,7 +114,7 @@ class ClassifierModule(tf.Module):
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name."""
         images = tf.TensorSpec([None, *shape_of(self._config.data)], tf.float32, "images")
-        return {"serving_default": tf.function(self.classify).get_concrete_function(images)}
+        return {"serving_default": tf.function(self.classify, autograph=False).get_concrete_function(images)}
 
 
 def export_network(config: Config, network: Any, folder: str | os.PathLike[str], facts: dict[str, Any]) -> float:

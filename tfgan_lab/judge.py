@@ -165,7 +165,9 @@ def judge_of(network: Any, config: Any, facts: dict[str, Any]) -> Judge:
     from tfgan_lab.export import ClassifierModule
 
     return Judge(
-        tf.function(ClassifierModule(network, config).classify, reduce_retracing=True), shape_of(config.data), facts
+        tf.function(ClassifierModule(network, config).classify, reduce_retracing=True, autograph=False),
+        shape_of(config.data),
+        facts,
     )
 
 

@@ -259,7 +259,7 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
 
 def _each_log(many: ManySeeds) -> Any:
     losses_after = getattr(many.runs[0].config, "log_losses", "step") == "after_update"
-    losses = tf.function(many.task.losses)
+    losses = tf.function(many.task.losses, autograph=False)
 
     def log(step: int) -> None:
         found: dict[str, Any] = {}

@@ -230,7 +230,7 @@ class _Run:
     def _losses_after_update(self, step: int) -> dict[str, float]:
         images, labels = next(iter(self.experiment.batches.dataset(step - 1)))
         if not hasattr(self, "_losses"):
-            self._losses = tf.function(self.experiment.task.losses)
+            self._losses = tf.function(self.experiment.task.losses, autograph=False)
         losses = self._losses(tf.constant(step - 1, tf.int64), images, labels)
         return {name: float(value) for name, value in losses.items()}
 

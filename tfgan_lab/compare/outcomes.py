@@ -91,7 +91,7 @@ def measure(experiment: Experiment) -> dict[str, float]:
     numbers = Evaluator(experiment)(experiment.total_steps)
     if isinstance(config, ClassifierConfig) or not isinstance(config.data, Mnist):
         return numbers
-    losses = tf.function(experiment.task.losses)
+    losses = tf.function(experiment.task.losses, autograph=False)
     found = []
     for step, (images, labels) in enumerate(experiment.batches.dataset(0).take(_LOSS_BATCHES)):
         found.append(losses(tf.constant(step, tf.int64), images, labels))

@@ -44,7 +44,7 @@ class OurSide:
         self.networks: dict[str, Any] = experiment.networks
         self.pairs = {role: pairs_of(network, self.config.post) for role, network in self.networks.items()}
         self.free = {role: without_effect(network, self.config.post) for role, network in self.networks.items()}
-        self._compiled = tf.function(experiment.task.train_step)
+        self._compiled = tf.function(experiment.task.train_step, autograph=False)
 
     def weights(self, role: str) -> Arrays:
         """The network's tensors, running statistics included."""

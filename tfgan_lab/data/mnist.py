@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tfgan_lab.arrays import read_arrays
+from tfgan_lab.cache import cache_dir
 from tfgan_lab.data.examples import Examples, Provenance, digest
 from tfgan_lab.errors import UserError
 
@@ -109,12 +110,6 @@ def _embedded() -> _Arrays:
     for index in range(len(labels)):
         parts["train" if index % 10 < 8 else "validation" if index % 10 == 8 else "test"].append(index)
     return {split: (images[rows], labels[rows]) for split, rows in parts.items()}
-
-
-def cache_dir() -> Path:
-    """Where small derived files are kept: $TFGAN_LAB_CACHE, or the user's cache folder."""
-    base = os.environ.get("TFGAN_LAB_CACHE")
-    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tfgan_lab"
 
 
 def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:

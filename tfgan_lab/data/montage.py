@@ -210,7 +210,8 @@ def _read_all(source: ImageSource, fetch: Callable[[Any], Any], shape: tuple[int
 
     count = len(source.names)
     images = np.empty((count, *shape), np.uint8)
-    dataset = tf.data.Dataset.range(count).map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    fetch_plainly = tf.autograph.experimental.do_not_convert(fetch)
+    dataset = tf.data.Dataset.range(count).map(fetch_plainly, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     done = 0
     try:
         with tqdm(total=count, desc=source.title, unit="image", disable=None, leave=False) as bar:

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfgan_lab.data.faces import UNIT_HEIGHT, UNIT_WIDTH, draw_face
+from tfgan_lab.data.hdf5_pixels import Pixels
 from tfgan_lab.data.montage_sources import (
     MAX_PIXELS,
     BadImage,
@@ -72,12 +73,13 @@ def _open(file: h5py.File, path: str, crop: int) -> ImageSource:
     with open(path, "rb") as raw:
         prints.append(raw.read(1 << 20))
 
-    # HDF5 is not parallel: h5py lets one thread at a time into it, so threads may share the file.
+    pixels = Pixels(file, members)
+
     def read(index: int) -> bytes | np.ndarray:
         name = members[index]
         try:
             if not encoded:
-                return _read_crop(file[name], crop)
+                return pixels.read(index, *_crop_of(sizes[index], crop))
             data = file[name][()].tobytes()
             check_encoded(data)
         except (BadImage, *_DAMAGE) as error:
@@ -85,7 +87,12 @@ def _open(file: h5py.File, path: str, crop: int) -> ImageSource:
         return data
 
     detail = f"{Path(path).name}, {'encoded' if encoded else 'arrays'}"
-    return ImageSource("HDF5 montage", members, sizes, encoded, read, fingerprint(prints), detail, file.close)
+
+    def close() -> None:
+        pixels.close()
+        file.close()
+
+    return ImageSource("HDF5 montage", members, sizes, encoded, read, fingerprint(prints), detail, close)
 
 
 def _numbered(file: h5py.File) -> list[str]:
@@ -162,12 +169,10 @@ def _inspect(dataset: h5py.Dataset, name: str) -> tuple[tuple[int, int], bool]:
     )
 
 
-def _read_crop(dataset: h5py.Dataset, crop: int) -> np.ndarray:
-    height, width, _ = dataset.shape
-    if min(height, width) < crop:
-        return dataset[()]
-    top, left = centre_start(height, crop), centre_start(width, crop)
-    return dataset[top : top + crop, left : left + crop]
+def _crop_of(size: tuple[int, int], crop: int) -> list[slice]:
+    """Rows and columns of the central crop; the whole of an image that is smaller."""
+    starts = [centre_start(side, crop) if min(size) >= crop else 0 for side in size]
+    return [slice(start, start + crop if min(size) >= crop else side) for start, side in zip(starts, size, strict=True)]
 
 
 def _reason(error: BaseException) -> str:

@@ -19,6 +19,9 @@ from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
 from tfgan_lab.randomness import step_seed, stream_key
 
+# Nothing here branches on tensors in Python: looking for that (AutoGraph) takes longer than tracing.
+_plain = tf.autograph.experimental.do_not_convert
+
 
 def to_floats(pixels: Any, value_range: str) -> tf.Tensor:
     """uint8 pixels to float32: "unit" [0, 1] or "tanh" [-1, 1]; any shape."""
@@ -98,7 +101,7 @@ class ImageBatches:
         if self.examples.images is not None:
             images = self._resident  # made here, not inside map, whose graph would own it
             rows = self.batch_size * self.per_step // part[1]
-            batches = steps.map(lambda step: self._gather(images, self._own(step, part), rows))
+            batches = steps.map(_plain(lambda step: self._gather(images, self._own(step, part), rows)))
         else:
             batches = self._streamed(steps, part)
         return batches.prefetch(8)
@@ -147,12 +150,14 @@ class ImageBatches:
                 indices = self._own(step, part)
                 return self._arrange(many(indices), count), self._labels(indices)
 
-            return steps.map(at, num_parallel_calls=2)
-        indices = steps.map(lambda step: self._own(step, part)).unbatch()
-        pixels = indices.map(fetch, num_parallel_calls=tf.data.AUTOTUNE)
+            return steps.map(_plain(at), num_parallel_calls=2)
+        indices = steps.map(_plain(lambda step: self._own(step, part))).unbatch()
+        pixels = indices.map(_plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
         pixels = pixels.batch(count, drop_remainder=True)
-        labels = steps.map(lambda step: self._labels(self._own(step, part)))
-        return tf.data.Dataset.zip((pixels, labels)).map(lambda image, label: (self._arrange(image, count), label))
+        labels = steps.map(_plain(lambda step: self._labels(self._own(step, part))))
+        return tf.data.Dataset.zip((pixels, labels)).map(
+            _plain(lambda image, label: (self._arrange(image, count), label))
+        )
 
     def _arrange(self, pixels: tf.Tensor, rows: int) -> tf.Tensor:
         pixels = tf.ensure_shape(pixels, [rows, *self.examples.shape])
@@ -188,7 +193,7 @@ class GaussianBatches:
         """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero); it is never split."""
         assert part == (0, 1)
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        return steps.map(self._draw).prefetch(64)
+        return steps.map(_plain(self._draw)).prefetch(64)
 
     def chunk(self, first_step: int, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """What `batch` needs of the steps from the first on: the batches themselves, [N, B, 1] and [N, B]."""

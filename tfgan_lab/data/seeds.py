@@ -38,7 +38,11 @@ class SeedsBatches:
         """An endless dataset of (images [S, B, …], labels [S, B])."""
         assert part == (0, 1)
         # One step's of all seeds together: a dataset for each would cost more than a small net's step.
-        return tf.data.Dataset.range(first_step, tf.int64.max).map(self._at).prefetch(8)
+        return (
+            tf.data.Dataset.range(first_step, tf.int64.max)
+            .map(tf.autograph.experimental.do_not_convert(self._at))
+            .prefetch(8)
+        )
 
     def _at(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = self.chunk(step, 1)

@@ -34,7 +34,7 @@ def labels_of(num: int, num_labels: int, piece: int) -> np.ndarray:
 def untrained_sampler(config: GanConfig) -> Sampler:
     """Draws from the config's generator as it is before training."""
     module = GeneratorModule(fresh_networks(config)["generator"], config)
-    compiled = tf.function(module.sample)
+    compiled = tf.function(module.sample, autograph=False)
 
     def sample(num: int, seed: int) -> np.ndarray:
         return compiled(tf.constant(seed, tf.int64), tf.constant(num, tf.int32)).numpy()

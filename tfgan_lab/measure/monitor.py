@@ -31,7 +31,7 @@ class Monitor:
         self._judge = load_judge()
         with experiment.strategy.scope():
             self._module = GeneratorModule(experiment.networks["generator"], config)
-        self._sample = tf.function(self._module.sample)
+        self._sample = tf.function(self._module.sample, autograph=False)
         self._seed, self._num_labels = stream_key(config.seed, "metrics"), config.num_labels
         rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
         self._labels = test.labels

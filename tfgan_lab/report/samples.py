@@ -37,7 +37,7 @@ class Sampler:
         self._labels = row_labels(config)
         number = config.num_samples if self._labels is None else len(self._labels)
         self._latents = draw_latents(config.latents.distribution, config.latents.dim, number, sample_seed(config.seed))
-        self._draw = tf.function(self._module.draw)
+        self._draw = tf.function(self._module.draw, autograph=False)
 
     def draw(self) -> np.ndarray:
         """Images uint8 [N, H, W, C] of the networks as they are now; Gaussian: numbers float32 [N, 1]."""

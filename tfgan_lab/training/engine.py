@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import philox
+from tfgan_lab.cache import seal_programs
 from tfgan_lab.errors import UserError
 
 # For how many steps an XLA program's noise and examples are made at once, and what these may take.
@@ -29,7 +30,7 @@ class Engine:
         self, strategy: tf.distribute.Strategy, task: Any, batches: Any, part: tuple[int, int] = (0, 1)
     ) -> None:
         self.strategy, self.task, self.batches, self.part = strategy, task, batches, part
-        self._chunk = tf.function(self._steps)
+        self._chunk = tf.function(self._steps, autograph=False)
         self._iterator: Any = None
         self._next_step = -1
 
@@ -59,13 +60,14 @@ class Engine:
         return history.numpy()
 
     def _steps(self, iterator: Any, first_step: tf.Tensor, num_steps: tf.Tensor) -> tf.Tensor:
-        history = tf.TensorArray(tf.float32, num_steps)
-        for i in tf.range(num_steps):
-            images, labels = next(iterator)
-            step = first_step + tf.cast(i, tf.int64)
-            shares = self.strategy.run(self._step, args=(step, images, labels))
+        def one_step(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            images, labels = iterator.get_next()
+            shares = self.strategy.run(self._step, args=(first_step + tf.cast(i, tf.int64), images, labels))
             metrics = self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
-            history = history.write(i, tf.cast(metrics, tf.float32))
+            return i + 1, history.write(i, tf.cast(metrics, tf.float32))
+
+        first, history = tf.constant(0), tf.TensorArray(tf.float32, num_steps)
+        _, history = tf.while_loop(lambda i, _: i < num_steps, one_step, (first, history))
         return history.stack()  # [num_steps, metrics]
 
     def _step(self, step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -93,7 +95,8 @@ class XlaEngine(Engine):
         if not batches.in_memory:
             raise UserError("compile='xla' needs examples that fit in memory: use --config.compile=loop.")
         self._size = max(1, min(_XLA_STEPS, _XLA_BYTES // batches.bytes_per_step))
-        self._program = tf.function(self._compiled, jit_compile=True)
+        self._program = tf.function(self._compiled, autograph=False, jit_compile=True)
+        self._kept = False
         self._first, self._made = 0, None  # what is made before: from which step on, and for how many
 
     def _history(self, first_step: int, num_steps: int) -> np.ndarray:
@@ -103,6 +106,9 @@ class XlaEngine(Engine):
                 self._first, self._made = step, self._make(step)
             start, stop = step - self._first, min(self._size, end - self._first)
             parts.append(self._program(self._made, tf.constant(start), tf.constant(stop)).numpy()[start:stop])
+            if not self._kept:
+                seal_programs()
+                self._kept = True
             step = self._first + stop
         return np.concatenate(parts)
 

@@ -26,10 +26,10 @@ class Evaluator:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._real = tf.function(self._sum_real, reduce_retracing=True)
-        self._fake = tf.function(self._sum_fake, reduce_retracing=True)
-        self._right = tf.function(self._count_right, reduce_retracing=True)
-        self._numbers = tf.function(self._draw)
+        self._real = tf.function(self._sum_real, reduce_retracing=True, autograph=False)
+        self._fake = tf.function(self._sum_fake, reduce_retracing=True, autograph=False)
+        self._right = tf.function(self._count_right, reduce_retracing=True, autograph=False)
+        self._numbers = tf.function(self._draw, autograph=False)
 
     def __call__(self, step: int) -> dict[str, float]:
         """Numbers after `step` steps, by name; empty where there is nothing to judge on."""

@@ -70,7 +70,7 @@ class Workers(Team):
     def __init__(self, members: Members, strategy: tf.distribute.Strategy) -> None:
         self.members, self.strategy = members, strategy
         self.index, self.size = members.index, len(members.addresses)
-        self._summed = tf.function(self._sum, input_signature=[tf.TensorSpec([None], tf.int64)])
+        self._summed = tf.function(self._sum, input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
 
     def agree_on_steps(self, steps: int) -> int:
         said = self._gather([steps if self.is_chief or steps == 0 else _WHATEVER])[:, 0]

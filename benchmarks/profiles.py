@@ -1,0 +1,144 @@
+"""What the time of a step goes to, before and after: `benchmarks.plain` against the package.
+
+    taskset -c 0 python -m benchmarks.profiles [--programs=gaussian,mlp_gan] [--top=6]
+
+TensorFlow's own profiler on warm steps, one thread. For each side the kinds of operation that take longest: their own time
+(without what they call) in ms a step and as a share of the step's. What is no operation is the calling of operations,
+Python and waiting. An XLA program's operations are called by XLA's names.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+from benchmarks.programs import PROGRAMS, Program, Run, ours
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("programs", [], "Only these, by name in the table of `python -m benchmarks`.")
+flags.DEFINE_integer("top", 6, "Kinds of operation to print.", lower_bound=1)
+flags.DEFINE_float("seconds", 1.0, "About how much of each side is profiled.", lower_bound=0.1)
+_FRAME = re.compile(r"^(.*):(_?[A-Z]\w*)$")  # "gradients/MatMul_3:MatMul", as TensorFlow names an operation
+_XLA = re.compile(r"^(?:wrapped_|copy_|loop_|broadcast_|transpose_|reduce_)*([a-z][a-z\-]*)[\w.\-]*$")
+
+
+def profiled(run: Run, steps: int) -> tuple[float, dict[str, float]]:
+    """ms a step, and of it each kind of operation's own ms, of so many warm steps."""
+    import tensorflow as tf
+
+    started = time.perf_counter()
+    run(steps)
+    whole = 1e3 * (time.perf_counter() - started) / steps
+    with tempfile.TemporaryDirectory() as folder:
+        options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=2, python_tracer_level=0)
+        tf.profiler.experimental.start(folder, options)
+        run(steps)
+        tf.profiler.experimental.stop()
+        found = next(Path(folder).rglob("*.xplane.pb")).read_bytes()
+    return whole, {name: 1e3 * seconds / steps for name, seconds in own_seconds(found).items()}
+
+
+def own_seconds(xplane: bytes) -> dict[str, float]:
+    """Seconds that each kind of operation took itself, without the operations inside it."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    space = xplane_pb2.XSpace.FromString(xplane)
+    total: dict[str, float] = collections.defaultdict(float)
+    for plane in space.planes:
+        names = {key: kind_of(event.name) for key, event in plane.event_metadata.items()}
+        for thread in plane.lines:
+            open_events: list[tuple[int, str | None]] = []  # (end, kind) of those that the next may lie in
+            for event in sorted(thread.events, key=lambda e: (e.offset_ps, -e.duration_ps)):
+                kind = names[event.metadata_id]
+                if kind is None:
+                    continue
+                while open_events and open_events[-1][0] <= event.offset_ps:
+                    open_events.pop()
+                if open_events:
+                    total[str(open_events[-1][1])] -= 1e-12 * event.duration_ps
+                open_events.append((event.offset_ps + event.duration_ps, kind))
+                total[kind] += 1e-12 * event.duration_ps
+    return total
+
+
+def kind_of(name: str) -> str | None:
+    """Such as "MatMul" of "gradients/MatMul_3:MatMul", "xla dot" of "dot.5"; None for what is no operation."""
+    if found := _FRAME.match(name):
+        return None if found[2] in _CALLERS else found[2]
+    if "::" in name or " " in name:
+        return None
+    return f"xla {found[1]}" if (found := _XLA.match(name)) and found[1] not in _XLA_CALLERS else None
+
+
+# They contain others' time and do nothing themselves.
+_CALLERS = {
+    "While",
+    "StatelessWhile",
+    "PartitionedCall",
+    "StatefulPartitionedCall",
+    "If",
+    "StatelessIf",
+    "Iterator",
+    "XlaLaunch",
+    "_XlaRun",
+}
+_XLA_CALLERS = {"while", "call", "conditional", "tuple"}
+
+
+def main(argv: list[str]) -> None:
+    """Prints the tables; every side in a process of its own."""
+    if len(argv) == 3:
+        name, side = argv[1:]
+        _one(next(program for program in PROGRAMS if program.name == name), side)
+        return
+    wanted = [name.replace(",", "") for name in FLAGS.programs]
+    for program in _distinct():
+        if wanted and program.name not in wanted:
+            continue
+        for side in ("before", "after"):
+            command = [sys.executable, "-m", "benchmarks.profiles", f"--top={FLAGS.top}", f"--seconds={FLAGS.seconds}"]
+            subprocess.run([*command, program.name, side], check=True)
+
+
+def _distinct() -> list[Program]:
+    """One row of the table a config and batch size: the peers do not matter here."""
+    found: dict[Any, Program] = {}
+    for program in PROGRAMS:
+        if program.seeds == 1:
+            found.setdefault((program.config, program.batch), program)
+    return list(found.values())
+
+
+def _one(program: Program, side: str) -> None:
+    from tfgan_lab.runtime import start_tensorflow
+
+    start_tensorflow(threads=1, onednn="montage" in program.name)
+    run, built = ours(program)
+    if side == "before":
+        from benchmarks.plain import plain
+
+        run = plain(built)
+    run(2)
+    started = time.perf_counter()
+    run(4)
+    steps = max(2, min(2000, int(4 * FLAGS.seconds / (time.perf_counter() - started))))
+    run(steps)
+    whole, kinds = profiled(run, steps)
+    top = sorted(kinds.items(), key=lambda item: -item[1])[: FLAGS.top]
+    parts = ", ".join(f"{name} {ms:.3g} ({ms / whole:.0%})" for name, ms in top)
+    print(
+        f"{program.name}, {side}: {whole:.3g} ms a step, n={steps:,}: {parts}; all operations {sum(kinds.values()):.3g}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,88 @@
+"""The user's cache folder: derived files that only save time. Whatever is wrong with one, it is made anew."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+_KEPT = 24  # compiled programs, of about 1 MB each
+_FREE_BYTES = 2**26  # with less room, nothing is kept: TensorFlow would stop where it cannot write
+_programs: Path | None = None
+
+
+def cache_dir() -> Path:
+    """Where such files are: $TFGAN_LAB_CACHE, or the user's cache folder."""
+    base = os.environ.get("TFGAN_LAB_CACHE")
+    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tfgan_lab"
+
+
+def keep_programs(threads: int) -> None:
+    """Makes TensorFlow keep what XLA compiles for this CPU, and load it instead of compiling it a second time.
+
+    Called before TensorFlow is imported. TensorFlow itself compares a kept program with the one that is wanted; that its
+    file is whole is for `seal_programs` and this function to see to.
+
+    Args:
+      threads: As TensorFlow will be started with (0: all cores); a program is compiled for their number.
+    """
+    global _programs
+    flags = os.environ.get("TF_XLA_FLAGS", "")
+    if "persistent_cache" in flags:
+        return  # the user's own
+    folder = cache_dir() / "xla" / _machine(threads)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK) or shutil.disk_usage(folder).free < _FREE_BYTES:
+            return
+        _drop_damaged(folder)
+    except OSError:
+        return
+    own = f"--tf_xla_persistent_cache_directory={folder} --tf_xla_persistent_cache_device_types=CPU"
+    os.environ["TF_XLA_FLAGS"] = f"{flags} {own}".strip()
+    _programs = folder
+
+
+def seal_programs() -> None:
+    """Notes the digest of every program that was kept since; a file without one is not used by later processes."""
+    if _programs is None:
+        return
+    with contextlib.suppress(OSError):
+        for program in _programs.glob("*.pb"):
+            if not _seal(program).exists():
+                partial = _seal(program).with_suffix(f".{os.getpid()}.part")
+                partial.write_text(_digest(program))
+                os.replace(partial, _seal(program))
+
+
+def _drop_damaged(folder: Path) -> None:
+    programs = sorted(folder.glob("*.pb"), key=lambda path: -path.stat().st_mtime)
+    for place, program in enumerate(programs):
+        seal = _seal(program)
+        if place >= _KEPT or not seal.is_file() or seal.read_bytes() != _digest(program).encode():
+            program.unlink(missing_ok=True)
+            seal.unlink(missing_ok=True)
+
+
+def _seal(program: Path) -> Path:
+    return program.with_suffix(".sha256")
+
+
+def _digest(program: Path) -> str:
+    return hashlib.sha256(program.read_bytes()).hexdigest()
+
+
+def _machine(threads: int) -> str:
+    """What a compiled program depends on besides itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    except OSError:
+        cpu = [platform.processor(), platform.node()]
+    cores = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    facts = [version("tensorflow"), platform.machine(), *cpu, str(cores), os.environ.get("XLA_FLAGS", "")]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
