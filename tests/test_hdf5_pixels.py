@@ -115,11 +115,11 @@ def test_a_file_cut_short_while_it_is_read(tmp_path: Path, kind: str) -> None:
     write(path, STORED[kind]).close()
     examples = load("hdf5", path, memory_mb=0)
     assert examples.fetch_many is not None
-    first = examples.fetch_many([0, 1, 2, 3]).numpy()
+    first = examples.fetch_many(np.arange(4)).numpy()
     np.testing.assert_array_equal(first[2], IMAGES[2][6:30, 3:27])
     path.write_bytes(path.read_bytes()[:2048])
-    with pytest.raises(Exception, match=r"UserError: .*images\.h5: '3\.png' cannot be read \(the file is cut short\)"):
-        examples.fetch_many([3])
+    message = refusal(lambda: examples.fetch_many(np.array([3])))  # type: ignore[misc]
+    assert message.endswith("images.h5: '3.png' cannot be read (the file is cut short).")
 
 
 def test_damaged_compression(tmp_path: Path) -> None:

@@ -50,6 +50,13 @@ def test_hdf5_arrays(montage_arrays: Path, crop: int) -> None:
     np.testing.assert_array_equal(again.fetch_many(np.array([4, 0, 4])), examples.images[[4, 0, 4]])
 
 
+def test_hdf5_arrays_of_another_size_than_the_crop(montage_arrays: Path) -> None:
+    examples, again = (load("auto", montage_arrays, size=14, memory_mb=memory) for memory in (64, 0))
+    assert examples.images is not None
+    assert again.fetch_many is not None
+    np.testing.assert_array_equal(again.fetch_many(np.array([4, 0, 4])), examples.images[[4, 0, 4]])
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_streamed_batches_are_the_resident_ones(montage_arrays: Path, at_once: bool) -> None:
     import tensorflow as tf

@@ -78,8 +78,8 @@ def load(
         raise
     detail = f"{opened.detail}; streamed: sha256 of names, sizes and first bytes, not of pixels"
     provenance = Provenance(opened.title, split, count, opened.fingerprint, detail)
-    whole = not opened.encoded and size == crop and min(min(sides) for sides in opened.sizes) >= crop
-    many = make_fetch_many(opened, crop) if whole else None
+    whole = not opened.encoded and min(min(sides) for sides in opened.sizes) >= crop
+    many = make_fetch_many(opened, crop=crop, size=size) if whole else None
     return Examples(count, shape, provenance, fetch=fetch, fetch_many=many)
 
 
@@ -171,10 +171,10 @@ def make_fetch(source: ImageSource, *, crop: int, size: int) -> Callable[[Any], 
     return fetch
 
 
-def make_fetch_many(source: ImageSource, crop: int) -> Callable[[Any], Any]:
-    """Returns a function of int64 [N]: the uint8 [N, crop, crop, 3] images there, for sources of arrays that are big enough.
+def make_fetch_many(source: ImageSource, *, crop: int, size: int) -> Callable[[Any], Any]:
+    """Returns a function of int64 [N]: the uint8 [N, size, size, 3] images there, for sources of arrays that are big enough.
 
-    Nothing is to be decoded or resized, so one call into Python reads them all: a call for each would take longer than reading.
+    Nothing is to be decoded, so one call into Python reads them all: a call for each would take longer than reading.
     """
     import tensorflow as tf
 
@@ -182,7 +182,8 @@ def make_fetch_many(source: ImageSource, crop: int) -> Callable[[Any], Any]:
         return np.stack([crop_center(np.asarray(source.read(int(index))), crop, crop) for index in indices])
 
     def fetch_many(indices: Any) -> Any:
-        return tf.ensure_shape(tf.numpy_function(read, [indices], tf.uint8), [*indices.shape, crop, crop, 3])
+        images = tf.ensure_shape(tf.numpy_function(read, [indices], tf.uint8), [*indices.shape, crop, crop, 3])
+        return images if size == crop else _resized(images, [size, size])
 
     return fetch_many
 
