@@ -145,6 +145,33 @@ def test_claims_share_their_runs() -> None:
     assert [job.config.seed for job in jobs] == sorted(job.config.seed for job in jobs)
 
 
+def test_the_gaussians_seeds_are_trained_together_in_eights() -> None:
+    (trial,) = (trial for trial in posts.PEER_TRIALS if trial.config == "gaussian")
+    jobs = ledger.plan([CLASSIFIER, GAUSSIAN], [trial], range(5, 19), "posted", Path("x"))
+    jobs = [job for job in jobs if job.peer or job.config.seed != 10]  # it is done already
+    groups = {(group[0].folder.parent.name, group[0].peer): [] for group in ledger.groups_of(jobs)}
+    for group in ledger.groups_of(jobs):
+        groups[group[0].folder.parent.name, group[0].peer].append([job.config.seed for job in group])
+    assert groups["gaussian", False] == [[5, 6, 7], [8, 9], [11, 12, 13, 14, 15], [16, 17, 18]]
+    assert groups["gaussian", True] == [[seed] for seed in range(5, 19)]
+    assert groups["mnist_classifier", False] == [[seed] for seed in range(5, 19) if seed != 10]
+
+
+def test_a_seed_that_diverged_among_others_is_not_trained_again(tmp_path: Path) -> None:
+    from tfgan_lab.compare.outcomes import our_outcome
+    from tfgan_lab.training.workdir import Workdir
+
+    config = ledger.config_of(GAUSSIAN.arms["run"], "posted", 3)
+    run = Workdir(tmp_path / "seed=3")
+    run.claim()
+    run.keep_config(config)
+    run.write_record(diverged=17, data={}, total_steps=2400)
+    run.release()
+    found = our_outcome(config, run.path, None)
+    assert (found["numbers"], found["diverged"]) == ({}, "a loss became infinite or NaN at step 17")
+    assert not GAUSSIAN.holds({"run": found["numbers"]})
+
+
 def test_peers_are_trained_as_long_as_ours() -> None:
     for trial in posts.PEER_TRIALS:
         jobs = ledger.plan([], [trial], range(1), "posted", Path("x"))

@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 import os
 import platform
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
 
 _KEPT = 24  # compiled programs, of about 1 MB each
 _FREE_BYTES = 2**26  # with less room, nothing is kept: TensorFlow would stop where it cannot write
+_FLAGS = "--tf_xla_persistent_cache_device_types=CPU --tf_xla_persistent_cache_directory={}"
 _programs: Path | None = None
 
 
@@ -31,10 +33,14 @@ def keep_programs(threads: int) -> None:
       threads: As TensorFlow will be started with (0: all cores); a program is compiled for their number.
     """
     global _programs
-    flags = os.environ.get("TF_XLA_FLAGS", "")
+    root = cache_dir().absolute() / "xla"
+    # A process that started this one may have set its own.
+    flags = re.sub(rf" ?{re.escape(_FLAGS.format(root))}/\w+", "", os.environ.get("TF_XLA_FLAGS", ""))
     if "persistent_cache" in flags:
         return  # the user's own
-    folder = cache_dir() / "xla" / _machine(threads)
+    if re.search(r"\s", str(root)):
+        return  # the flags are split at blanks
+    folder = root / _machine(threads)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK) or shutil.disk_usage(folder).free < _FREE_BYTES:
@@ -42,8 +48,7 @@ def keep_programs(threads: int) -> None:
         _drop_damaged(folder)
     except OSError:
         return
-    own = f"--tf_xla_persistent_cache_directory={folder} --tf_xla_persistent_cache_device_types=CPU"
-    os.environ["TF_XLA_FLAGS"] = f"{flags} {own}".strip()
+    os.environ["TF_XLA_FLAGS"] = f"{flags} {_FLAGS.format(folder)}".strip()
     _programs = folder
 
 

@@ -83,10 +83,10 @@ class ManySeeds:
     Args:
       config: With `num_seeds` > 1.
       source: Its data.
-      workdir: Where the seeds' run folders go.
+      runs: Where the seeds' run folders go.
     """
 
-    def __init__(self, config: GanConfig, source: data_lib.Source, workdir: Path) -> None:
+    def __init__(self, config: GanConfig, source: data_lib.Source, runs: Path) -> None:
         seeds = range(config.seed, config.seed + config.num_seeds)
         configs: list[Any] = [
             override(config, {"seed": str(seed), "num_seeds": "1", "placement": "one"}) for seed in seeds
@@ -109,7 +109,8 @@ class ManySeeds:
         batches = SeedsBatches(tuple(make_batches(one, source, 1) for one in configs))
         self.engine = make_engine(config.compile, tf.distribute.get_strategy(), self.task, batches)
         self.batches = batches
-        self.runs = [SeedRun(self.slot, one, Workdir(folder_of(workdir, one.seed))) for one in configs]
+        self._copy = tf.function(self._copy_seed, autograph=False)
+        self.runs = [SeedRun(self.slot, one, Workdir(folder_of(runs, one.seed))) for one in configs]
 
     def run(self, first_step: int, num_steps: int) -> np.ndarray:
         """As `Engine.run`, [num_steps, metrics, S]; a seed that diverges is noted and its numbers become 0."""
@@ -130,9 +131,12 @@ class ManySeeds:
 
     def load(self, index: int) -> None:
         """Copies one seed's variables to the slot."""
+        self._copy(tf.constant(index))
+
+    def _copy_seed(self, index: tf.Tensor) -> None:
         for owner, variables in self.slot.state().items():
             for own, stacked in zip(variables, self.state[owner], strict=True):
-                own.assign(stacked[index] if stacked.shape.rank > own.shape.rank else stacked)
+                own.assign(tf.gather(stacked, index) if stacked.shape.rank > own.shape.rank else stacked)
 
     def take(self, index: int) -> None:
         """Copies the slot's variables to one seed's place."""
@@ -179,18 +183,30 @@ class ManySeeds:
         return step
 
 
-def train_seeds(config: GanConfig, workdir: str | os.PathLike[str], data_dir: str | None = None) -> Workdir:
+def train_seeds(
+    config: GanConfig,
+    workdir: str | os.PathLike[str],
+    data_dir: str | None = None,
+    runs: str | os.PathLike[str] | None = None,
+) -> Workdir:
     """Trains seeds `config.seed` … `config.seed + config.num_seeds - 1` together.
 
     Each leaves WORKDIR/seed=N, a run folder like any other (checkpoints, metrics.jsonl, samples, export; its pictures
     come with `tfgan-lab train --workdir=WORKDIR/seed=N`), equal to what it trains alone to rounding: a product of
     stacked matrices adds in another order. A seed that diverges stops; the others go on.
 
+    Args:
+      config: With `num_seeds` > 1.
+      workdir: What belongs to all: the config, the table of results.
+      data_dir: As for `tfgan_lab.trainer.train`.
+      runs: Where the seeds' folders go, if not in workdir.
+
     Raises:
       UserError: As `tfgan_lab.trainer.train`.
     """
     from tfgan_lab.trainer import refuse_other_data
 
+    tf.get_logger().setLevel("ERROR")  # many networks in one process are many traces
     parent, many = Workdir(workdir), None
     parent.claim()
     try:
@@ -198,7 +214,7 @@ def train_seeds(config: GanConfig, workdir: str | os.PathLike[str], data_dir: st
         record = parent.read_record()
         source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
         refuse_other_data(parent, record, source)
-        many = ManySeeds(config, source, Path(workdir))
+        many = ManySeeds(config, source, Path(runs or workdir))
         total, per_epoch = many.slot.total_steps, many.batches.steps_per_epoch
         facts: dict[str, Any] = {
             "data_dir": os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
@@ -228,7 +244,7 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
         + (f"; resuming at step {first:,}" if first else "")
     )
     if not first:
-        many.for_each(lambda run, step: run.sampler.write(run.folder.samples, step))(0)
+        many.for_each(lambda run, step: run.sampler.keep(run.folder.samples, step))(0)
     steps = many.batches.steps_per_epoch
     events = [
         Event(interval_of(config.log, steps), _each_log(many)),
@@ -238,7 +254,7 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
         ),
         Event(
             interval_of(config.sample, steps),
-            many.for_each(lambda run, step: run.sampler.write(run.folder.samples, step)),
+            many.for_each(lambda run, step: run.sampler.keep(run.folder.samples, step)),
         ),
         Event(interval_of(config.checkpoint, steps), many.for_each(_save)),
     ]
@@ -247,8 +263,11 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
         if done < total:
             many.for_each(_save)(done)
     terminal.close()
+    share = round((time.time() - started) / len(many.runs), 2)
     for run in many.runs:
-        run.folder.write_record(**({"diverged": run.diverged} if run.diverged else {}))
+        sessions = run.folder.read_record().get("sessions", [])
+        sessions += [{"from": first, "to": done, "seconds": share}] if done > first else []
+        run.folder.write_record(sessions=sessions, **({"diverged": run.diverged} if run.diverged else {}))
     if done < total:
         raise Interrupted(
             f"stopped at step {done:,} of {total:,} and saved. Go on with: tfgan-lab train --workdir={parent.path}",
@@ -298,8 +317,8 @@ def _finish(many: ManySeeds, parent: Workdir, step: int, seconds: float, steps: 
     for row in table:
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float))
         print(f"  seed {row['seed']}: {numbers or 'diverged at step ' + str(row.get('diverged', '?'))}")
-    print(f"numbers of all: {parent.path / 'seeds.json'}; a run folder each: {parent.path}/seed=N")
+    print(f"numbers of all: {parent.path / 'seeds.json'}; a run folder each: {many.runs[0].folder.path.parent}/seed=N")
     print(
-        f"next: tfgan-lab train --workdir={folder_of(parent.path, many.runs[0].config.seed)}  (draws its pictures)",
+        f"next: tfgan-lab train --workdir={many.runs[0].folder.path}  (draws its pictures)",
         flush=True,
     )

@@ -21,7 +21,7 @@ from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.page import write_page
-from tfgan_lab.report.samples import Sampler
+from tfgan_lab.report.samples import Sampler, draw_missing
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import make_engine
 from tfgan_lab.training.evaluation import Evaluator
@@ -135,6 +135,8 @@ class _Run:
         team.share_state([v for owned in experiment.state().values() for v in owned], self.first)
         self.window = Window(names, pending)
         self.rows = folder.cut_after(self.first)
+        if isinstance(self.config, GanConfig):
+            draw_missing(folder.samples, self.config)
         self.board = TensorBoard(folder, self.rows)
         self.board.describe(self.config, fresh_networks(self.config), experiment.image_shape)
         self.evaluate = Evaluator(experiment)

@@ -34,13 +34,14 @@ from tfgan_lab.compare.posts import (
     verdict,
 )
 from tfgan_lab.compare.worker_pool import run_calls
-from tfgan_lab.config import Config, Gaussian, differences, from_json, override, to_json, validate
+from tfgan_lab.config import Config, GanConfig, Gaussian, differences, from_json, override, to_json, validate
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
 from tfgan_lab.images import write_atomically
 
 BUDGETS = ("posted", "short")
+_TOGETHER = 8  # seeds in one graph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,7 @@ _LOOKS = (
     "checkpoint",
     "keep_checkpoints",
     "compile",
+    "placement",
 )
 
 
@@ -96,25 +98,50 @@ def plan(claims: Sequence[Claim], trials: Sequence[PeerTrial], seeds: range, bud
 
 
 def config_of(arm: Arm, budget: str, seed: int) -> Config:
-    """The config of one run."""
-    return override(validate(load_config(arm.config)), {**arm.changes(budget), "seed": str(seed)})
+    """The config of one run: on one device, as a worker has one core."""
+    return override(validate(load_config(arm.config)), {**arm.changes(budget), "seed": str(seed), "placement": "one"})
+
+
+def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:
+    """What a worker does in one go: seeds of one arm that are trained in one graph, or a single run.
+
+    Only nets so tiny that calling their kernels is the time gain by it: the Gaussian's. The groups are whole eights of
+    seeds whatever else is to be done, so that they do not depend on the number of workers.
+    """
+    groups: list[list[Job]] = []
+    latest: dict[Path, list[Job]] = {}  # of each arm
+    for job in jobs:
+        seed, group = job.config.seed, latest.get(job.folder.parent)
+        together = not job.peer and isinstance(job.config.data, Gaussian)
+        if together and group and seed == group[-1].config.seed + 1 and seed % _TOGETHER:
+            group.append(job)
+            continue
+        groups.append([job])
+        if together:
+            latest[job.folder.parent] = groups[-1]
+    return groups
 
 
 def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int) -> None:
-    """Runs what is not done yet, `workers` at a time, each in a process of one thread.
+    """Runs what is not done yet, `workers` groups at a time, each in a process of one thread.
 
     Raises:
       UserError: A run could not be done, or all was stopped; what is finished stays.
     """
-    todo = [job for job in jobs if not job.done()]
-    calls = [(to_json(job.config), str(job.folder), job.peer, data_dir) for job in todo]
-    bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="run", disable=not sys.stderr.isatty())
+    todo = groups_of([job for job in jobs if not job.done()])
+    left = sum(len(group) for group in todo)
+    calls = [
+        ([to_json(job.config) for job in group], [str(job.folder) for job in group], group[0].peer, data_dir)
+        for group in todo
+    ]
+    bar = tqdm(total=len(jobs), initial=len(jobs) - left, unit="run", disable=not sys.stderr.isatty())
     with bar:
-        for index, (error, line) in run_calls(_run, calls, max(1, min(workers, len(todo))), _start_worker):
+        for index, (error, lines) in run_calls(_run, calls, max(1, min(workers, len(todo))), _start_worker):
             if error:
                 raise UserError(error)
-            bar.update()
-            tqdm.write(f"{todo[index].folder}: {line}", file=sys.stdout)
+            bar.update(len(todo[index]))
+            for job, line in zip(todo[index], lines, strict=True):
+                tqdm.write(f"{job.folder}: {line}", file=sys.stdout)
             sys.stdout.flush()
 
 
@@ -134,28 +161,48 @@ def _start_worker() -> None:
     tf.get_logger().setLevel("ERROR")  # many networks in one process are many traces
 
 
-def _run(config: str, folder: str, peer: bool, data_dir: str | None) -> tuple[str, str]:
-    """One run in a worker: (error, line). What a run prints goes to its own log."""
-    from tfgan_lab.compare import outcomes
-    from tfgan_lab.compare.state_files import require_torch
+def _run(configs: list[str], folders: list[str], peer: bool, data_dir: str | None) -> tuple[str, list[str]]:
+    """A group's runs in a worker: (error, a line each). What they print goes to logs beside their folders."""
     from tfgan_lab.training.loop import Interrupted
 
-    path = Path(folder)
+    first = Path(folders[0])
+    jobs = [Job(from_json(config, folder), Path(folder), peer) for config, folder in zip(configs, folders, strict=True)]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (path.parent / f"{path.name}.log").open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
-            if peer:
-                require_torch().set_num_threads(1)
-            outcome = outcomes.peer_outcome if peer else outcomes.our_outcome
-            found = outcome(from_json(config, folder), path, data_dir)
+        first.parent.mkdir(parents=True, exist_ok=True)
+        log = first.parent / f"{first.name}.log"
+        with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+            if len(jobs) > 1:
+                _train_together(jobs, data_dir)
+            return "", [_outcome(job, data_dir) for job in jobs]
     except Interrupted:
-        return "the ledger was stopped: run the same command again to go on.", ""
+        return "the ledger was stopped: run the same command again to go on.", []
     except UserError as error:
-        return str(error), ""
+        return str(error), []
     except OSError as error:
-        return f"{folder} cannot be written: {error.strerror or error}. Name another --workdir or mend it.", ""
+        return f"{first} cannot be written: {error.strerror or error}. Name another --workdir or mend it.", []
+
+
+def _train_together(jobs: Sequence[Job], data_dir: str | None) -> None:
+    from tfgan_lab.many_seeds import train_seeds
+
+    first, last = jobs[0], jobs[-1]
+    assert isinstance(first.config, GanConfig)
+    parent = first.folder.parent / f"seeds={first.config.seed}-{last.config.seed}"
+    many = override(first.config, {"num_seeds": str(len(jobs))})
+    assert isinstance(many, GanConfig)
+    train_seeds(many, parent, data_dir, runs=first.folder.parent)
+
+
+def _outcome(job: Job, data_dir: str | None) -> str:
+    from tfgan_lab.compare import outcomes
+    from tfgan_lab.compare.state_files import require_torch
+
+    if job.peer:
+        require_torch().set_num_threads(1)
+    measured = outcomes.peer_outcome if job.peer else outcomes.our_outcome
+    found = measured(job.config, job.folder, data_dir)
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found["numbers"].items())
-    return "", f"{numbers or found['diverged']} ({found['seconds']:.0f} s)"
+    return f"{numbers or found['diverged']} ({found['seconds']:.0f} s)"
 
 
 def judge_claim(claim: Claim, budget: str, folder: Path) -> dict[str, Any]:

@@ -37,6 +37,9 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
     from tfgan_lab.trainer import refuse_other_data, train
 
     run, started = Workdir(folder), time.perf_counter()
+    if diverged := run.read_record().get("diverged"):  # as one of many seeds in one graph
+        facts = {**_facts(run), "diverged": f"a loss became infinite or NaN at step {diverged}"}
+        return keep_outcome(folder, config, {}, started, facts)
     if not finished(run, config):
         try:
             train(config, folder, data_dir)

@@ -39,7 +39,11 @@ def curves(
 
 def densities(real: np.ndarray, fake: np.ndarray, key: str) -> str:
     """The Gaussian's two densities as <svg>; numbers, 1-D each."""
-    return _chart(lambda axis: plots.density_panel(axis, real, fake), key)
+    with plt.rc_context(_PAGE_STYLE):
+        figure, axis = plt.subplots(figsize=_SIZE)
+        figure.subplots_adjust(left=0.11, right=0.985, top=0.97, bottom=0.15)
+        plots.density_panel(axis, real, fake)
+    return _as_svg(figure, key)
 
 
 def from_file(content: str, key: str, label: str) -> str:
@@ -53,9 +57,12 @@ def _chart(draw: Callable[[Any], None], key: str, floors: Callable[[Any], None] 
         draw(axis)
         if floors is not None:
             floors(axis)
-        label = _in_words(figure)
-        content = svg(figure, _PAGE_STYLE).decode()
-    return _for_page(content, key, label)
+    return _as_svg(figure, key)
+
+
+def _as_svg(figure: Any, key: str) -> str:
+    label = _in_words(figure)
+    return _for_page(svg(figure, _PAGE_STYLE).decode(), key, label)
 
 
 def _in_words(figure: Any) -> str:

@@ -44,12 +44,17 @@ class Sampler:
         drawn = self._draw(self._latents, self._labels).numpy()
         return drawn if self._module.output == "numbers" else images_lib.to_uint8(drawn, "unit")
 
-    def write(self, folder: Path, step: int) -> np.ndarray:
-        """Writes step-NNN.npz and step-NNN.png and returns the picture, uint8 [H, W, C]."""
+    def keep(self, folder: Path, step: int) -> np.ndarray:
+        """Writes step-NNN.npz alone, from which pictures can be drawn; returns what is in it."""
         drawn = self.draw()
         buffer = io.BytesIO()
         np.savez_compressed(buffer, samples=drawn)
         images_lib.write_atomically(folder / f"step-{step:08d}.npz", buffer.getvalue())
+        return drawn
+
+    def write(self, folder: Path, step: int) -> np.ndarray:
+        """Writes step-NNN.npz and step-NNN.png and returns the picture, uint8 [H, W, C]."""
+        drawn = self.keep(folder, step)
         content = png_of(drawn, self.config, step)
         images_lib.write_atomically(folder / f"step-{step:08d}.png", content)
         return tf.io.decode_png(content, channels=3).numpy()
@@ -75,6 +80,14 @@ def png_of(drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
         return png(plots.densities(real, drawn[:, 0], f"1-D distribution after {step:,} steps", provenance))
     picture = images_lib.grid(drawn, columns_of(config))
     return images_lib.png_bytes(images_lib.enlarge(images_lib.colour(picture, config.sample_colormap)))
+
+
+def draw_missing(folder: Path, config: GanConfig) -> None:
+    """Draws the pictures of samples that were kept alone, as many seeds at once keep them."""
+    for step, drawn in saved_samples(folder):
+        picture = folder / f"step-{step:08d}.png"
+        if not picture.exists():
+            images_lib.write_atomically(picture, png_of(drawn, config, step))
 
 
 def saved_samples(folder: Path) -> list[tuple[int, np.ndarray]]:
