@@ -120,7 +120,8 @@ def _distinct() -> list[Program]:
 def _one(program: Program, side: str) -> None:
     from tfgan_lab.runtime import start_tensorflow
 
-    start_tensorflow(threads=1, onednn="montage" in program.name)
+    # Determinism is ours to ask for; one who writes a first program does not.
+    start_tensorflow(deterministic=side == "after", threads=1, onednn="montage" in program.name)
     run, built = ours(program)
     if side == "before":
         from benchmarks.plain import plain

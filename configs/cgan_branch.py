@@ -17,6 +17,7 @@ def get_config(variant: str = "") -> GanConfig:
         post="P003",
         data=Mnist(train_split="train+validation", pixels="tanh"),
         num_labels=10,
+        onednn=True,
         batch_size=100,
         epochs=50,
         latents=Latents(dim=100, distribution="normal"),

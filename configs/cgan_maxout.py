@@ -29,6 +29,7 @@ def get_config(variant: str = "") -> GanConfig:
         post="P003",
         data=Mnist(train_split="train+validation", pixels="unit"),
         num_labels=10,
+        onednn=True,
         batch_size=100,
         epochs=100,
         latents=Latents(dim=100, distribution="unit_uniform"),

@@ -20,6 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "_programs", None)
     monkeypatch.setenv("TF_XLA_FLAGS", "")
+    monkeypatch.setenv("XLA_FLAGS", "")
     cache.keep_programs(1)
     (found,) = (tmp_path / "cache" / "xla").iterdir()
     assert f"--tf_xla_persistent_cache_directory={found}" in os.environ["TF_XLA_FLAGS"]

@@ -81,13 +81,18 @@ def _digest(program: Path) -> str:
     return hashlib.sha256(program.read_bytes()).hexdigest()
 
 
-def _machine(threads: int) -> str:
-    """What a compiled program depends on besides itself."""
+def cpu_features() -> set[str]:
+    """What this CPU can do and what it is called, where Linux tells; else empty."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
     except OSError:
-        cpu = [platform.processor(), platform.node()]
+        return set()
+    return {word for line in lines if line.startswith(("flags", "Features", "model name")) for word in line.split()[2:]}
+
+
+def _machine(threads: int) -> str:
+    """What a compiled program depends on besides itself."""
     cores = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    facts = [version("tensorflow"), platform.machine(), *cpu, str(cores), os.environ.get("XLA_FLAGS", "")]
+    cpu = " ".join(sorted(cpu_features())) or f"{platform.processor()} {platform.node()}"
+    facts = [version("tensorflow"), platform.machine(), cpu, str(cores), os.environ.get("XLA_FLAGS", "")]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

@@ -8,8 +8,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import version
 
-from tfgan_lab.cache import keep_programs
+from tfgan_lab.cache import cpu_features, keep_programs
 
 
 @contextlib.contextmanager
@@ -55,6 +56,23 @@ def _left_for_later(names: tuple[str, ...]) -> Iterator[None]:
                 sys.modules.pop(name, None)
 
 
+# The widest vectors there are, and no copies of weights that an update may overwrite: a quarter off the steps of tiny nets.
+_XLA_FLAGS = {
+    "avx512f": ["--xla_cpu_prefer_vector_width=512"],
+    "": ["--xla_cpu_copy_insertion_use_region_analysis=true"],
+}
+
+
+def _tune_xla() -> None:
+    """Adds flags to $XLA_FLAGS, unless they are there; only for a TensorFlow that is known to have them."""
+    if not version("tensorflow").startswith("2.21."):
+        return  # a flag that it does not know ends the process
+    flags, features = os.environ.get("XLA_FLAGS", "").split(), cpu_features()
+    wanted = [flag for feature, some in _XLA_FLAGS.items() if not feature or feature in features for flag in some]
+    there = {flag.split("=")[0] for flag in flags}
+    os.environ["XLA_FLAGS"] = " ".join([*flags, *(flag for flag in wanted if flag.split("=")[0] not in there)])
+
+
 @contextlib.contextmanager
 def _without_collecting() -> Iterator[None]:
     """Imports make hundreds of thousands of objects that stay: looking through them again and again takes 0.4 s."""
@@ -86,6 +104,7 @@ def start_tensorflow(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(onednn)))
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    _tune_xla()
     keep_programs(threads)
     with quiet_stderr(), _left_for_later(_ONLY_FOR_KERAS_HELPERS), _without_collecting():
         import keras  # noqa: F401

@@ -77,6 +77,7 @@ _LOOKS = (
     "keep_checkpoints",
     "compile",
     "placement",
+    "onednn",
 )
 
 

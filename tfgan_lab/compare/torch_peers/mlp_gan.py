@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 
 from tfgan_lab.compare.torch_peers.dropout import MaskedDropout
 from tfgan_lab.compare.torch_peers.program import Batch, PeerProgram, in_memory, run
@@ -116,7 +118,7 @@ def train(
     program: Program | None = None,
     loader: bool = False,
 ) -> dict[str, float]:
-    """The post's loop; `loader` feeds it with a shuffling `DataLoader`, as posted, instead of plain indexing.
+    """The post's loop; `loader` feeds it as posted, with a shuffling `DataLoader` that makes a tensor of each digit, instead of plain indexing.
 
     Args:
       images: [N, 28, 28] or [N, 784], float32 in [-1, 1]; with `loader`, N is a multiple of `batch_size`.
@@ -131,7 +133,28 @@ def train(
     return run(program or Program(), feed, steps)
 
 
+class _PostedDigits(Dataset[tuple[Tensor, int]]):
+    """What the post's `torchvision.datasets.MNIST` with ToTensor and Normalize(0.5, 0.5) does for every example.
+
+    torchvision is not needed for it: these are its calls, in its order.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.data = ((images.reshape(len(images), 28, 28) + 1) * 127.5).round().to(torch.uint8)
+        self.targets = labels
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        picture, target = Image.fromarray(self.data[index].numpy()), int(self.targets[index])
+        pixels = torch.from_numpy(np.array(picture, np.uint8, copy=True)).view(picture.size[1], picture.size[0], 1)
+        unit = pixels.permute(2, 0, 1).contiguous().to(torch.float32).div(255)  # [1, 28, 28]
+        mean, std = torch.as_tensor([0.5])[:, None, None], torch.as_tensor([0.5])[:, None, None]
+        return unit.clone().sub_(mean).div_(std), target
+
+
 def _loaded(images: Tensor, labels: Tensor, batch_size: int) -> Iterator[Batch]:
-    batches = DataLoader(TensorDataset(images, labels), batch_size, shuffle=True)
+    batches = DataLoader(_PostedDigits(images, labels), batch_size, shuffle=True)
     while True:
         yield from batches
