@@ -3,8 +3,8 @@
     taskset -c 0 python -m benchmarks.profiles [--programs=gaussian,mlp_gan] [--top=6]
 
 TensorFlow's own profiler on warm steps, one thread. For each side the kinds of operation that take longest: their own time
-(without what they call) in ms a step and as a share of the step's. What is no operation is the calling of operations,
-Python and waiting. An XLA program's operations are called by XLA's names.
+(without what they call) as a share of the whole. What is no operation is the calling of operations, Python and waiting.
+An XLA program's operations are called by XLA's names.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ flags.DEFINE_list("programs", [], "Only these, by name in the table of `python -
 flags.DEFINE_integer("top", 6, "Kinds of operation to print.", lower_bound=1)
 flags.DEFINE_float("seconds", 1.0, "About how much of each side is profiled.", lower_bound=0.1)
 _FRAME = re.compile(r"^(.*):(_?[A-Z]\w*)$")  # "gradients/MatMul_3:MatMul", as TensorFlow names an operation
-_XLA = re.compile(r"^(?:wrapped_|copy_|loop_|broadcast_|transpose_|reduce_)*([a-z][a-z\-]*)[\w.\-]*$")
+_XLA = re.compile(r"^([A-Za-z][A-Za-z_\-]*?(?:_fusion)?)(?:_\d+)?(?:\.\d+)+$|^([a-z_\-]+_fusion)$")
 
 
 def profiled(run: Run, steps: int) -> tuple[float, dict[str, float]]:
-    """ms a step, and of it each kind of operation's own ms, of so many warm steps."""
+    """ms a step of so many warm ones, and each kind of operation's share of the time while they are watched."""
     import tensorflow as tf
 
     started = time.perf_counter()
@@ -40,10 +40,12 @@ def profiled(run: Run, steps: int) -> tuple[float, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=2, python_tracer_level=0)
         tf.profiler.experimental.start(folder, options)
+        started = time.perf_counter()
         run(steps)
+        watched = time.perf_counter() - started  # watching takes time of its own
         tf.profiler.experimental.stop()
         found = next(Path(folder).rglob("*.xplane.pb")).read_bytes()
-    return whole, {name: 1e3 * seconds / steps for name, seconds in own_seconds(found).items()}
+    return whole, {name: seconds / watched for name, seconds in own_seconds(found).items()}
 
 
 def own_seconds(xplane: bytes) -> dict[str, float]:
@@ -70,26 +72,18 @@ def own_seconds(xplane: bytes) -> dict[str, float]:
 
 
 def kind_of(name: str) -> str | None:
-    """Such as "MatMul" of "gradients/MatMul_3:MatMul", "xla dot" of "dot.5"; None for what is no operation."""
-    if found := _FRAME.match(name):
-        return None if found[2] in _CALLERS else found[2]
+    """Such as "MatMul" of "gradients/MatMul_3:MatMul", "xla divide_subtract_fusion" of "divide_subtract_fusion.5"; None for what is no operation."""
     if "::" in name or " " in name:
         return None
-    return f"xla {found[1]}" if (found := _XLA.match(name)) and found[1] not in _XLA_CALLERS else None
+    if found := _FRAME.match(name):
+        return None if found[2] in _CALLERS else found[2]
+    found = _XLA.match(name)
+    kind = found and (found[1] or found[2])
+    return f"xla {kind}" if kind and kind not in _XLA_CALLERS else None
 
 
 # They contain others' time and do nothing themselves.
-_CALLERS = {
-    "While",
-    "StatelessWhile",
-    "PartitionedCall",
-    "StatefulPartitionedCall",
-    "If",
-    "StatelessIf",
-    "Iterator",
-    "XlaLaunch",
-    "_XlaRun",
-}
+_CALLERS = {"While", "StatelessWhile", "PartitionedCall", "StatefulPartitionedCall", "If", "StatelessIf", "Iterator"}
 _XLA_CALLERS = {"while", "call", "conditional", "tuple"}
 
 
@@ -134,11 +128,9 @@ def _one(program: Program, side: str) -> None:
     run(steps)
     whole, kinds = profiled(run, steps)
     top = sorted(kinds.items(), key=lambda item: -item[1])[: FLAGS.top]
-    parts = ", ".join(f"{name} {ms:.3g} ({ms / whole:.0%})" for name, ms in top)
-    print(
-        f"{program.name}, {side}: {whole:.3g} ms a step, n={steps:,}: {parts}; all operations {sum(kinds.values()):.3g}",
-        flush=True,
-    )
+    parts = ", ".join(f"{name} {share:.0%}" for name, share in top)
+    rest = 1 - sum(kinds.values())
+    print(f"{program.name}, {side}: {whole:.3g} ms a step, n={steps:,}: {parts}; no operation {rest:.0%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 _START = "import sys\nfrom tfgan_lab.runtime import start_tensorflow\nstart_tensorflow(threads=1)\n"
 
 
-def printed(program: str) -> str:
-    ended = subprocess.run([sys.executable, "-c", _START + program], capture_output=True, text=True, check=True)
+def printed(program: str, **environment: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-c", _START + program],
+        capture_output=True, text=True, check=True, env={**os.environ, **environment},
+    )  # fmt: skip
     assert ended.stderr == ""
     return ended.stdout.strip()
 
@@ -28,3 +36,39 @@ import tfgan_lab.trainer
 print("tensorflow_datasets" in sys.modules, keras.backend.backend())
 """
     assert printed(program).splitlines() == ["[]", "[]", "False tensorflow"]
+
+
+def test_garbage_is_collected_again_after_the_imports() -> None:
+    enabled, frozen = printed("import gc; print(gc.isenabled(), gc.get_freeze_count())").split()
+    assert enabled == "True"
+    assert int(frozen) > 100_000
+
+
+def test_a_users_own_xla_flags_win() -> None:
+    shown = "import os; print(os.environ['XLA_FLAGS'])"
+    assert "--xla_cpu_copy_insertion_use_region_analysis=true" in printed(shown, XLA_FLAGS="").split()
+    own = "--xla_cpu_prefer_vector_width=128 --xla_cpu_copy_insertion_use_region_analysis=false"
+    assert printed(shown, XLA_FLAGS=own) == own
+
+
+def test_flags_that_another_tensorflow_may_not_know_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfgan_lab import runtime
+
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setattr(runtime, "version", lambda name: "2.22.0")
+    runtime._tune_xla()
+    assert os.environ["XLA_FLAGS"] == ""
+
+
+def test_nothing_is_traced_through_autograph() -> None:
+    """It converts every function by way of its source, which takes several times as long as tracing."""
+    package = Path(__file__).resolve().parents[1] / "tfgan_lab"
+    found = 0
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "tf.function":
+                found += 1
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert given.get("autograph") == "False", f"{path}:{node.lineno}"
+            assert not (isinstance(node, ast.FunctionDef) and "tf.function" in map(ast.unparse, node.decorator_list))
+    assert found > 10
