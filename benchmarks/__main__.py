@@ -118,8 +118,9 @@ def in_own_process(programs: list[Program]) -> list[dict[str, Any]]:
         names = ",".join(program.name.replace(",", "") for program in programs)
         flags_now = [a for a in sys.argv[1:] if not a.lstrip("-").startswith(("programs", "json"))]
         subprocess.run(
-            [sys.executable, "-m", "benchmarks", *flags_now, f"--programs={names}", f"--json={path}"], check=True
-        )
+            [sys.executable, "-m", "benchmarks", *flags_now, f"--programs={names}", f"--json={path}"],
+            check=True, env=job.ENVIRONMENT,
+        )  # fmt: skip
         rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
         return rows
 

@@ -12,16 +12,19 @@ import sys
 import time
 from pathlib import Path
 
+# As it was before TensorFlow was started here: it sets variables that a process with other settings must not inherit.
+ENVIRONMENT = dict(os.environ)
+
 
 def main(side: str, name: str, steps: int, threads: int) -> None:
     """Runs one side of a row."""
-    from benchmarks.programs import PROGRAMS, ours, peer
+    from benchmarks.programs import PROGRAMS, config_of, ours, peer
 
     program = next(program for program in PROGRAMS if program.name == name)
     if side == "ours" or program.peer == "tf1":
         from tfgan_lab.runtime import start_tensorflow
 
-        start_tensorflow(threads=threads, onednn="montage" in name)
+        start_tensorflow(threads=threads, onednn=side == "ours" and config_of(program).onednn)
     run = ours(program)[0] if side == "ours" else peer(program, threads)
     run(steps)
     print(_peak_memory_mb())
@@ -40,7 +43,7 @@ def measure(side: str, name: str, steps: int, threads: int) -> dict[str, float]:
     """Starts such a process and waits: seconds of wall and CPU time, and peak memory in MB."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     arguments = [sys.executable, "-m", "benchmarks.job", side, name, str(steps), str(threads)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": str(threads)}
     ended = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if ended.returncode:

@@ -20,7 +20,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks.programs import PROGRAMS, Program, Run, ours
+from benchmarks.programs import PROGRAMS, Program, Run, config_of, ours
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("programs", [], "Only these, by name in the table of `python -m benchmarks`.")
@@ -115,7 +115,7 @@ def _one(program: Program, side: str) -> None:
     from tfgan_lab.runtime import start_tensorflow
 
     # Determinism is ours to ask for; one who writes a first program does not.
-    start_tensorflow(deterministic=side == "after", threads=1, onednn="montage" in program.name)
+    start_tensorflow(deterministic=side == "after", threads=1, onednn=config_of(program).onednn)
     run, built = ours(program)
     if side == "before":
         from benchmarks.plain import plain
