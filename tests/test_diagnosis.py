@@ -83,19 +83,14 @@ def test_a_classifier_gets_its_sentence() -> None:
     assert diagnose(config_of("mnist_classifier"), rows, DATA)[0] == "It is right on 97.50% of 10,000 test images."
 
 
+def prints(epochs: int) -> list[dict[str, Any]]:
+    """The logged rows of so many epochs, all alike."""
+    losses = {"d_loss": 0.9, "g_loss": 1.9, "d_loss_mean": 1.0, "g_loss_mean": 2.0}
+    return [{"kind": "train", "step": e, "epoch": float(e), **losses} for e in range(1, epochs + 1)]
+
+
 def test_other_data_has_no_reference() -> None:
-    rows = [
-        {
-            "kind": "train",
-            "step": e,
-            "epoch": float(e),
-            "d_loss": 0.9,
-            "g_loss": 1.9,
-            "d_loss_mean": 1.0,
-            "g_loss_mean": 2.0,
-        }
-        for e in range(1, 101)
-    ]
+    rows = prints(100)
     config = config_of("mlp_gan_smoothed")
     assert not reference_of(config, FEW).printed
     assert not reference_of(config, FEW).bands
@@ -105,18 +100,7 @@ def test_other_data_has_no_reference() -> None:
 
 def test_two_ends_of_training_are_not_mixed() -> None:
     """95 epochs: only 90 to 95 stand beside the post's; 3 epochs are too few to say anything."""
-    rows = [
-        {
-            "kind": "train",
-            "step": e,
-            "epoch": float(e),
-            "d_loss": 0.9,
-            "g_loss": 1.9,
-            "d_loss_mean": 1.0,
-            "g_loss_mean": 2.0,
-        }
-        for e in range(1, 96)
-    ]
+    rows = prints(95)
     config = config_of("mlp_gan_smoothed")
     assert "epochs 90 to 95" in " ".join(diagnose(config, rows, DATA))
     assert "epochs 1 to 10" in " ".join(diagnose(config, rows[:40], DATA))
