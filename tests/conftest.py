@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
 import os
@@ -28,6 +29,12 @@ _WITHOUT_TENSORFLOW = (
     "test_metrics_neighbours", "test_metrics_parzen", "test_style", "test_runtime",
 )  # fmt: skip
 _started = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests first: whoever began one last would work on it alone."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import shutil
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _KEPT = 24  # compiled programs, of about 1 MB each
@@ -81,6 +81,14 @@ def _digest(program: Path) -> str:
     return hashlib.sha256(program.read_bytes()).hexdigest()
 
 
+def tensorflow_version() -> str:
+    """Without importing it; empty if it is there under another name."""
+    try:
+        return version("tensorflow")
+    except PackageNotFoundError:
+        return ""
+
+
 def cpu_features() -> set[str]:
     """What this CPU can do and what it is called, where Linux tells; else empty."""
     try:
@@ -94,5 +102,5 @@ def _machine(threads: int) -> str:
     """What a compiled program depends on besides itself."""
     cores = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     cpu = " ".join(sorted(cpu_features())) or f"{platform.processor()} {platform.node()}"
-    facts = [version("tensorflow"), platform.machine(), cpu, str(cores), os.environ.get("XLA_FLAGS", "")]
+    facts = [tensorflow_version(), platform.machine(), cpu, str(cores), os.environ.get("XLA_FLAGS", "")]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

@@ -8,9 +8,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import version
 
-from tfgan_lab.cache import cpu_features, keep_programs
+from tfgan_lab.cache import cpu_features, keep_programs, tensorflow_version
 
 
 @contextlib.contextmanager
@@ -65,7 +64,7 @@ _XLA_FLAGS = {
 
 def _tune_xla() -> None:
     """Adds flags to $XLA_FLAGS, unless they are there; only for a TensorFlow that is known to have them."""
-    if not version("tensorflow").startswith("2.21."):
+    if not tensorflow_version().startswith("2.21."):
         return  # a flag that it does not know ends the process
     flags, features = os.environ.get("XLA_FLAGS", "").split(), cpu_features()
     wanted = [flag for feature, some in _XLA_FLAGS.items() if not feature or feature in features for flag in some]
