@@ -381,8 +381,19 @@ def wait_for(path: Path, process: subprocess.Popen[Any]) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
 def test_a_stopped_ledger_goes_on_and_nothing_is_run_twice(number: int, code: int, tmp_path: Path) -> None:
     """Only the parent is told; its worker must not stay. Also: numbers do not depend on how many runs go on at a time."""
-    command = [sys.executable, "-m", "tfgan_lab", "compare", "ledger", "--config=gaussian", "--seeds=2"]
-    first = tmp_path / "gaussian" / "seed=0" / "outcome.json"
+    command = [
+        sys.executable,
+        "-m",
+        "tfgan_lab",
+        "compare",
+        "ledger",
+        "--config=gaussian",
+        "--first_seed=7",
+        "--seeds=2",
+    ]
+    first = (
+        tmp_path / "gaussian" / "seed=7" / "outcome.json"
+    )  # 7 and 8 are of two groups: one is trained after the other
     process = subprocess.Popen(
         [*command, "--jobs=1", f"--workdir={tmp_path}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -393,14 +404,30 @@ def test_a_stopped_ledger_goes_on_and_nothing_is_run_twice(number: int, code: in
     run = subprocess.run([*command, "--jobs=2", f"--workdir={tmp_path}"], capture_output=True, text=True, timeout=400)
     assert run.returncode == 0, run.stderr
     assert first.stat().st_mtime_ns == written
-    assert f"{tmp_path}/gaussian/seed=1: " in run.stdout
-    assert f"{tmp_path}/gaussian/seed=0: " not in run.stdout
+    assert f"{tmp_path}/gaussian/seed=8: " in run.stdout
+    assert f"{tmp_path}/gaussian/seed=7: " not in run.stdout
     if number == signal.SIGTERM:
         other = subprocess.run(
             [*command, "--jobs=2", f"--workdir={tmp_path / 'other'}"], capture_output=True, text=True, timeout=400
         )
         assert other.returncode == 0, other.stderr
-        for seed in range(2):
+        for seed in (7, 8):
             one, two = (read_outcome(folder / "gaussian" / f"seed={seed}") for folder in (tmp_path, tmp_path / "other"))
             assert one is not None and two is not None
             assert one[1]["numbers"] == two[1]["numbers"]
+
+
+@pytest.mark.slow
+def test_seeds_in_one_graph_have_the_outcomes_that_they_have_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tfgan_lab", "compare", "ledger", "--config=gaussian", "--jobs=1"]
+    for folder, options in (("together", ["--seeds=2"]), ("alone", ["--first_seed=1", "--seeds=1"])):
+        run = subprocess.run(
+            [*command, *options, f"--workdir={tmp_path / folder}"], capture_output=True, text=True, timeout=400
+        )
+        assert run.returncode == 0, run.stderr
+    assert (tmp_path / "together" / "gaussian" / "seeds=0-1" / "seeds.json").is_file()
+    assert not list((tmp_path / "alone" / "gaussian").glob("seeds=*"))
+    one, two = (read_outcome(tmp_path / folder / "gaussian" / "seed=1") for folder in ("together", "alone"))
+    assert one is not None and two is not None
+    for name, value in two[1]["numbers"].items():
+        assert one[1]["numbers"][name] == pytest.approx(value, rel=1e-3), name
