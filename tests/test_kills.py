@@ -33,6 +33,7 @@ def wait_for(process: subprocess.Popen[str], workdir: Path, step: int) -> None:
         if steps and steps[-1] >= step:
             return
         time.sleep(0.005)
+    raise AssertionError(f"no checkpoint of step {step} before the run ended, or in 240 s")
 
 
 @pytest.fixture(scope="module")
