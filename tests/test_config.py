@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfgan_lab import config as config_lib
-from tfgan_lab.config import GanConfig, differences, from_dict, from_json, override, to_json, validate
+from tfgan_lab.config import GanConfig, differences, flattened, from_dict, from_json, override, to_json, validate
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.experiments import load_config
 
@@ -76,6 +76,31 @@ def test_an_override_has_the_type_of_its_field(field: str, text: str, expected: 
         changed = getattr(changed, part)
     assert changed == expected
     assert type(changed) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "other"),
+    [
+        ("epochs", "1", "steps"), ("steps", "7", "epochs"), ("log.epochs", "0.5", "log.steps"), ("log.steps", "3", "log.epochs"),
+    ],
+)  # fmt: skip
+def test_epochs_set_by_a_flag_clear_steps_and_the_other_way(field: str, text: str, other: str) -> None:
+    for before in ({"steps": "20", "log.steps": "10"}, {"epochs": "2", "log.epochs": "3"}):
+        changed = flattened(override(override(BASE, before), {field: text}))
+        assert changed[field] == float(text)
+        assert changed[other] == 0
+        assert flattened(override(BASE, before | {other: "0", field: text}))[field] == float(text)
+    with pytest.raises(UserError, match="exclude each other: set one") as caught:
+        override(BASE, {field: text, other: "1"})
+    assert f"--config.{field}" in str(caught.value)
+    assert f"--config.{other}" in str(caught.value)
+
+
+def test_a_config_with_both_trains_its_steps_and_says_so() -> None:
+    """As earlier versions wrote them."""
+    config = from_json(to_json(BASE).replace('"epochs": 0.0,\n  "steps": 20', '"epochs": 300.0,\n  "steps": 20'))
+    assert (config.epochs, config.steps) == (0, 20)
+    assert differences(BASE, config) == []
 
 
 def test_an_override_changes_that_field_alone_and_not_its_argument() -> None:

@@ -153,6 +153,10 @@ class Every:
     epochs: NonNegative = 0.0
     steps: Count = 0
 
+    def __post_init__(self) -> None:
+        if self.steps:
+            self.epochs = 0.0
+
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class RunConfig:
@@ -163,7 +167,7 @@ class RunConfig:
     data: Data
     batch_size: Positive  # global: over all replicas
     epochs: NonNegative = 0.0
-    steps: Count = 0  # if not zero, it counts and `epochs` does not
+    steps: Count = 0  # if not zero, it counts and `epochs` becomes 0; set by a flag, either clears the other
     seed: Seed = 0
     num_seeds: Positive = 1  # train seed, seed + 1, … at once, each in a run folder of its own
     log: Every = dataclasses.field(default_factory=Every)  # a printed line and a row of metrics.jsonl
@@ -181,6 +185,10 @@ class RunConfig:
     )
     deterministic: bool = True  # same seed, same bits (same machine and thread count)
     onednn: bool = False  # CPU kernels that are faster for convolutions, slower for small dense nets
+
+    def __post_init__(self) -> None:
+        if self.steps:
+            self.epochs = 0.0
 
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
@@ -262,9 +270,10 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
       assignments: For example ``{"game.d_steps": "5", "generator.hidden": "(64, 64)"}``.
 
     Raises:
-      UserError: An unknown field (with the nearest valid names) or a value of the wrong type.
+      UserError: An unknown field (with the nearest valid names), a value of the wrong type, or both epochs and steps.
     """
     values = dataclasses.asdict(config)
+    set_here: dict[str, str] = {}  # of each group: whether its epochs or its steps were set
     for path, text in assignments.items():
         node: Any = values
         *parents, leaf = path.split(".")
@@ -287,6 +296,13 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
                 f"--config.{path} cannot be overridden: write a config file to use another {parents[-1] if parents else 'config'}."
             )
         node[leaf] = _literal(text) if isinstance(node[leaf], tuple) else text
+        if leaf in ("epochs", "steps") and not _is_zero(text):
+            other = "steps" if leaf == "epochs" else "epochs"
+            if set_here.setdefault(".".join(parents), leaf) != leaf:
+                raise UserError(
+                    f"--config.{path} and --config.{'.'.join([*parents, other])} exclude each other: set one."
+                )
+            node[other] = 0
     return from_dict(values)
 
 
@@ -310,6 +326,13 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
     return flat
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) == 0
+    except ValueError:
+        return False
 
 
 def _literal(text: str) -> Any:
