@@ -40,16 +40,15 @@ class Program:
 
 _BRANCH, _PAPER = {"generator": "branch"}, {"generator": "paper", "discriminator": "maxout"}
 _FACES = {"data.num_faces": "64"}
-_XLA = {"compile": "xla"}
 PROGRAMS = [
     Program("mlp_gan", "mlp_gan", "mlp_gan", 200, 300, 2.2),
     Program("mlp_gan DataLoader", "mlp_gan", "mlp_gan", 200, 300, 3, peer_train={"loader": True}),
     Program("mlp_gan_smoothed", "mlp_gan_smoothed", "learning_gan", 100, 550, 2),
     Program("mlp_gan_smoothed TF1", "mlp_gan_smoothed", "tf1", 100, 550, 2),
-    Program("cgan_concat b4", "cgan_concat", "cgan", 4, 200, 2.5, _XLA),
-    Program("cgan_concat b100", "cgan_concat", "cgan", 100, 100, 2),
-    Program("cgan_branch b4", "cgan_branch", "cgan", 4, 200, 2.5, _XLA, _BRANCH),
-    Program("cgan_branch b100", "cgan_branch", "cgan", 100, 100, 2, peer_numbers=_BRANCH),
+    Program("cgan_concat b4", "cgan_concat", "cgan", 4, 200, 2.5),
+    Program("cgan_concat b100", "cgan_concat:batched", "cgan", 100, 100, 2),
+    Program("cgan_branch b4", "cgan_branch", "cgan", 4, 200, 2.5, peer_numbers=_BRANCH),
+    Program("cgan_branch b100", "cgan_branch:batched", "cgan", 100, 100, 2, peer_numbers=_BRANCH),
     Program("cgan_maxout b100", "cgan_maxout", "cgan", 100, 100, 2, peer_numbers=_PAPER),
     Program("cgan_layernorm b1", "cgan_layernorm", "cgan_layernorm", 1, 3000, 8),
     Program("mnist_classifier b1", "mnist_classifier", "classifier", 1, 3000, 6),

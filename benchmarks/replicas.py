@@ -20,7 +20,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list(
     "configs",
     [
-        "mlp_gan", "mlp_gan_smoothed", "mlp_gan_smoothed:batch_norm", "cgan_concat", "cgan_branch", "cgan_maxout",
+        "mlp_gan", "mlp_gan_smoothed", "mlp_gan_smoothed:batch_norm", "cgan_concat:batched", "cgan_branch:batched", "cgan_maxout",
         "cgan_layernorm:batched", "mnist_classifier:batched",
     ],
     "Configs by name.",

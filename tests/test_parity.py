@@ -42,6 +42,12 @@ def test_same_program_in_float32() -> None:
     assert max(row.max_abs for row in rows if row.stage != "start values") < 1e-4
 
 
+def test_the_other_reading_of_a_lost_initialiser() -> None:
+    """Post P003 names an initialiser without values or a call: PyTorch's default start is compared as such."""
+    start = [row for row in parity.run_parity("cgan_concat:torch_init", updates=1) if row.stage == "start values"]
+    assert len(start) == 16 and all(row.ok and row.tolerance > 0 for row in start), "no tensor is constant"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", parity.CONFIGS)
 def test_same_program_after_a_hundred_steps(name: str) -> None:

@@ -44,7 +44,7 @@ POSTS: dict[str, dict[str, Any]] = {
         "log_losses": "after_update", "num_samples": 16,
     },
     "cgan_concat": {
-        "post": "P003", "num_labels": 10, "batch_size": 100, "epochs": 50.0, "data.pixels": "tanh", "latents.dim": 100,
+        "post": "P003", "num_labels": 10, "batch_size": 4, "epochs": 50.0, "data.pixels": "tanh", "latents.dim": 100,
         "generator": {"hidden": (256, 512, 1200), "activation": ("leaky_relu",), "slope": 0.2, "dropout": 0.5, "output": "tanh", "dropout_after_output": False},
         "discriminator": {"hidden": (1024, 512, 256), "activation": ("leaky_relu",), "slope": 0.2, "dropout": 0.3, "output": "linear"},
         "generator.init": {"kernel": "normal", "std": 0.02, "bias": "zeros"},
@@ -52,12 +52,16 @@ POSTS: dict[str, dict[str, Any]] = {
         "game": {"first": "generator", "fakes": "shared", "d_loss": "half_sum", "d_update": "joint", "smoothing": 0.0},
         "log.steps": 100,
     },
+    "cgan_concat:batched": {"batch_size": 100, "generator.init": {"kernel": "normal", "std": 0.02}},
+    "cgan_concat:torch_init": {"batch_size": 4, "generator.init": TORCH_INIT, "discriminator.init": TORCH_INIT},
     "cgan_branch": {
-        "post": "P003", "num_labels": 10,
+        "post": "P003", "num_labels": 10, "batch_size": 4, "epochs": 50.0, "log.steps": 100,
         "generator": {"input_units": 256, "label_units": 256, "joint": (512, 1024), "activation": "relu", "norm": "batch", "dropout": 0.2,
                       "branch_dropout": 0.0, "output": "tanh"},
         "game": {"first": "generator", "fakes": "shared", "d_loss": "half_sum"},
     },
+    "cgan_branch:batched": {"batch_size": 100, "generator.init": {"kernel": "normal", "std": 0.02}},
+    "cgan_branch:torch_init": {"batch_size": 4, "generator.init": TORCH_INIT, "discriminator.init": TORCH_INIT},
     "cgan_maxout": {
         "post": "P003", "num_labels": 10, "batch_size": 100, "latents.distribution": "unit_uniform", "data.pixels": "unit",
         "generator": {"input_units": 200, "label_units": 1000, "joint": (1200,), "activation": "relu", "output": "sigmoid", "dropout": 0.5},

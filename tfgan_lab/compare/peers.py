@@ -1,7 +1,8 @@
 """Which PyTorch peer is a config's post, and how large it is made.
 
 Only sizes (widths, filters, latents, set size, k) are taken from the config. All else is the post's: rates, dropout,
-slopes, epsilons, losses, order of updates. So a config that departs from its post is found by parity.
+slopes, epsilons, losses, order of updates. So a config that departs from its post is found by parity. Post P003 can be
+read with two initialisers: the config says which.
 """
 
 from __future__ import annotations
@@ -71,7 +72,13 @@ def _make_gan(config: GanConfig) -> Any:
             name: Any = "concat" if isinstance(g, MLP) else "branch" if g.norm == "batch" else "paper"
             other: Any = {"mlp": "concat", "branch": "branch", "maxout": "maxout"}[d.kind]
             after = g.dropout_after_output and name == "concat"
-            program = cgan.Program(generator=name, discriminator=other, latent=latent, dropout_after_output=after)
+            program = cgan.Program(
+                generator=name,
+                discriminator=other,
+                latent=latent,
+                dropout_after_output=after,
+                normal_init=g.init.kernel == "normal",
+            )
             if name == "paper" and g.init.kernel == d.init.kernel == "normal":
                 # The post's normal_init(mean, std) takes them as arguments; for the paper's nets the config names its own.
                 cgan.init_params(program.generator, std=g.init.std)

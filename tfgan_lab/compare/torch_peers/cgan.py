@@ -153,7 +153,7 @@ DISCRIMINATORS = {"concat": ConcatDiscriminator, "branch": BranchDiscriminator, 
 
 
 def init_params(model: nn.Module, mean: float = 0.0, std: float = 0.02) -> None:
-    """The post's normal_init on every linear layer: normal matrices, zero biases."""
+    """normal_init on every linear layer: normal matrices, zero biases. The post names it, but shows neither body nor call."""
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, mean, std)
@@ -184,6 +184,7 @@ class Program(PeerProgram):
       betas: Of Adam.
       momentum_steps: See `paper_schedule`; by default 250 epochs (as in the first GAN's code) of 600 steps.
       dropout_after_output: The ablation of the post ("concat" only).
+      normal_init: N(0, 0.02) for every matrix; else PyTorch's default, the other reading of the post.
     """
 
     def __init__(
@@ -196,14 +197,16 @@ class Program(PeerProgram):
         betas: tuple[float, float] = (0.5, 0.999),
         momentum_steps: int = 150_000,
         dropout_after_output: bool = False,
+        normal_init: bool = True,
     ) -> None:
         self.latent, self.paper = latent, generator == "paper"
         self.momentum_steps, self.steps_done = momentum_steps, 0
         numbers = {"dropout_after_output": True} if dropout_after_output else {}
         self.generator: nn.Module = GENERATORS[generator](latent, **numbers)
         self.discriminator: Any = DISCRIMINATORS[discriminator or ("maxout" if self.paper else "concat")]()
-        init_params(self.generator)
-        init_params(self.discriminator)
+        if normal_init:
+            init_params(self.generator)
+            init_params(self.discriminator)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
         self.optimizers = {
             role: torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.5)
@@ -257,7 +260,7 @@ def train(
     images: Tensor,
     labels: Tensor,
     steps: int,
-    batch_size: int = 100,
+    batch_size: int = 4,
     seed: int = 0,
     program: Program | None = None,
 ) -> dict[str, float]:
