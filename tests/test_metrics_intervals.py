@@ -1,4 +1,4 @@
-"""Intervals against textbook values, SciPy's bootstrap and their own coverage."""
+"""Intervals against textbook values, resampling by hand and their own coverage."""
 
 from __future__ import annotations
 
@@ -68,15 +68,30 @@ def test_mean_interval_is_scipys():
     assert got.standard_error == pytest.approx(x.std(ddof=1) / math.sqrt(12), rel=1e-12)
 
 
-def test_bootstrap_agrees_with_scipys():
-    from scipy.stats import bootstrap
-
-    x = np.random.default_rng(1).exponential(size=200)
-    got = bootstrap_interval(lambda s: float(np.median(s)), x, resamples=4000)
-    expected = bootstrap((x,), np.median, n_resamples=4000, method="percentile", random_state=2).confidence_interval
+def test_bootstrap_agrees_with_resampling_by_hand():
+    rng = np.random.default_rng(1)
+    x = rng.exponential(size=200)
+    got = bootstrap_interval(lambda s: float(np.median(s)), x, resamples=4000, seed=2)
+    medians = np.median(rng.choice(x, (4000, 200)), axis=1)
     assert got.value == np.median(x)
-    assert (got.low, got.high) == pytest.approx((expected.low, expected.high), abs=0.02)
-    assert got == bootstrap_interval(lambda s: float(np.median(s)), x, resamples=4000)
+    assert (got.low, got.high) == pytest.approx(np.quantile(medians, [0.025, 0.975]), abs=0.02)
+    assert got.standard_error == pytest.approx(medians.std(), rel=0.05)
+    assert got == bootstrap_interval(lambda s: float(np.median(s)), x, resamples=4000, seed=2)
+    assert got != bootstrap_interval(lambda s: float(np.median(s)), x, resamples=4000, seed=3)
+
+
+def test_bootstrap_of_rows_of_any_shape():
+    """Two paired samples of images and one of another length: rows stay whole, and beside each other."""
+    rows = np.arange(60)
+    images = np.broadcast_to(rows[:, None, None], (60, 2, 3))
+
+    def statistic(pictures: np.ndarray, numbers: np.ndarray, others: np.ndarray) -> float:
+        assert pictures.shape == (60, 2, 3) and others.shape == (9,)
+        np.testing.assert_array_equal(pictures[:, 1, 2], numbers)
+        return float(numbers.mean())
+
+    got = bootstrap_interval(statistic, images, rows, np.zeros(9), resamples=200)
+    assert got.low < 29.5 < got.high
 
 
 @pytest.mark.parametrize("interval", [bootstrap_interval, jackknife_interval])

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfgan_lab.errors import UserError
 
+_BATCH = 100  # resamples whose row numbers are held in memory at a time
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -130,14 +132,21 @@ def bootstrap_interval(
     _check_confidence(confidence)
     if resamples < 100:
         raise UserError(f"bootstrap: {resamples} resamples are too few for an interval, ask for at least 100.")
-    rng = np.random.default_rng(seed)
-    values = np.empty(resamples)
-    for i in range(resamples):
-        rows = {n: rng.integers(0, n, n) for n in sorted({len(array) for array in arrays})}
-        values[i] = statistic(*(array[rows[len(array)]] for array in arrays))
-    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    value = float(statistic(*arrays))
-    return Estimate(value, float(low), float(high), "bootstrap", float(values.std(ddof=1)), confidence)
+    from scipy.stats import bootstrap
+
+    lengths = sorted({len(array) for array in arrays})
+
+    def of_rows(*rows: NDArray[np.intp]) -> float:
+        rows_of = dict(zip(lengths, rows, strict=True))
+        return statistic(*(array[rows_of[len(array)]] for array in arrays))
+
+    # Row numbers are resampled instead of the rows: samples of equal length share them, and rows may have any shape.
+    found = bootstrap(
+        [np.arange(length) for length in lengths], of_rows, n_resamples=resamples, batch=_BATCH, vectorized=False,
+        confidence_level=confidence, method="percentile", rng=seed,
+    )  # fmt: skip
+    low, high = (float(end) for end in found.confidence_interval)
+    return Estimate(float(statistic(*arrays)), low, high, "bootstrap", float(found.standard_error), confidence)
 
 
 def jackknife_interval(
