@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib.util
+import os
 import re
+import types
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from tfgan_lab.config import explain
+from tfgan_lab.config import ClassifierConfig, GanConfig, explain
 from tfgan_lab.errors import UserError, nearest
 
 
@@ -69,30 +70,30 @@ def load_config(reference: str) -> Any:
       reference: "name", "name:variant", "path.py" or "path.py:variant".
 
     Raises:
-      UserError: No such config or variant, or its code fails; one line with file and line number.
+      UserError: No such config or variant, its code fails, or it makes no config; one line with file and line number.
     """
     name, _, variant = reference.partition(":") if reference[1:2] != ":" else (reference, "", "")
     path = Path(name) if name.endswith(".py") else configs_folder() / f"{name}.py"
-    if not path.is_file():
+    if not os.path.isfile(path):
         if name.endswith(".py"):
             raise UserError(f"--config={reference}: there is no file {path}.")
         raise UserError(f"--config={reference}: there is no config {name!r}.{nearest(name, config_names())}")
-    spec = importlib.util.spec_from_file_location(f"tfgan_lab_config_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = types.ModuleType(f"tfgan_lab_config_{path.stem}")
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        # From its text: an import would run the bytecode of an older file of the same second and size.
+        exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), vars(module))
         config = module.get_config(variant)
-    except UserError:
+        if not isinstance(config, GanConfig | ClassifierConfig):
+            kind = "None" if config is None else f"a {type(config).__name__}"
+            raise TypeError(f"get_config returns {kind}: it must return a GanConfig or a ClassifierConfig")
+        config.name = f"{path.stem}:{variant}" if variant else path.stem
+        return config
+    except (UserError, KeyboardInterrupt):
         raise
-    except ValidationError as error:
-        raise UserError(f"--config={reference}: {path.name}{_line_of(error, path)}: {explain(error)}") from None
-    except SyntaxError as error:
-        raise UserError(f"{path}, line {error.lineno}: {error.msg}.") from None
-    except Exception as error:  # a user's code may raise anything; its place is what helps
-        raise UserError(f"--config={reference}: {path.name}{_line_of(error, path)}: {_first_lines(error)}") from None
-    config.name = f"{path.stem}:{variant}" if variant else path.stem
-    return config
+    except BaseException as error:  # a user's code may raise anything and exit; its place is what helps
+        fault = explain(error) if isinstance(error, ValidationError) else _first_lines(error)
+        raise UserError(f"--config={reference}: {path.name}{_line_of(error, path)}: {fault}") from None
 
 
 def _line_of(error: BaseException, path: Path) -> str:
@@ -104,5 +105,6 @@ def _line_of(error: BaseException, path: Path) -> str:
     return f", line {line}" if line else ""
 
 
-def _first_lines(error: Exception) -> str:
-    return " ".join(part.strip() for part in str(error).splitlines()[:3]) or type(error).__name__
+def _first_lines(error: BaseException) -> str:
+    text = " ".join(part.strip() for part in str(error).splitlines()[:3])
+    return text if text and isinstance(error, Exception) else f"{type(error).__name__} {text}".rstrip()
