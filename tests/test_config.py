@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from tfgan_lab import config as config_lib
 from tfgan_lab.config import GanConfig, differences, flattened, from_dict, from_json, override, to_json, validate
 from tfgan_lab.errors import UserError, nearest
-from tfgan_lab.experiments import load_config
+from tfgan_lab.experiments import configs_folder, load_config
 
 BASE: Any = validate(load_config("mlp_gan:smoke"))
 VALUES = dataclasses.asdict(BASE)
@@ -146,15 +147,28 @@ def test_an_override_changes_that_field_alone_and_not_its_argument() -> None:
         ("seed", "-1", "seed"),
         ("seed", str(2**63), "seed"),
         ("data.source", "mist", "'embedded'"),
+        ("seed", " ", "seed"),
+        ("epochs", "1e308", "epochs"),
+        ("log.epochs", "1e308", "log.epochs"),
+        ("latents.dim", str(10**12), "latents.dim"),
+        ("generator.hidden", "9" * 400, "generator.hidden"),
+        ("g_optimizer.learning_rate", "1e300", "g_optimizer.learning_rate"),
+        ("g_optimizer.learning_rate", "1e-300", "g_optimizer.learning_rate"),
+        ("game.d_steps", "1000000", "game.d_steps"),
+        ("replicas", "1000000", "replicas"),
+        ("num_labels", "11", "num_labels"),
     ],
 )
 def test_a_wrong_override_is_refused_in_one_line_that_names_the_field(field: str, text: str, said: str) -> None:
     assert said in refusal(override, BASE, {field: text})
 
 
-@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
-@pytest.mark.parametrize("field", ["data.mean", "data.std"])
-def test_the_target_distribution_has_finite_moments(field: str, number: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [(field, number) for field in ("data.mean", "data.std") for number in ("nan", "inf", "-inf", "1e38")]
+    + [("data.std", "1e-300"), ("data.std", "2e-6"), ("data.separation", "nan")],
+)
+def test_the_target_distribution_is_one_that_float32_can_hold(field: str, number: str) -> None:
     assert field in refusal(override, validate(load_config("gaussian:smoke")), {field: number})
 
 
@@ -206,6 +220,17 @@ def test_a_config_file_is_typed_while_it_is_written(tmp_path: Path) -> None:
         ("def get_config(variant=''\n", "line 1"),
         ("import no_such_module_of_mine\n", "no_such_module_of_mine"),
         ("x = 1\n", "get_config"),
+        ("def get_config(variant=''):\n    pass\n", "returns None"),
+        ("def get_config(variant=''):\n    return {'epochs': 1}\n", "returns a dict"),
+        ("def get_config(variant=''):\n    return 'mlp_gan'\n", "returns a str"),
+        ("import json\ndef get_config(variant=''):\n    return json\n", "returns a module"),
+        (
+            "from tfgan_lab.config import GanConfig\ndef get_config(variant=''):\n    return GanConfig\n",
+            "must return a GanConfig or",
+        ),
+        ("import sys\nsys.exit(0)\n", "line 2: SystemExit 0"),
+        ("def get_config(variant=''):\n    raise GeneratorExit\n", "line 2: GeneratorExit"),
+        ("x = '\0'\n", "null bytes"),
     ],
 )
 def test_a_broken_config_file_is_one_line_with_its_place(tmp_path: Path, source: str, said: str) -> None:
@@ -216,10 +241,21 @@ def test_a_broken_config_file_is_one_line_with_its_place(tmp_path: Path, source:
     assert said in message
 
 
+def test_a_config_file_that_is_changed_within_a_second_is_read_again(tmp_path: Path) -> None:
+    path, time = tmp_path / "mine.py", 1_700_000_000
+    text = (configs_folder() / "mlp_gan.py").read_text()
+    for batch_size in (200, 300):
+        path.write_text(text.replace("batch_size=200", f"batch_size={batch_size}"))
+        os.utime(path, (time, time))
+        assert load_config(str(path)).batch_size == batch_size
+    assert os.listdir(tmp_path) == ["mine.py"], "no bytecode is left beside a user's file"
+
+
 def test_an_unknown_config_or_variant_is_refused_with_the_nearest(tmp_path: Path) -> None:
     assert "'mlp_gan'" in refusal(load_config, "mlp_gna")
     assert "smoke" in refusal(load_config, "mlp_gan:smok")
     assert str(tmp_path / "none.py") in refusal(load_config, str(tmp_path / "none.py"))
+    assert "no config" in refusal(load_config, "x" * 5000)
 
 
 @pytest.mark.parametrize(
@@ -368,12 +404,15 @@ def test_the_module_needs_no_framework() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["{step.__class__}", "{step[0]}", "{step!r}", "{step:>99999999999}", "{}", "{0}", "{", "}", "{d_loss:{step}}"],
-)
-def test_templates_name_numbers_and_nothing_else(template: str) -> None:
-    """A config.json is data, also a stranger's."""
-    with pytest.raises(UserError, match="log_line"):
-        override(from_json(to_json(load_config("mlp_gan:smoke"))), {"log_line": template})
+    [
+        "{step.__class__}", "{step[0]}", "{step!r}", "{step:>99999999999}", "{}", "{0}", "{", "}", "{d_loss:{step}}",
+        "{nosuch}", "{d_loss:d}", "{kind:5.2f}", "{step:c}", "{d_los}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["log_line", "evaluate_line"])
+def test_templates_name_numbers_and_nothing_else(field: str, template: str) -> None:
+    """A config.json is data, also a stranger's; and a line that cannot be filled in would end a run at its first one."""
+    assert field in refusal(override, from_json(to_json(load_config("mlp_gan:smoke"))), {field: template})
 
 
 def test_a_fault_of_any_length_is_a_short_line() -> None:

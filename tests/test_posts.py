@@ -144,20 +144,3 @@ def test_the_posts_lines_are_printed(name: str, tmp_path: Any, capsys: pytest.Ca
     train(offline(f"{name}:smoke"), tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert any(re.fullmatch(LINES[name], line) for line in lines), "\n".join(lines)
-
-
-@pytest.mark.parametrize("reference", REFERENCES)
-def test_every_printed_line_can_be_formatted(reference: str) -> None:
-    """A template with a name that no row has would end a run at its first line."""
-    config: Any = validate(load_config(reference))
-    place = dict.fromkeys(("epoch", "epochs", "step", "steps", "step_in_epoch", "steps_per_epoch"), 1)
-    if config.kind == "classifier":
-        rows = dict.fromkeys(("loss", "accuracy"), 0.5), {"accuracy": 0.5}
-    else:
-        game = ["d_loss", "d_real", "d_fake", "g_loss", "p_real", "p_fake"]
-        moments = ["real_mean", "real_std", "fake_mean", "fake_std"] if config.data.kind == "gaussian" else []
-        judged = ["fake_mean", "fake_std"] if moments else ["p_real", "p_fake"]
-        rows = dict.fromkeys(game + moments, 0.5), dict.fromkeys(judged, 0.5)
-    trained = rows[0] | {f"{name}_mean": 0.5 for name in rows[0]}
-    assert "{" not in config.log_line.format(**place | trained)
-    assert "{" not in config.evaluate_line.format(**place | rows[1])

@@ -17,7 +17,7 @@ from catalogue import offline
 from PIL import Image
 from runs import fingerprint, rows, train_small, weights
 
-from tfgan_lab.config import from_json
+from tfgan_lab.config import from_json, override
 from tfgan_lab.data import mnist
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.experiments import config_names
@@ -147,6 +147,31 @@ def test_rows_of_the_metrics(trained: Any) -> None:
     moments = rows(trained("gaussian:smoke"))
     assert {"real_mean", "real_std", "fake_mean", "fake_std", "d_real", "d_fake", "g_loss"} <= set(moments[0])
     assert "accuracy" in rows(trained("mnist_classifier:smoke"))[-1]
+
+
+@pytest.mark.parametrize("reference", ["mlp_gan:smoke", "gaussian:smoke", "mnist_classifier:smoke"])
+def test_a_line_takes_the_names_of_its_row_and_no_others(trained: Any, reference: str) -> None:
+    """A name that the row has not would end the run at its first line."""
+    config, found = offline(reference), {row["kind"]: set(row) for row in rows(trained(reference))}
+    for field, row in (("log_line", found["train"]), ("evaluate_line", found["eval"])):
+        for name in {"nosuch", "kind"}.union(*found.values()):
+            if name in row:
+                override(config, {field: f"{{{name}}}"})
+            else:
+                with pytest.raises(UserError, match=f"{field}.*{name}"):
+                    override(config, {field: f"{{{name}}}"})
+
+
+def test_a_run_begun_with_a_wrong_line_is_continued_with_another(trained: Any, tmp_path: Path) -> None:
+    shutil.copytree(trained("mlp_gan:smoke"), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"log_line": "{nosuch}"}))
+    before, begun = fingerprint(tmp_path / "run"), Workdir(tmp_path / "run").read_config()
+    with pytest.raises(UserError, match="log_line.*nosuch"):
+        train(begun, tmp_path / "run")
+    assert fingerprint(tmp_path / "run") == before
+    train(override(begun, {"log_line": "step {step}", "steps": "23"}), tmp_path / "run")
+    assert rows(tmp_path / "run")[-1]["step"] == 23
 
 
 def test_means_in_a_row_are_over_its_own_steps(small_source: Any) -> None:

@@ -27,7 +27,7 @@ from tfgan_lab.specs import (
     ConvDiscriminator,
     ConvGenerator,
     Count,
-    Finite,
+    Epochs,
     JudgeNet,
     MaxoutBranch,
     NonNegative,
@@ -81,10 +81,10 @@ class Montage:
 class Gaussian:
     """An endless stream of samples of a 1-D distribution."""
 
-    mean: Finite
-    std: Rate
+    mean: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+    std: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
     target: Literal["normal", "bimodal"] = "normal"  # bimodal: two normals of std at mean -/+ separation
-    separation: NonNegative = 0.0
+    separation: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     kind: Literal["gaussian"] = "gaussian"
 
 
@@ -111,7 +111,7 @@ class SGD:
     """SGD with momentum; the rate falls by `decay` a step, the momentum rises linearly (CGAN paper)."""
 
     learning_rate: Rate
-    decay: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    decay: Annotated[float, Field(ge=1, le=1e30, allow_inf_nan=False)] = 1.0
     min_learning_rate: NonNegative = 0.0
     momentum: Share = 0.0
     final_momentum: Share = 0.0
@@ -127,8 +127,8 @@ class Game:
     """The knobs of the two-player step; the posts really differ in each of them."""
 
     first: Literal["discriminator", "generator"] = "discriminator"
-    d_steps: Positive = 1  # k: discriminator updates per step
-    g_steps: Positive = 1
+    d_steps: Annotated[int, Field(gt=0, le=1000)] = 1  # k: discriminator updates per step
+    g_steps: Annotated[int, Field(gt=0, le=1000)] = 1
     fresh_real: bool = False  # each of the k updates sees its own real batch (else the same one)
     d_update: Literal["joint", "separate"] = "joint"  # real and fake in one D update, or one after the other
     fakes: Literal["fresh", "shared"] = "fresh"  # shared: both players' updates use one set of fakes
@@ -150,7 +150,7 @@ class Latents:
 class Every:
     """An interval: so many epochs, or so many steps; zero in both means never."""
 
-    epochs: NonNegative = 0.0
+    epochs: Epochs = 0.0
     steps: Count = 0
 
     def __post_init__(self) -> None:
@@ -166,7 +166,7 @@ class RunConfig:
     post: str  # the post it rebuilds, such as "P000"
     data: Data
     batch_size: Positive  # global: over all replicas
-    epochs: NonNegative = 0.0
+    epochs: Epochs = 0.0
     steps: Count = 0  # if not zero, it counts and `epochs` becomes 0; set by a flag, either clears the other
     seed: Seed = 0
     num_seeds: Positive = 1  # train seed, seed + 1, … at once, each in a run folder of its own
@@ -178,7 +178,9 @@ class RunConfig:
     checkpoint: Every = dataclasses.field(default_factory=Every)
     keep_checkpoints: Positive = 2
     placement: Literal["auto", "one", "mirrored", "multi_worker"] = "auto"  # see docs/scaling.md
-    replicas: Count = 0  # of mirrored: on so many GPUs or, without any, logical CPU devices; 0: on all there are
+    replicas: Annotated[int, Field(ge=0, le=256)] = (
+        0  # of mirrored: on so many GPUs or, without any, logical CPU devices; 0: on all there are
+    )
     compile: Literal["loop", "xla"] = "loop"  # xla: one program for tiny nets; equal to rounding, on one device
     precision: Literal["float32", "bfloat16"] = (
         "float32"  # bfloat16: of products and activations, for GPUs; weights, norms and losses stay float32
@@ -202,7 +204,7 @@ class GanConfig(RunConfig):
     d_optimizer: Optimizer
     game: Game
     log_losses: Literal["step", "after_update"] = "step"  # the step's own, or (P002) its batch's after the update
-    num_labels: Count = 0  # 10: a conditional GAN on digits; 0: unconditional
+    num_labels: Annotated[int, Field(ge=0, le=10)] = 0  # 10: a conditional GAN on digits; 0: unconditional
     sample: Every = dataclasses.field(default_factory=Every)
     metrics: Every = dataclasses.field(default_factory=Every)  # the judge's numbers of 2,000 samples
     num_samples: Positive = 64  # images in each sample grid (Gaussian: numbers in each histogram)
@@ -217,7 +219,7 @@ class ClassifierConfig(RunConfig):
     classifier: Classifier
     optimizer: Optimizer
     loss: Literal["sigmoid", "softmax"] = "sigmoid"  # sigmoid: each score against its one-hot target (post P001)
-    shift: Count = 0  # training images are moved by up to so many pixels either way
+    shift: Annotated[int, Field(ge=0, lt=28)] = 0  # training images are moved by up to so many pixels either way
     kind: Literal["classifier"] = "classifier"
 
 
@@ -231,11 +233,14 @@ def validate(config: Config) -> Config:
     Raises:
       UserError: naming every fault, one after the other.
     """
-    return from_dict(dataclasses.asdict(config))
+    return _with_good_lines(from_dict(dataclasses.asdict(config)))
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
-    """Builds a config from nested dicts. Raises `UserError` that names every fault."""
+    """Builds a config from nested dicts. Raises `UserError` that names every fault.
+
+    The lines that it prints are not filled in here, so that a run begun with a wrong one can be read and given another.
+    """
     try:
         config = _ADAPTER.validate_python(dict(values))
     except ValidationError as error:
@@ -303,7 +308,7 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
                     f"--config.{path} and --config.{'.'.join([*parents, other])} exclude each other: set one."
                 )
             node[other] = 0
-    return from_dict(values)
+    return _with_good_lines(from_dict(values))
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -382,6 +387,23 @@ def _place(loc: Sequence[Any], choices: Any) -> tuple[list[str], list[str]]:
     return path, names
 
 
+def _with_good_lines(config: Config) -> Config:
+    """The config itself. Raises `UserError` if a line that it prints cannot be filled in with the numbers of its row."""
+    if isinstance(config, ClassifierConfig):
+        logged, evaluated = ["loss", "accuracy"], ["accuracy"]
+    else:
+        logged, evaluated = ["d_loss", "d_real", "d_fake", "g_loss", "p_real", "p_fake"], ["p_real", "p_fake"]
+        if isinstance(config.data, Gaussian):
+            evaluated = ["fake_mean", "fake_std"]
+            logged += ["real_mean", "real_std", *evaluated]
+    logged += [f"{name}_mean" for name in logged]
+    faults = template_faults("log_line", config.log_line, logged)
+    faults += template_faults("evaluate_line", config.evaluate_line, evaluated)
+    if faults:
+        raise UserError("config: " + "; ".join(faults))
+    return config
+
+
 def _contradictions(config: Config) -> list[str]:
     """Faults that no single field shows."""
     faults = []
@@ -389,8 +411,6 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("epochs and steps are both 0: set one of them")
     if config.num_seeds > 1:
         faults += _no_many_seeds(config)
-    for name in ("log_line", "evaluate_line"):
-        faults += template_faults(name, getattr(config, name))
     if config.replicas and config.placement != "mirrored":
         faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
     if isinstance(config, ClassifierConfig):
@@ -402,6 +422,10 @@ def _contradictions(config: Config) -> list[str]:
         if isinstance(layers, ConvClassifier) and len(layers.filters) != len(layers.kernels):
             faults.append("classifier.filters and kernels need one entry per convolution each")
         return faults
+    if isinstance(config.data, Gaussian) and config.data.std < 1e-5 * (abs(config.data.mean) + config.data.separation):
+        faults.append(
+            f"data.std={config.data.std} is lost in float32 beside data.mean and data.separation: use a larger one"
+        )
     if config.precision == "bfloat16" and isinstance(config.data, Gaussian):
         faults.append("precision='bfloat16' would round the Gaussian's numbers to 1/64: use float32")
     conditional = {"branch", "maxout"}

@@ -12,12 +12,16 @@ from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", validate_assignment=True)
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
+# TensorFlow counts in 32 bits; a number that float32 would make infinite or zero is a typing mistake.
+_MOST, _LARGE, _SMALL = 2**31 - 1, 1e30, 1e-30
+
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+Positive = Annotated[int, Field(gt=0, le=_MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Epochs = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-_LARGE, le=_LARGE, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=_LARGE, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=_SMALL, le=_LARGE, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Widths = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Paddings = tuple[Count, ...]
