@@ -206,7 +206,8 @@ class _Run:
     def _place(self) -> str:
         replicas = self.experiment.strategy.num_replicas_in_sync
         machines = f" of {self.team.size} workers" if self.team.size > 1 else ""
-        return f"on {replicas} replicas{machines}, " if replicas > 1 else ""
+        compiled = " (compile=xla is for one device: they run the loop)" if self.config.compile == "xla" else ""
+        return f"on {replicas} replicas{machines}{compiled}, " if replicas > 1 else ""
 
     def _start_pictures(self) -> None:
         gallery.write_real(self.folder, self.experiment)

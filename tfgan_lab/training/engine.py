@@ -90,8 +90,6 @@ class XlaEngine(Engine):
         self, strategy: tf.distribute.Strategy, task: Any, batches: Any, part: tuple[int, int] = (0, 1)
     ) -> None:
         super().__init__(strategy, task, batches, part)
-        if strategy.num_replicas_in_sync > 1:
-            raise UserError("compile='xla' runs on one device: use --config.placement=one, or --config.compile=loop.")
         if not batches.in_memory:
             raise UserError("compile='xla' needs examples that fit in memory: use --config.compile=loop.")
         self._size = max(1, min(_XLA_STEPS, _XLA_BYTES // batches.bytes_per_step))
@@ -138,5 +136,6 @@ class XlaEngine(Engine):
 def make_engine(
     compile: str, strategy: tf.distribute.Strategy, task: Any, batches: Any, part: tuple[int, int] = (0, 1)
 ) -> Engine:
-    """The engine that a config's `compile` names."""
-    return (XlaEngine if compile == "xla" else Engine)(strategy, task, batches, part)
+    """The engine that a config's `compile` names; several replicas take the loop, since an XLA program is for one device."""
+    alone = strategy.num_replicas_in_sync == 1
+    return (XlaEngine if compile == "xla" and alone else Engine)(strategy, task, batches, part)
