@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -14,7 +13,7 @@ from tfgan_lab import data
 from tfgan_lab.config import Gaussian, override
 from tfgan_lab.errors import UserError
 from tfgan_lab.training import engine as engines
-from tfgan_lab.training.engine import Engine, XlaEngine, make_engine
+from tfgan_lab.training.engine import Engine, make_engine
 from tfgan_lab.training.experiment import Experiment, build
 
 TINY = ["gaussian", "cgan_layernorm", "mnist_classifier"]
@@ -88,13 +87,6 @@ def test_chunks_made_at_once_hold_the_batches_of_the_dataset(small_source: Any) 
             found = batches.batch(images[step], labels[step])
             for ours, theirs in zip(found, expected, strict=True):
                 assert_array_equal(ours, theirs)
-
-
-def test_what_xla_cannot_do_is_one_line(small_source: Any) -> None:
-    experiment = experiment_of("mlp_gan:smoke", small_source)
-    two = tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
-    with pytest.raises(UserError, match="placement=one"):
-        XlaEngine(two, experiment.task, experiment.batches)
 
 
 def test_compile_takes_two_values() -> None:
