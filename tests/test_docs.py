@@ -71,12 +71,16 @@ def write_idx(folder: Path, splits: dict[str, Examples]) -> None:
 
 
 def shrunk(words: list[str]) -> list[str]:
-    """A command of the documents, small: smoke variants, few samples; file names are the user's folder's."""
+    """A command of the documents, small: smoke variants or few steps, few samples; file names are the user's folder's."""
     small = []
     for word in words:
         name, _, value = word.partition("=")
         if name == "--config" and not value.endswith(".py"):
-            word = f"--config={value.partition(':')[0]}:smoke"
+            if ":" not in value:
+                word += ":smoke"
+            else:  # a variant is what the command is about
+                small += ["--config.steps=4", "--config.batch_size=10"]
+                small += ["--config.data.num_faces=40"] if value.startswith("dcgan_montage") else []
         if name == "--num" and int(value) > 300:
             word = "--num=300" if words[0] == "evaluate" else "--num=8"
         if name in ("--config.epochs", "--config.steps"):

@@ -294,7 +294,7 @@ def test_a_classifier_is_counted_by_class(
     for name in ("confusion.png", "scores.png"):
         assert (folder / name).stat().st_size > 5000
     print_table(result)
-    assert "accuracy on digit 7" in capsys.readouterr().out
+    assert "accuracy on class 7" in capsys.readouterr().out
 
 
 # During and after training.

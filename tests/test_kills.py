@@ -55,13 +55,13 @@ def test_kill_9_at_random_moments_changes_nothing_in_the_end(expected: Path, tmp
         time.sleep(chance.uniform(0, 0.4))
         process.kill()
         code, _, err = finish(process)
-        assert code in (-signal.SIGKILL, 0), err
+        assert code == -signal.SIGKILL, err
     (workdir / "metrics.jsonl").open("ab").write(
         b'{"kind": "train", "st'
     )  # as a kill in the middle of a write leaves it
     code, out, err = finish(command("train", f"--workdir={workdir}"))
     assert code == 0, err
-    assert "resuming at step" in out or checkpoint_steps(workdir / "checkpoints")[-1] == STEPS
+    assert "resuming at step" in out or "already trained" in out
     assert fingerprint(workdir) == fingerprint(expected)
     steps = [row["step"] for row in rows(workdir) if row["kind"] == "train"]
     assert steps == sorted(set(steps)), "no step twice"

@@ -268,14 +268,9 @@ def numpy_mlp(net: Any, x: np.ndarray) -> np.ndarray:
     for index, affine in enumerate(hidden.denses):
         x = x @ affine.kernel.numpy().astype(np.float64) + affine.bias.numpy()
         act = functions[spec.activation[index % len(spec.activation)]]
-        norm = hidden.norms[index]
-        steps = (
-            [act]
-            if norm is None
-            else [normalise(norm, spec.norm), act]
-            if spec.norm_first
-            else [act, normalise(norm, spec.norm)]
-        )
+        steps = [act]
+        if spec.norm != "none" and index >= spec.norm_from_layer:
+            steps.insert(0 if spec.norm_first else 1, normalise(hidden.norms[index], spec.norm))
         for step in steps:
             x = step(x)
     return functions[spec.output](x @ net.out.kernel.numpy().astype(np.float64) + net.out.bias.numpy())

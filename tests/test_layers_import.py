@@ -17,6 +17,7 @@ LAYERS = [
         "cache",
         "specs",
         "templates",
+        "words",
         "config",
         "philox",
         "randomness",

@@ -45,7 +45,7 @@ def test_label_accuracy_is_of_the_labels_asked_for(turn: int, low: float, high: 
     assert low <= monitor()["label_accuracy"] <= high
 
 
-def test_the_monitor_says_nothing_of_other_data() -> None:
+def test_of_other_data_the_monitor_says_only_that_the_judge_does_not_know_it() -> None:
     """Labels turned by one: the judge knows none of these "digits"."""
     import dataclasses
 
@@ -56,7 +56,8 @@ def test_the_monitor_says_nothing_of_other_data() -> None:
     source = open_source(config.data, None)
     test: Any = source.test
     strange = dataclasses.replace(source, test=dataclasses.replace(test, labels=(test.labels + 1) % 10))
-    assert Monitor(build(config, strange))() == {}
+    found = Monitor(build(config, strange))()
+    assert list(found) == ["judge_accuracy"] and found["judge_accuracy"] < 0.02
 
 
 def test_an_outcome_says_what_the_run_was_trained_on_not_what_is_found_now(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from tfgan_lab import cli
+from tfgan_lab import cli, evaluation
 from tfgan_lab.config import flattened, override, validate
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
@@ -110,7 +110,7 @@ def test_each_kind_of_run_shows_what_is_its_own(trained: Any) -> None:
     assert [str(alt)[-1] for alt in asked] == list("0123456789")
     assert "Densities, real and generated" in Page(trained(NUMBERS) / "report.html").text
     answers = Page(trained(CLASSIFIER) / "report.html")
-    assert "Which digits it takes for which" in answers.text
+    assert "Which classes it takes for which" in answers.text
     assert "Play with the generator" not in answers.text
 
 
@@ -169,6 +169,24 @@ def test_metrics_stand_beside_their_floors(trained: Any, tmp_path: Path) -> None
     assert "recall (k=5) 0.25 [0.2, 0.3] 0.95 – higher" in page_of(tmp_path, run).text
     (run / "metrics.json").write_text('{"metrics": 3')
     assert "There are no metrics yet" in page_of(tmp_path, run).text
+
+
+def test_evaluate_brings_the_page_up_to_date(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copied(trained(GAN), tmp_path)
+    row = {
+        "name": "recall",
+        "label": "recall (k=5)",
+        "better": "higher",
+        "generated": {"value": 0.25},
+        "real": None,
+        "untrained": None,
+    }
+    monkeypatch.setattr(
+        evaluation, "evaluate", lambda *_: (run / "metrics.json").write_text(json.dumps({"metrics": [row]}))
+    )
+    monkeypatch.setattr(evaluation, "print_table", lambda _: None)
+    assert cli.main(["evaluate", f"--workdir={run}"]) == 0
+    assert "recall (k=5) 0.25" in Page(run / "report.html").text
 
 
 def test_a_run_without_its_pictures_and_checkpoints_says_what_there_is(trained: Any, tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_dic
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import write_atomically
-from tfgan_lab.judge import MUST_REACH, Judge, judge_of, load_judge
+from tfgan_lab.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
 from tfgan_lab.measure import classifier, digits, distribution, montage
 from tfgan_lab.measure.draws import Sampler, draw, labels_of, untrained_sampler
 from tfgan_lab.measure.rows import lines, table
 from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.words import counted, of_post
 
 NUM_IMAGES = 10_000
 _PIECE = {"mnist": 1000, "montage": 25, "gaussian": 1_000_000}
@@ -98,7 +99,7 @@ def print_table(result: dict[str, Any]) -> None:
     model, n = result["model"], result["n"]
     counts = ", ".join(f"{name} n={count:,}" for name, count in n.items())
     print(
-        f"{model['config']} (post {model['post']}) after {model['step'] or 0:,} steps: {model['run']}, seed {result['seed']}"
+        f"{model['config']} ({of_post(model['post'])}) after {counted(model['step'] or 0, 'step')}: {model['run']}, seed {result['seed']}"
     )
     print(f"{counts}; data: " + "; ".join(result["data"].values()))
     if result.get("judge"):
@@ -197,7 +198,8 @@ def _digits(subject: _Subject, source: Any, num: int, judge_path: str | None, se
         "metrics": table(digits.METRICS, {name: column.numbers for name, column in columns.items()}),
         "details": {name: column.details for name, column in columns.items()},
         "notes": [
-            f"digits by the judge, 0 to 9: {' '.join(map(str, details['digit_counts']))}; 1 % or less: {', '.join(missing) or 'none'}",
+            *filter(None, [doubt(right)]),
+            f"classes by the judge, 0 to 9: {' '.join(map(str, details['digit_counts']))}; 1 % or less: {', '.join(missing) or 'none'}",
             f"Parzen: sigma {details['parzen_sigma']:.3g}, chosen on {real.parzen_source}",
             "real data instead: training images in the samples' place (for label accuracy and copying, test images)",
         ],

@@ -25,6 +25,7 @@ from tfgan_lab.saved_models import load_saved_model
 
 # Right on a smaller share of the real data than this, a judge is of other data, and its numbers would mean nothing.
 MUST_REACH = 0.5
+_SURE = 0.95  # right on less than this, it is used with a warning
 SHIPPED = Path(__file__).parent / "metrics" / "judge_mnist.npz"
 _OUTPUTS = ("probabilities", "features", "scores")
 _BATCH = 500  # fits the cache, and memory does not grow with the number of images
@@ -88,6 +89,16 @@ class Judge:
     def features(self, images: Any) -> np.ndarray:
         """Images [N, H, W, C] in [0, 1] -> features float32 [N, D]. Raises as `__call__`."""
         return self(images).features
+
+
+def doubt(right: float) -> str:
+    """A warning about a judge that is right on this share of the real test images; "" if it needs none."""
+    if right >= _SURE:
+        return ""
+    return (
+        f"The judge is wrong on {1 - right:.0%} of the real test images, so its numbers say little: train one on this data "
+        "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it: `tfgan-lab evaluate --judge=WORKDIR`."
+    )
 
 
 def load_judge(path: str | os.PathLike[str] | None = None) -> Judge:

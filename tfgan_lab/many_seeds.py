@@ -39,6 +39,7 @@ from tfgan_lab.training.loop import (
 from tfgan_lab.training.team import make_team
 from tfgan_lab.training.terminal import Terminal
 from tfgan_lab.training.workdir import Workdir, environment
+from tfgan_lab.words import counted, of_post
 
 
 def folder_of(workdir: Path, seed: int) -> Path:
@@ -240,7 +241,7 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
     first = many.restore()
     terminal, started, stop = Terminal(total, first), time.time(), StopRequest()
     terminal.say(
-        f"{config.name} (post {config.post}): {len(many.runs)} seeds from {config.seed} on, {total:,} steps each, in {parent.path}"
+        f"{config.name} ({of_post(config.post)}): {len(many.runs)} seeds from {config.seed} on, {counted(total, 'step')} each, in {parent.path}"
         + (f"; resuming at step {first:,}" if first else "")
     )
     if not first:
@@ -313,7 +314,7 @@ def _finish(many: ManySeeds, parent: Workdir, step: int, seconds: float, steps: 
     )
     if steps:
         rate = steps * len(many.runs) / max(seconds, 1e-9)
-        print(f"{steps:,} steps of {len(many.runs)} seeds in {seconds:.0f} s ({rate:,.0f} seed-steps/s)")
+        print(f"{counted(steps, 'step')} of {len(many.runs)} seeds in {seconds:.0f} s ({rate:,.0f} seed-steps/s)")
     for row in table:
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float))
         print(f"  seed {row['seed']}: {numbers or 'diverged at step ' + str(row.get('diverged', '?'))}")

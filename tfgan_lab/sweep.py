@@ -18,6 +18,7 @@ from tfgan_lab.evaluation import in_words
 from tfgan_lab.images import write_atomically
 from tfgan_lab.report.samples import saved_samples
 from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.words import of_post
 
 _NUM, _PIECE = 1_000, 1_000
 RULE = f"digits: those that are more than 1 % of {_NUM:,} samples, by the judge"
@@ -97,7 +98,7 @@ def markdown(result: dict[str, Any]) -> str:
         cells = [f"{run[name]:.4g}" if name in run else run.get("diverged", "-") for name in names]
         lines.append(f"| {' | '.join([run['value'], *cells])} |")
     seed = "" if result["field"] == "seed" else f", seed {result['seed']}"
-    facts = f"{result['config']} (post {result['post']}){seed}. {result['rule']}".rstrip()
+    facts = f"{result['config']} ({of_post(result['post'])}){seed}. {result['rule']}".rstrip()
     return "\n".join([*lines, "", facts])
 
 

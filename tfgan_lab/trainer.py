@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import signal
@@ -41,6 +42,7 @@ from tfgan_lab.training.team import Team, facts_to_agree_on, make_team
 from tfgan_lab.training.tensorboard import TensorBoard
 from tfgan_lab.training.terminal import Terminal
 from tfgan_lab.training.workdir import Workdir, environment
+from tfgan_lab.words import counted, of_post
 
 
 def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None = None) -> Workdir:
@@ -199,7 +201,7 @@ class _Run:
         if self.first >= self.total:
             state = "already trained: drawing its pictures again"
         self.terminal.say(
-            f"{config.name} (post {config.post}): {self.total:,} steps ({epochs:g} epochs) of batch {config.batch_size}, "
+            f"{config.name} ({of_post(config.post)}): {counted(self.total, 'step')} ({counted(epochs, 'epoch')}) of batch {config.batch_size}, "
             f"seed {config.seed}, {self._place()}in {self.folder.path}; {state}"
         )
 
@@ -225,7 +227,7 @@ class _Run:
     def _say(self, template: str, row: dict[str, Any]) -> None:
         per_epoch, step = self.experiment.batches.steps_per_epoch, row["step"]
         place = {
-            "epoch": (step - 1) // per_epoch + 1, "epochs": f"{self.total / per_epoch:g}", "steps": self.total,
+            "epoch": (step - 1) // per_epoch + 1, "epochs": math.ceil(self.total / per_epoch), "steps": self.total,
             "step_in_epoch": (step - 1) % per_epoch + 1, "steps_per_epoch": per_epoch,
         }  # fmt: skip
         self.terminal.say(template.format(**(row | place)))
@@ -280,7 +282,7 @@ class _Run:
         pictures = gallery.write_final(folder, self.experiment, self.rows)
         if step > self.first:
             print(
-                f"{step - self.first:,} steps in {seconds:.0f} s ({(step - self.first) / max(seconds, 1e-9):,.0f} steps/s)"
+                f"{counted(step - self.first, 'step')} in {seconds:.0f} s ({(step - self.first) / max(seconds, 1e-9):,.0f} steps/s)"
             )
         if self.rows:
             print(gallery.last_numbers(self.rows, self.experiment))

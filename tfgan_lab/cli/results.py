@@ -8,6 +8,7 @@ from absl import flags
 
 from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb, data_flag, judge_flag, required, start, workdir_flag
 from tfgan_lab.errors import UserError
+from tfgan_lab.words import counted
 
 
 def _sample_flags(values: flags.FlagValues) -> None:
@@ -42,7 +43,9 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
     for note in run.notes:
         print(note)
     write_samples(drawn, out, run, values.label)
-    print(f"{len(drawn)} samples (seed {values.seed}) of {run.config.name} after {run.step:,} steps: {out}")
+    print(
+        f"{counted(len(drawn), 'sample')} (seed {values.seed}) of {run.config.name} after {counted(run.step, 'step')}: {out}"
+    )
 
 
 def _evaluate_flags(values: flags.FlagValues) -> None:
@@ -73,8 +76,11 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
     run = values.saved_model or required(values, "workdir")
     start(onednn=True)
     from tfgan_lab.evaluation import evaluate, print_table
+    from tfgan_lab.report.page import report
 
     print_table(evaluate(run, values.data_dir, values.num, values.judge, values.seed, values.out))
+    if values.workdir and not values.out:
+        print(f"on its page: {report([values.workdir], data_dir=values.data_dir)}", flush=True)
 
 
 def _export_flags(values: flags.FlagValues) -> None:
@@ -112,7 +118,7 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     for note in run.notes:
         print(note)
     print(
-        f"{out}: {run.config.name} after {run.step:,} steps; largest difference to the live network {difference:.1e} (16 inputs)"
+        f"{out}: {run.config.name} after {counted(run.step, 'step')}; largest difference to the live network {difference:.1e} (16 inputs)"
     )
     for form in others:
         file, difference = convert.convert(Path(out), form)

@@ -12,7 +12,7 @@ from tfgan_lab.measure.rows import Metric
 
 METRICS = {
     "accuracy": Metric("accuracy", "higher"),
-    **{f"accuracy_{k}": Metric(f"accuracy on digit {k}", "higher") for k in range(10)},
+    **{f"accuracy_{k}": Metric(f"accuracy on class {k}", "higher") for k in range(10)},
 }
 
 

@@ -22,7 +22,7 @@ _PAIRS = 1_000  # of MS-SSIM
 
 METRICS = {
     "label_accuracy": Metric("label accuracy", "higher"),
-    "nearest_neighbour_error": Metric("1-NN error on real digits, pixels", "lower"),
+    "nearest_neighbour_error": Metric("1-NN error on real images, pixels", "lower"),
     "frechet_distance": Metric("Fréchet distance, judge features", "lower"),
     "kernel_distance": Metric("kernel distance, judge features", "lower", None),
     "precision": Metric("precision (k=5), judge features", "higher"),
@@ -31,13 +31,13 @@ METRICS = {
     "coverage": Metric("coverage (k=5), judge features", "higher"),
     "two_sample_accuracy": Metric("1-NN real-or-not, judge features", "as real"),
     "classifier_score": Metric("classifier score (1 to 10)", "higher", 1.0),
-    "digits_drawn": Metric("digits drawn (each > 1 %)", "higher"),
-    "kl_data": Metric("KL of digit shares to the test split's", "lower"),
+    "digits_drawn": Metric("classes drawn (each > 1 %)", "higher"),
+    "kl_data": Metric("KL of class shares to the test split's", "lower"),
     "parzen_log_likelihood": Metric("Parzen log-likelihood (nats)", "higher", None),
     "ms_ssim": Metric("MS-SSIM of random pairs", "as real"),
-    "neighbour_distance_ratio": Metric("distance to training digits / unseen digits'", "as real"),
-    "closer_than_unseen": Metric("closer to training than unseen digits", "as real"),
-    "copied": Metric("copies of training digits", "lower"),
+    "neighbour_distance_ratio": Metric("distance to training images / unseen images'", "as real"),
+    "closer_than_unseen": Metric("closer to training than unseen images", "as real"),
+    "copied": Metric("copies of training images", "lower"),
 }
 
 

@@ -36,18 +36,19 @@ class Monitor:
         rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
         self._labels = test.labels
         opinion = self._judge(test.images[rows] / np.float32(255))
-        # On other data than digits (Fashion-MNIST has their shape) its opinions mean nothing.
-        self._speaks = bool((opinion.labels == test.labels[rows]).mean() >= MUST_REACH)
+        self._right = float((opinion.labels == test.labels[rows]).mean())
         self._real = metrics.feature_moments(opinion.features)
 
     def __call__(self) -> dict[str, float]:
-        """digits (each more than 1 % of the samples), kl_data (nats, to the test split's shares), frechet.
+        """judge_accuracy (on real test images), digits (each more than 1 % of the samples), kl_data (nats, to the
+        test split's shares), frechet.
 
         Of a conditional generator also label_accuracy: the share that the judge reads as the digit asked for.
-        Nothing where the judge knows less than half of the real data: that is no digits.
+        Where the judge knows less than half of the real data (Fashion-MNIST has the shape of digits), its accuracy alone.
         """
-        if not self._speaks:
-            return {}
+        values = {"judge_accuracy": self._right}
+        if self._right < MUST_REACH:
+            return values
         images = draw(
             lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),
             _NUM,
@@ -58,7 +59,7 @@ class Monitor:
         kl_data = metrics.mode_histogram(opinion.labels, data_labels=self._labels).kl_data
         frechet = metrics.frechet_from_moments(*self._real, *metrics.feature_moments(opinion.features))
         assert kl_data is not None
-        values = {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}
+        values |= {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}
         if self._num_labels:
             asked = labels_of(_NUM, self._num_labels, _PIECE)
             values["label_accuracy"] = float((opinion.labels == asked).mean())

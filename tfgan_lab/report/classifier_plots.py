@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 
 from tfgan_lab.measure.classifier import Answers
 from tfgan_lab.report.style import BLUE, ORANGE, STYLE, write_figure
+from tfgan_lab.words import of_post
 
 
 def write(folder: Path, answers: Answers, test: Any, config: Any) -> list[str]:
     """Writes confusion.png and scores.png (and .svg) and returns their names."""
-    provenance = f"{test.provenance}; post {config.post}, seed {config.seed}"
+    provenance = f"{test.provenance}; {of_post(config.post)}, seed {config.seed}"
     right = float((answers.scores.argmax(axis=1) == answers.labels).mean())
     figures = {
         "confusion": confusion(answers.confusion, f"{config.name}: {right:.2%} right", provenance),
@@ -57,7 +58,7 @@ def confusion(counts: np.ndarray, title: str, provenance: str) -> Figure:
                     color="white" if dark else "black",
                 )
         ticks = range(len(counts))
-        axis.set(xlabel="predicted digit", ylabel="true digit", xticks=ticks, yticks=ticks, title=title)
+        axis.set(xlabel="predicted class", ylabel="true class", xticks=ticks, yticks=ticks, title=title)
         for spine in axis.spines.values():
             spine.set_visible(False)
         figure.supxlabel(provenance, fontsize=7, color="#555555")
@@ -77,13 +78,13 @@ def scores(image: np.ndarray, values: np.ndarray, label: int, title: str, proven
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), width_ratios=(1, 1.9), layout="constrained")
         left.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        left.set_title(f"true digit {label}")
+        left.set_title(f"true class {label}")
         left.axis("off")
         colors = [ORANGE if k == label else BLUE for k in range(len(values))]
         bars = right.bar(range(len(values)), values, color=colors)
         right.bar_label(bars, [f"{value:.2f}" for value in values], fontsize=7)
         right.set(
-            xlabel="digit (the true one orange)",
+            xlabel="class (the true one orange)",
             ylabel="score",
             xticks=range(len(values)),
             ylim=(0, 1.08),

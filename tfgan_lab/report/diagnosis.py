@@ -6,13 +6,18 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfgan_lab.compare.reference import Reference, reference_of, target_moments
 from tfgan_lab.config import Config, GanConfig, Gaussian
+from tfgan_lab.judge import doubt
 
 Rows = Sequence[Mapping[str, Any]]
 
+_END = 0.1  # what is said of the end of training rests on so much of it
 _WON, _LOST = 0.95, 0.05  # p_real above and p_fake below: nearly every image is told
 _NEAR = 0.1  # of both probabilities to balance
+_BY_HEART = 0.1  # more on training images than on unseen ones
 _FEW_DIGITS = 3
 _NARROW = 0.25  # of the target's standard deviation
 _FEWEST_PRINTS = 5
@@ -35,11 +40,30 @@ def diagnose(config: Config, rows: Rows, data: Mapping[str, Any]) -> list[str]:
     if not isinstance(config, GanConfig):
         return [*_accuracy(rows, data), *_normal(reference, rows, {"accuracy": "its accuracy"}, "eval")]
     sentences = [*_losses(config, reference, rows), *_balance_of_power(config, reference, rows)]
-    return [*sentences, *_variety(config, rows, data)]
+    unsure = doubt(_last(rows, "metrics").get("judge_accuracy", 1.0))
+    return [*sentences, *_variety(config, rows, data), *([unsure] if unsure else [])]
 
 
 def _last(rows: Rows, kind: str) -> Mapping[str, Any]:
     return next((row for row in reversed(rows) if row["kind"] == kind), {})
+
+
+def _end(rows: Rows) -> dict[str, float]:
+    """Of the training rows, numbers over the last tenth of training: the last row may speak of a single step."""
+    train = [row for row in rows if row["kind"] == "train"]
+    if not train:
+        return {}
+    lengths = np.diff([row["step"] for row in train], prepend=0)
+    end = [
+        (row, length)
+        for row, length in zip(train, lengths, strict=True)
+        if row["step"] > (1 - _END) * train[-1]["step"]
+    ]
+    found = {"epoch": float(train[-1]["epoch"])}
+    for key in (key for key in train[-1] if key.endswith("_mean")):
+        values, weights = zip(*((row[key], length) for row, length in end if key in row), strict=True)
+        found[key] = float(np.average(values, weights=weights))
+    return found
 
 
 def _accuracy(rows: Rows, data: Mapping[str, Any]) -> list[str]:
@@ -58,7 +82,7 @@ def _losses(config: GanConfig, reference: Reference, rows: Rows) -> list[str]:
     sentences = _beside_prints(reference, rows)
     names = {"d_loss_mean": "the discriminator's loss", "g_loss_mean": "the generator's loss"}
     sentences += _normal(reference, rows, names, "train")
-    last = _last(rows, "train")
+    last = _end(rows)
     if sentences or "d_loss_mean" not in last:
         return sentences
     balance = reference.balance
@@ -94,7 +118,7 @@ def _last_stretch(rows: Rows) -> Rows:
 
 
 def _normal(reference: Reference, rows: Rows, names: Mapping[str, str], kind: str) -> list[str]:
-    last, found, source = _last(rows, kind), [], ""
+    last, found, source = _end(rows) if kind == "train" else _last(rows, kind), [], ""
     for key, name in names.items():
         band = reference.bands.get(key)
         at = band.at(last["epoch"]) if band and key in last else None
@@ -106,16 +130,21 @@ def _normal(reference: Reference, rows: Rows, names: Mapping[str, str], kind: st
 
 
 def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> list[str]:
-    last = _last(rows, "eval")
-    where = "on the test split" if "p_real" in last else "on the last training batches"
-    if "p_real" not in last:
-        train = _last(rows, "train")
-        last = {key: train.get(f"{key}_mean") for key in ("p_real", "p_fake")}
-    real, fake = last.get("p_real"), last.get("p_fake")
+    train, test = _end(rows), _last(rows, "eval")
+    seen, real, fake = train.get("p_real_mean"), test.get("p_real"), test.get("p_fake")
+    where = "on the test split"
+    if real is not None and seen is not None and seen - real > _BY_HEART:
+        return [
+            f"The discriminator knows its training images by heart: it gives those {seen:.3f}, test images {real:.3f} and "
+            f"generated ones {fake:.3f}. Use more data, dropout or fewer epochs."
+        ]
+    if real is None:
+        real, fake, where = seen, train.get("p_fake_mean"), "on training batches of the last tenth of training"
     if real is None or fake is None:
         return []
     numbers = f"{where} it gives real data {real:.3f} and generated data {fake:.3f}"
     balance = reference.balance["p_real"]
+    even = f"a discriminator that cannot tell gives both {balance:g}"
     # With smoothing s the best D gives real data 1 - s.
     if real >= _WON * (1 - config.game.smoothing) and fake <= _LOST:
         learns = (
@@ -127,10 +156,10 @@ def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> li
             f"The discriminator has won: {numbers}. {learns}; or make D weaker (a lower rate, dropout, label smoothing)."
         ]
     if abs(real - balance) < _NEAR and abs(fake - balance) < _NEAR:
-        return [f"Neither has won: {numbers}; {balance:g} for both would be a discriminator that cannot tell."]
+        return [f"Neither has won: {numbers}; {even}."]
     if real < fake:
         return [f"The discriminator is fooled: {numbers}."]
-    return [f"The discriminator leads, but has not won: {numbers}; {balance:g} for both would be a draw."]
+    return [f"The discriminator leads, but has not won: {numbers}; {even}."]
 
 
 def _variety(config: GanConfig, rows: Rows, data: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,13 @@ from tfgan_lab.report.samples import columns_of, png_of, saved_samples
 from tfgan_lab.report.style import write_figure
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.words import counted, of_post
 
+# d_real is a loss and p_real a probability: names that cannot be taken for each other.
+_WORDS = {
+    "d_loss": "D loss", "d_real": "D loss on real", "d_fake": "D loss on fake", "g_loss": "G loss", "p_real": "D(real)",
+    "p_fake": "D(fake)",
+}  # fmt: skip
 _FILM_FRAMES = 60  # more make the file big, not the film better
 
 
@@ -28,9 +34,9 @@ def provenance_line(experiment: Experiment) -> str:
     """Data and seed, as printed below every figure of a run."""
     source, config = experiment.source, experiment.config
     if isinstance(config.data, Gaussian):
-        return f"target {describe_target(config.data)}; post {config.post}, seed {config.seed}"
+        return f"target {describe_target(config.data)}; {of_post(config.post)}, seed {config.seed}"
     parts = "; ".join(str(part) for part in source.provenance.values())
-    return f"{parts}; post {config.post}, seed {config.seed}"
+    return f"{parts}; {of_post(config.post)}, seed {config.seed}"
 
 
 def real_images(experiment: Experiment, number: int) -> np.ndarray:
@@ -74,7 +80,7 @@ def write_real(folder: Workdir, experiment: Experiment) -> None:
 def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Writes all pictures of a finished run and returns their names, the most telling first."""
     config = experiment.config
-    title, provenance = f"{config.name}, {experiment.total_steps:,} steps", provenance_line(experiment)
+    title, provenance = f"{config.name}, {counted(experiment.total_steps, 'step')}", provenance_line(experiment)
     names = []
     if isinstance(config, GanConfig):
         moments = saved_samples(folder.samples)
@@ -123,8 +129,8 @@ def _write_generator_pictures(
 
 
 def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Experiment) -> list[tuple[str, np.ndarray]]:
-    """Post P002's 10x6 grid: every tenth part of training from the first moment on, six of its samples."""
-    picked = range(0, len(moments), max(1, len(moments) // 10))[:10]
+    """Post P002's 10x6 grid: ten moments from the first to the last, six samples of each."""
+    picked = np.unique(np.linspace(0, len(moments) - 1, 10).round().astype(int))
     per_epoch = experiment.batches.steps_per_epoch
     rows = []
     for index in picked:
@@ -148,7 +154,7 @@ def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
         last = next((row for row in reversed(rows) if row["kind"] == kind), None)
         if last:
             numbers = ", ".join(
-                f"{k} {v:.4f}"
+                f"{_WORDS.get(k, k)} {v:.4f}"
                 for k, v in last.items()
                 if isinstance(v, float) and k != "epoch" and k.removesuffix("_mean") not in last.keys() - {k}
             )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tfgan_lab import images as images_lib
 from tfgan_lab.config import GanConfig
+from tfgan_lab.words import counted
 
 _MOST_SAMPLES = 36
 _WALKS, _WALK_STEPS = 4, 9
@@ -68,7 +69,7 @@ def moments(
             step, samples = saved[index]
             pixels, columns = shown(samples, config)
             what = "a row for each digit from 0 to 9" if config.num_labels else "from the same latents at every step"
-            alt = f"{len(pixels)} samples after {step:,} steps, {what}"
+            alt = f"{len(pixels)} samples after {counted(step, 'step')}, {what}"
             pictures[index] = picture_of(images_lib.grid(pixels, columns), alt, config.sample_colormap)
         return pictures[index]
 

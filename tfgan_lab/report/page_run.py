@@ -26,8 +26,12 @@ from tfgan_lab.report.ledger_text import headline
 from tfgan_lab.report.samples import saved_samples
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.words import counted, of_post
 
-_CHARTS_OF_CLASSIFIERS = (("confusion", "Which digits it takes for which"), ("scores", "Its ten outputs for one image"))
+_CHARTS_OF_CLASSIFIERS = (
+    ("confusion", "Which classes it takes for which"),
+    ("scores", "Its ten outputs for one image"),
+)
 _MOST_DENSITIES = 16
 
 
@@ -202,7 +206,7 @@ def _state(folder: Workdir, step: int, record: dict[str, Any]) -> str:
         last = max((row["step"] for row in folder.read_metrics()), default=step)
         return f"running: step {last:,} of {total:,}" if total else "running"
     if total and step >= total:
-        return f"finished: {total:,} steps"
+        return f"finished: {counted(total, 'step')}"
     if step:
         return f"stopped at step {step:,} of {total:,}: `tfgan-lab train --workdir={folder.path}` goes on"
     return "no checkpoint yet"
@@ -210,10 +214,10 @@ def _state(folder: Workdir, step: int, record: dict[str, Any]) -> str:
 
 def _facts(config: Config, record: dict[str, Any], step: int) -> list[tuple[str, str]]:
     per_epoch = record.get("steps_per_epoch") or 0
-    epochs = f" ({step / per_epoch:,.4g} epochs)" if per_epoch else ""
+    epochs = f" ({counted(step / per_epoch, 'epoch')})" if per_epoch else ""
     facts = [
-        ("config", f"{config.name}, post {config.post}"),
-        ("trained", f"{step:,} steps{epochs} of batch {config.batch_size}"),
+        ("config", f"{config.name}, {of_post(config.post)}"),
+        ("trained", f"{counted(step, 'step')}{epochs} of batch {config.batch_size}"),
     ]
     if isinstance(config.data, Gaussian):
         facts.append(("target", describe_target(config.data)))
@@ -226,7 +230,7 @@ def _facts(config: Config, record: dict[str, Any], step: int) -> list[tuple[str,
         facts.append(
             (
                 "time",
-                f"{_duration(seconds)} on {record.get('cores', '?')} CPU core{'' if record.get('cores') == 1 else 's'}, {record.get('machine', '?')}",
+                f"{_duration(seconds)} on {counted(record['cores'], 'CPU core') if 'cores' in record else '? CPU cores'}, {record.get('machine', '?')}",
             )
         )
     versions = record.get("versions") or {}
@@ -283,6 +287,6 @@ def _floors(metrics: Sequence[dict[str, Any]]) -> Callable[[Any], None] | None:
         for twin in axis.figure.axes:
             if "Fréchet" in twin.get_ylabel():
                 twin.axhline(floor["value"], color=GREY, linestyle="--", linewidth=1)
-                twin.annotate(f"real digits {floor['value']:.2g}", (0.02, floor["value"]), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")  # fmt: skip
+                twin.annotate(f"real images {floor['value']:.2g}", (0.02, floor["value"]), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")  # fmt: skip
 
     return draw

@@ -40,7 +40,7 @@ def panels(rows: Sequence[dict[str, Any]], reference: Reference | None = None) -
     reference = reference or Reference({}, {}, {})
     train = [row for row in rows if row["kind"] == "train"]
     evaluations = [row for row in rows if row["kind"] == "eval"]
-    measured = [row for row in rows if row["kind"] == "metrics"]
+    measured = [row for row in rows if row["kind"] == "metrics" and "frechet" in row]
     if not train:
         return []
     if "g_loss" not in train[0]:
@@ -77,7 +77,9 @@ def _beliefs(train: Any, evaluations: Any, reference: Reference, axis: Any) -> N
     if judged:
         _band(axis, reference, "p_real", BLUE, end)
         _band(axis, reference, "p_fake", ORANGE, end)
-    axis.axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="0.5: cannot tell")
+    if "p_real" in reference.balance:
+        even = reference.balance["p_real"]
+        axis.axhline(even, color=GREY, linestyle="--", linewidth=1, label=f"{even:g}: cannot tell")
     axis.set(title=f"mean probability of being real ({where})", xlabel="epoch", ylabel="probability", ylim=(0, 1))
     _legend(axis, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1.0)
 

@@ -19,6 +19,7 @@ from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.report import plots
 from tfgan_lab.report.style import png
 from tfgan_lab.training.experiment import Experiment
+from tfgan_lab.words import counted
 
 
 class Sampler:
@@ -77,7 +78,7 @@ def png_of(drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
     if isinstance(config.data, Gaussian):
         real = draw_target(config.data, [len(drawn)], sample_seed(config.seed, 1)).numpy()
         provenance = f"target {describe_target(config.data)}, n={len(drawn):,} each, seed {config.seed}"
-        return png(plots.densities(real, drawn[:, 0], f"1-D distribution after {step:,} steps", provenance))
+        return png(plots.densities(real, drawn[:, 0], f"1-D distribution after {counted(step, 'step')}", provenance))
     picture = images_lib.grid(drawn, columns_of(config))
     return images_lib.png_bytes(images_lib.enlarge(images_lib.colour(picture, config.sample_colormap)))
 

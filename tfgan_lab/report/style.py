@@ -57,7 +57,7 @@ def finish(figure: Figure, title: str, provenance: str) -> Figure:
 
 def wrapped(figure: Figure, text: str) -> str:
     """Text in lines that fit below a figure."""
-    return textwrap.fill(text, int(figure.get_figwidth() * 19))  # characters of 7 points in an inch
+    return textwrap.fill(text, int(figure.get_figwidth() * 18))  # characters of 7 points in an inch
 
 
 def _encoded(figure: Figure, form: str, style: Mapping[str, Any], metadata: dict[str, None]) -> bytes:

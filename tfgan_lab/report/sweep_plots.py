@@ -11,9 +11,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfgan_lab import images as images_lib
+from tfgan_lab.compare.reference import reference_of
 from tfgan_lab.measure.distribution import target_law
 from tfgan_lab.report.samples import columns_of
-from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE
+from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish
+from tfgan_lab.words import of_post
 
 _COLUMNS = 5  # values side by side; more go below
 
@@ -38,6 +40,7 @@ def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: s
     rows = 1 if all(outcome.samples is None for outcome in outcomes) else 2
     columns = min(len(outcomes), _COLUMNS)
     blocks = math.ceil(len(outcomes) / columns)
+    balance = reference_of(config, {}).balance.get("p_real")
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             rows * blocks,
@@ -52,16 +55,15 @@ def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: s
             if rows == 2:
                 _samples(stack[0], outcome.samples, config)
             stack[0].set_title(f"{field} = {outcome.value}{_summary(outcome)}")
-            _traces(stack[-1], outcome.rows)
+            _traces(stack[-1], outcome.rows, balance)
         for stack in stacks[1 : len(outcomes)]:
             stack[-1].sharey(stacks[0, -1])
         for axis in stacks[len(outcomes) :].flat:
             axis.set_visible(False)
         if stacks[0, -1].get_legend_handles_labels()[1]:
             stacks[0, -1].legend(fontsize=8)
-        figure.suptitle(f"{config.name}, post {config.post}" + ("" if field == "seed" else f", seed {config.seed}"))
-        figure.supxlabel(provenance, fontsize=7, color="#555555")
-        return figure
+        title = f"{config.name}, {of_post(config.post)}" + ("" if field == "seed" else f", seed {config.seed}")
+        return finish(figure, title, provenance)
 
 
 def _summary(outcome: Any) -> str:
@@ -95,7 +97,7 @@ def _histogram(axis: Any, numbers: np.ndarray, config: Any) -> None:
     axis.set(xlabel="value (blue: the target)", ylabel="density", ylim=(0, 3 * target.max()))
 
 
-def _traces(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
+def _traces(axis: Any, rows: Sequence[dict[str, Any]], balance: float | None) -> None:
     evaluations = [row for row in rows if row["kind"] == "eval"]
     names = [
         name
@@ -112,7 +114,7 @@ def _traces(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
             marker="o" if len(values) < 3 else None,
             label=_LABELS.get(name, name),
         )
-    if "p_real" in names:
-        axis.axhline(0.5, color=GREY, linestyle="--", linewidth=1)
+    if "p_real" in names and balance is not None:
+        axis.axhline(balance, color=GREY, linestyle="--", linewidth=1)
         axis.set_ylim(0, 1)
     axis.set(xlabel="epoch", ylabel=_UNITS.get(names[0], names[0]) if names else "")
