@@ -24,7 +24,7 @@ settings.load_profile("tests")
 
 # Importing TensorFlow takes seconds: these modules run without it.
 _WITHOUT_TENSORFLOW = (
-    "test_cache", "test_cli", "test_config", "test_faces", "test_images", "test_layers_import", "test_mnist", "test_workdir",
+    "test_cache", "test_cli", "test_config", "test_faces", "test_files", "test_images", "test_layers_import", "test_mnist", "test_workdir",
     "test_metrics_distributions", "test_metrics_frechet", "test_metrics_intervals", "test_metrics_memorisation",
     "test_metrics_neighbours", "test_metrics_parzen", "test_style", "test_runtime",
 )  # fmt: skip

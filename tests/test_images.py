@@ -1,16 +1,14 @@
-"""Grids, PNG and GIF files, and writing a whole file or nothing."""
+"""Grids, PNG and GIF files."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tfgan_lab import images
-from tfgan_lab.errors import UserError
 
 
 @pytest.mark.parametrize("value_range", ["unit", "tanh"])
@@ -76,25 +74,3 @@ def test_blues_runs_from_light_to_dark_and_gray_is_untouched() -> None:
     assert blue[0, 0].min() > 240
     assert blue[0, 1, 2] > blue[0, 1, 0]
     assert images.colour(picture, "gray") is picture
-
-
-def test_a_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "file.bin"
-    images.write_atomically(target, b"one")
-    images.write_atomically(target, b"two")
-    assert target.read_bytes() == b"two"
-    assert [path.name for path in target.parent.iterdir()] == ["file.bin"]
-
-
-def test_a_failed_write_keeps_the_old_file_and_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "file.bin"
-    target.write_bytes(b"old")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(UserError, match=r"file\.bin cannot be written: No space left on device\. Free space"):
-        images.write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["file.bin"]

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "tfgan_lab"
 LAYERS = [
     (
         "errors",
+        "files",
         "cache",
         "specs",
         "templates",

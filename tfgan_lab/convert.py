@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.runtime import quiet_stderr
 from tfgan_lab.saved_models import load_saved_model

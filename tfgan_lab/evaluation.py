@@ -16,7 +16,7 @@ from tfgan_lab import data as data_lib
 from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_dict
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
 from tfgan_lab.measure import classifier, digits, distribution, montage
 from tfgan_lab.measure.draws import Sampler, draw, labels_of, untrained_sampler

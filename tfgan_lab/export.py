@@ -24,7 +24,7 @@ import tensorflow as tf
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Gaussian, Mnist
 from tfgan_lab.data import shape_of
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.runtime import quiet_stderr
 from tfgan_lab.saved_models import load_saved_model

@@ -1,18 +1,13 @@
-"""Arrays to pictures: value ranges, grids, PNG and GIF files, all written atomically."""
+"""Arrays to pictures: value ranges, grids, PNG and GIF files."""
 
 from __future__ import annotations
 
 import io
 import math
-import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-from tfgan_lab.errors import UserError
 
 
 def to_uint8(images: np.ndarray, value_range: str) -> np.ndarray:
@@ -77,29 +72,6 @@ def gif_bytes(pictures: Sequence[np.ndarray], milliseconds: int = 150, hold_last
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, disposal=1)
     return buffer.getvalue()
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a whole file or nothing: to a temporary file beside it, then renamed.
-
-    Raises:
-      UserError: The folder cannot be written, or the disk is full.
-    """
-    path = Path(path)
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise UserError(
-            f"{path} cannot be written: {error.strerror or error}. Free space or mend permissions, then run again."
-        ) from None
 
 
 def _pil(picture: np.ndarray) -> Image.Image:

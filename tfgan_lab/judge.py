@@ -19,7 +19,7 @@ import numpy as np
 
 from tfgan_lab.arrays import read_arrays
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.metrics.checks import unit_images
 from tfgan_lab.saved_models import load_saved_model
 

@@ -18,7 +18,7 @@ from tfgan_lab.config import GanConfig, Gaussian, override
 from tfgan_lab.data.seeds import SeedsBatches
 from tfgan_lab.errors import UserError
 from tfgan_lab.export import export_network
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.models.seeds import Seeds
 from tfgan_lab.optimizers import make_optimizer
 from tfgan_lab.report.samples import Sampler

@@ -12,6 +12,7 @@ from tfgan_lab import images as images_lib
 from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.errors import UserError
 from tfgan_lab.export import GeneratorModule
+from tfgan_lab.files import write_atomically
 from tfgan_lab.report.samples import png_of
 from tfgan_lab.training.restored import RestoredRun, restore_run
 
@@ -66,9 +67,9 @@ def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredR
     if out.suffix == ".npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, samples=drawn)
-        images_lib.write_atomically(out, buffer.getvalue())
+        write_atomically(out, buffer.getvalue())
     elif out.suffix == ".png":
-        images_lib.write_atomically(out, _picture(drawn, run, label))
+        write_atomically(out, _picture(drawn, run, label))
     else:
         raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
 

@@ -15,7 +15,7 @@ import numpy as np
 from tfgan_lab.config import Config, GanConfig, Mnist, differences, override, validate
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation import in_words
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.report.samples import saved_samples
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import of_post

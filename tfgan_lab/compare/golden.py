@@ -20,7 +20,7 @@ from tfgan_lab.compare.peers import make_peer
 from tfgan_lab.compare.sides import OurSide, TheirSide, common_start
 from tfgan_lab.config import Gaussian
 from tfgan_lab.data import shape_of
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 
 _STEPS, _BATCH = 3, 4
 _TOLERANCE = 1e-10  # see `parity`

@@ -38,7 +38,7 @@ from tfgan_lab.config import Config, GanConfig, Gaussian, differences, from_json
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 
 BUDGETS = ("posted", "short")
 _TOGETHER = 8  # seeds in one graph

@@ -11,7 +11,7 @@ from typing import Any
 from tfgan_lab.config import Config, from_json, to_json
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 
 _FILE = "outcome.json"
 

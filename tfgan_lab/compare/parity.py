@@ -45,7 +45,7 @@ from tfgan_lab.compare.peers import make_peer
 from tfgan_lab.compare.sides import Arrays, OurSide, TheirSide, Update, common_start
 from tfgan_lab.config import SGD, ConvDiscriminator, ConvGenerator, GanConfig, Mnist, Montage
 from tfgan_lab.experiments import load_config
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.training.experiment import build
 
 CONFIGS = (

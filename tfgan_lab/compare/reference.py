@@ -20,7 +20,7 @@ from tfgan_lab.compare.posts import CLAIMS, P002_EARLY, P002_LATE, is_posts_data
 from tfgan_lab.config import Config, GanConfig, Gaussian, differences
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.training.workdir import Workdir
 
 _FILE = Path(__file__).with_name("reference.json")

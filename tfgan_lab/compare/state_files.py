@@ -12,7 +12,7 @@ import numpy as np
 
 from tfgan_lab.arrays import read_arrays
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 
 _TORCH_ENDINGS = (".pt", ".pth", ".bin", ".ckpt")
 

@@ -15,6 +15,7 @@ from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.data import Source, describe_target
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
+from tfgan_lab.files import write_atomically
 from tfgan_lab.report import plots
 from tfgan_lab.report.samples import columns_of, png_of, saved_samples
 from tfgan_lab.report.style import write_figure
@@ -66,7 +67,7 @@ def write_preview(source: Source, out: str) -> str:
     if not out.endswith(".png"):
         raise UserError(f"--out={out}: the file's name must end in .png.")
     picture = images_lib.grid(some_images(source.train, 64))
-    images_lib.write_atomically(out, images_lib.png_bytes(images_lib.enlarge(picture)))
+    write_atomically(out, images_lib.png_bytes(images_lib.enlarge(picture)))
     return out
 
 
@@ -74,7 +75,7 @@ def write_real(folder: Workdir, experiment: Experiment) -> None:
     """Writes real.png: a grid of real examples (nothing for the Gaussian)."""
     if not isinstance(experiment.config.data, Gaussian):
         picture = images_lib.grid(real_images(experiment, 64))
-        images_lib.write_atomically(folder.path / "real.png", images_lib.png_bytes(images_lib.enlarge(picture)))
+        write_atomically(folder.path / "real.png", images_lib.png_bytes(images_lib.enlarge(picture)))
 
 
 def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -101,7 +102,7 @@ def _write_generator_pictures(
 ) -> list[str]:
     config: Any = experiment.config
     last_step, last = moments[-1]
-    images_lib.write_atomically(folder.path / "samples.png", png_of(last, config, last_step))
+    write_atomically(folder.path / "samples.png", png_of(last, config, last_step))
     names = ["samples.png"]
     if not isinstance(config.data, Gaussian):
         split = "test" if experiment.source.test is not None else "train"
@@ -123,7 +124,7 @@ def _write_generator_pictures(
             evolution = plots.evolution(_evolution_rows(trained, experiment), title, provenance)
             names.append(write_figure(folder.path, "evolution", evolution))
     if len(moments) > 1:
-        images_lib.write_atomically(folder.path / "film.gif", film(folder.samples))
+        write_atomically(folder.path / "film.gif", film(folder.samples))
         names.append("film.gif")
     return names
 

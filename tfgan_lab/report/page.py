@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from tfgan_lab import __version__, config
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 from tfgan_lab.report.page_run import Parts, RunPage, gather, parts_of
 from tfgan_lab.report.tables import config_table, metrics_table
 from tfgan_lab.training.workdir import Workdir

@@ -15,6 +15,7 @@ from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.data import describe_target
 from tfgan_lab.data.pipeline import draw_target
 from tfgan_lab.export import GeneratorModule
+from tfgan_lab.files import write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.report import plots
 from tfgan_lab.report.style import png
@@ -50,14 +51,14 @@ class Sampler:
         drawn = self.draw()
         buffer = io.BytesIO()
         np.savez_compressed(buffer, samples=drawn)
-        images_lib.write_atomically(folder / f"step-{step:08d}.npz", buffer.getvalue())
+        write_atomically(folder / f"step-{step:08d}.npz", buffer.getvalue())
         return drawn
 
     def write(self, folder: Path, step: int) -> np.ndarray:
         """Writes step-NNN.npz and step-NNN.png and returns the picture, uint8 [H, W, C]."""
         drawn = self.keep(folder, step)
         content = png_of(drawn, self.config, step)
-        images_lib.write_atomically(folder / f"step-{step:08d}.png", content)
+        write_atomically(folder / f"step-{step:08d}.png", content)
         return tf.io.decode_png(content, channels=3).numpy()
 
 
@@ -88,7 +89,7 @@ def draw_missing(folder: Path, config: GanConfig) -> None:
     for step, drawn in saved_samples(folder):
         picture = folder / f"step-{step:08d}.png"
         if not picture.exists():
-            images_lib.write_atomically(picture, png_of(drawn, config, step))
+            write_atomically(picture, png_of(drawn, config, step))
 
 
 def saved_samples(folder: Path) -> list[tuple[int, np.ndarray]]:

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.figure import Figure
 
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 
 # Okabe & Ito (2008): told apart with any colour vision.
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#999999", "#D55E00"

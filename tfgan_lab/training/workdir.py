@@ -14,7 +14,7 @@ import filelock
 
 from tfgan_lab import config as config_lib
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import write_atomically
+from tfgan_lab.files import write_atomically
 
 # A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
 # So may where it runs: any number of replicas trains the same network, to rounding.
