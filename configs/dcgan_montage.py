@@ -40,6 +40,7 @@ def get_config(variant: str = "") -> GanConfig:
         d_optimizer=Adam(learning_rate=1e-4),
         game=Game(d_update="separate"),
         num_samples=36,
+        norm_statistics="own",
         log=Every(steps=100),
         log_line="step {step}/{steps}  D loss: {d_loss_mean:.4f}  G loss: {g_loss_mean:.4f}",
         sample=Every(epochs=0.25),
@@ -67,7 +68,7 @@ def get_config(variant: str = "") -> GanConfig:
 def _make_small(config: GanConfig) -> None:
     """64x64, kernels of 4 with padding 1 (sizes 4-8-16-32-64), batches, and the DCGAN paper's Adam."""
     config.data = Montage(crop=128, size=64, pixels="unit")
-    config.batch_size, config.epochs = 32, 60
+    config.batch_size, config.epochs, config.norm_statistics = 32, 60, "running"
     init = Init(kernel="normal", std=0.02, bias="zeros")
     config.generator = ConvGenerator(
         seed_size=4,

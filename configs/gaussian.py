@@ -35,7 +35,7 @@ def get_config(variant: str = "") -> GanConfig:
         ),
         g_optimizer=Adam(learning_rate=2e-4),
         d_optimizer=Adam(learning_rate=2e-4),
-        game=Game(d_steps=1, g_steps=1),
+        game=Game(d_steps=1, g_steps=1, fresh_real=True),
         num_samples=10_000,
         log=Every(steps=100),
         log_line="{step}: D: {d_real:.4f}/{d_fake:.4f} G: {g_loss:.4f} "

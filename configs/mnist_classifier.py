@@ -21,6 +21,7 @@ def get_config(variant: str = "") -> ClassifierConfig:
             filters=(10, 10), kernels=(5, 3), stride=2, slope=0.02, init=Init(kernel="torch", bias="torch")
         ),
         optimizer=Adam(learning_rate=1e-4),
+        norm_statistics="own",
         log=Every(epochs=0.02),
         log_line="",
         evaluate=Every(epochs=0.25),
@@ -37,7 +38,7 @@ def get_config(variant: str = "") -> ClassifierConfig:
             config.epochs, config.steps = 0, 20
             config.log = config.evaluate = config.checkpoint = config.evaluate_print = Every(steps=10)
         case "batched":
-            config.batch_size, config.epochs = 64, 6
+            config.batch_size, config.epochs, config.norm_statistics = 64, 6, "running"
             config.optimizer.learning_rate = 1e-3
             config.evaluate = config.evaluate_print = config.checkpoint = Every(epochs=1)
         case _:

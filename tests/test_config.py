@@ -267,7 +267,7 @@ def test_an_unknown_config_or_variant_is_refused_with_the_nearest(tmp_path: Path
         ({"game": {"first": "generator"}}, "fakes='shared'"),
         ({"game": {"fakes": "shared", "d_update": "separate"}}, "fakes='shared'"),
         ({"game": {"fakes": "shared", "d_steps": 2}}, "fakes='shared'"),
-        ({"game": {"fresh_real": True}}, "d_steps > 1"),
+        ({"norm_statistics": "own"}, "is for convolutional networks"),
         ({"generator": {**VALUES["generator"], "activation": ["relu"] * 3}}, "generator.activation"),
     ],
 )

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from tfgan_lab import export
 from tfgan_lab.errors import UserError
+from tfgan_lab.experiments import load_config
 from tfgan_lab.export import LoadedGenerator, export_network, load_generator
 from tfgan_lab.sample import sample_run
-from tfgan_lab.training.restored import RestoredRun, restore_run
+from tfgan_lab.training.restored import RestoredRun, fresh_networks, restore_run
 
 RUNS = ["mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"]
 
@@ -132,6 +134,27 @@ def test_a_classifier_is_served_as_the_live_network_answers(alone: Any, trained:
     assert_allclose(alone[1]["3/logits/6"], logits, atol=1e-5)
     assert_allclose(alone[1]["3/scores/6"], 1 / (1 + np.exp(-logits.astype(np.float64))), atol=1e-5)
     assert alone[1]["3/scores/1"].shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("reference", "role"), [("dcgan_montage:smoke", "generator"), ("mnist_classifier:smoke", "classifier")]
+)
+def test_post_p001_draws_and_reads_one_by_one_in_training_mode(reference: str, role: str) -> None:
+    """Its program never calls eval(): a sampler on running statistics is another network, and said to be one."""
+    answers = {}
+    for statistics in ("own", "running"):
+        config: Any = offline(reference, norm_statistics=statistics)
+        assert export.describe(config)["norm_statistics"] == statistics
+        network = fresh_networks(config)[role]
+        inputs = tf.random.stateless_normal([3, *((100,) if role == "generator" else (28, 28, 1))], [0, 1])
+        if role == "generator":
+            answers[statistics] = export.GeneratorModule(network, config).draw(inputs, None)
+        else:
+            answers[statistics] = export.ClassifierModule(network, config).classify(inputs)["logits"]
+    posts = tf.concat([network(one[None], training=True) for one in inputs], 0)
+    assert_allclose(answers["own"], posts, atol=2e-5)
+    assert np.abs(answers["running"] - posts).max() > 1e-3
+    assert load_config(reference).norm_statistics == "own"
 
 
 def test_the_seed_is_the_only_randomness(trained: Any) -> None:

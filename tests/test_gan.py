@@ -90,7 +90,7 @@ class Table:
 
 def batch(step: int, game: Game) -> tuple[tf.Tensor, tf.Tensor]:
     rng = np.random.default_rng(100 + step)
-    lead = (B, game.d_steps) if game.fresh_real else (B,)
+    lead = (B, game.d_steps) if game.real_batches > 1 else (B,)
     return tf.constant(rng.uniform(-1, 1, (*lead, *SHAPE)), tf.float32), tf.constant(
         rng.integers(0, 10, lead), tf.int32
     )
@@ -131,7 +131,9 @@ class Reference:
                 self.d_update(real, labels, fakes, y)
             return
         for i in range(game.d_steps):
-            x, x_labels = (real[:, i], None if labels is None else labels[:, i]) if game.fresh_real else (real, labels)
+            x, x_labels = (
+                (real[:, i], None if labels is None else labels[:, i]) if game.real_batches > 1 else (real, labels)
+            )
             z, y = next(draws)
             self.d_update(x, x_labels, self.fakes(z, y), y)
         for _ in range(game.g_steps):
@@ -183,6 +185,7 @@ GAMES: list[dict[str, Any]] = [
     {"g_loss": "minimax"},
     {"d_steps": 3},
     {"d_steps": 2, "fresh_real": True},
+    {"d_steps": 1, "fresh_real": True},  # P004
     {"g_steps": 2, "d_loss": "half_sum"},
     {"d_steps": 2, "g_steps": 2, "d_update": "separate", "d_loss": "half_sum", "smoothing": 0.2, "g_loss": "minimax"},
 ]

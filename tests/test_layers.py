@@ -200,6 +200,16 @@ def test_batch_norm_is_pytorchs(shape: tuple[int, ...], rng: np.random.Generator
     assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-5)
 
 
+def test_own_statistics_are_those_of_training_one_by_one(rng: np.random.Generator) -> None:
+    layer, x = BatchNorm(3), tf.constant(rng.normal(2, 3, (4, 5, 6, 3)), tf.float32)
+    one_by_one = tf.concat([layer(image[None], training=True) for image in x], 0)
+    layer.own_statistics = True
+    before = layer.moving_mean.numpy()
+    assert_allclose(layer(x, training=False), one_by_one, atol=1e-5)
+    assert_array_equal(layer.moving_mean.numpy(), before)
+    assert np.abs(layer(x, training=True) - one_by_one).max() > 0.1, "training is as ever"
+
+
 def test_batch_norm_of_a_constant_is_finite_with_a_finite_gradient() -> None:
     layer, x = BatchNorm(3), tf.ones([1, 3])
     with tf.GradientTape() as tape:
@@ -303,7 +313,9 @@ def test_dense_networks_against_numpy(norm: Any, norm_first: bool, from_layer: i
     )
 
 
-@pytest.mark.parametrize(("preprocess", "exponent"), [("raw", 2.0), ("variances", 2.0), ("variances", 1.5)])
+@pytest.mark.parametrize(
+    ("preprocess", "exponent"), [("raw", 2.0), ("variances", 2.0), ("variances", 3.0), ("variances", 1.5)]
+)
 def test_the_gaussian_discriminator_reads_sets(preprocess: Any, exponent: float, rng: np.random.Generator) -> None:
     spec = SetDiscriminator(
         set_size=6, preprocess=preprocess, exponent=exponent, hidden=(5,), activation="elu", init=TORCH
@@ -312,7 +324,8 @@ def test_the_gaussian_discriminator_reads_sets(preprocess: Any, exponent: float,
     kernel, bias, out_kernel, out_bias = (v.numpy().astype(np.float64) for v in net.variables)
 
     def logits(sets: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        x = sets if preprocess == "raw" else np.concatenate([sets, np.abs(sets - mean) ** exponent], axis=1)
+        apart = np.abs(sets - mean) if exponent % 1 else sets - mean
+        x = sets if preprocess == "raw" else np.concatenate([sets, apart**exponent], axis=1)
         hidden = x @ kernel + bias
         return (np.where(hidden > 0, hidden, np.expm1(hidden)) @ out_kernel + out_bias)[:, 0]
 

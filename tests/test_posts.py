@@ -10,8 +10,10 @@ import pytest
 from catalogue import REFERENCES, offline
 
 from tfgan_lab.config import differences, validate
+from tfgan_lab.data import open_source
 from tfgan_lab.experiments import load_config
 from tfgan_lab.trainer import train
+from tfgan_lab.training.experiment import make_batches
 
 ADAM = {"kind": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "epsilon_form": "pytorch"}
 TORCH_INIT = {"kernel": "torch", "bias": "torch"}
@@ -81,13 +83,13 @@ POSTS: dict[str, dict[str, Any]] = {
         "generator": {"seed_size": 11, "seed_channels": 3, "filters": (256, 256, 3), "kernel": 8, "stride": 2, "paddings": (0, 0, 1),
                       "activation": "gelu", "output": "sigmoid", "output_norm": True},
         "discriminator": {"filters": (256, 256, 3), "kernel": 8, "stride": 2, "paddings": (0, 0, 0), "activation": "gelu"},
-        "generator.init": TORCH_INIT, "g_optimizer": ADAM | {"learning_rate": 1e-4}, "game": {"d_update": "separate"},
+        "generator.init": TORCH_INIT, "g_optimizer": ADAM | {"learning_rate": 1e-4}, "game": {"d_update": "separate"}, "norm_statistics": "own",
     },
     "dcgan_montage:leaky_relu": {"generator": {"activation": "leaky_relu", "slope": 0.2}, "discriminator": {"activation": "leaky_relu", "slope": 0.2}},
     "mnist_classifier": {
         "post": "P001", "batch_size": 1, "epochs": 3.0, "data.pixels": "unit", "loss": "sigmoid",
         "classifier": {"filters": (10, 10), "kernels": (5, 3), "stride": 2, "slope": 0.02}, "classifier.init": TORCH_INIT,
-        "optimizer": ADAM | {"learning_rate": 1e-4},
+        "optimizer": ADAM | {"learning_rate": 1e-4}, "norm_statistics": "own",
     },
     "gaussian": {
         "post": "P004", "batch_size": 100, "steps": 2400, "data": {"mean": 4.0, "std": 1.25, "target": "normal"},
@@ -95,7 +97,10 @@ POSTS: dict[str, dict[str, Any]] = {
         "generator": {"hidden": (50, 50), "activation": ("elu", "sigmoid"), "output": "linear"},
         "discriminator": {"set_size": 100, "preprocess": "variances", "exponent": 2.0, "hidden": (50, 50), "activation": "elu"},
         "generator.init": TORCH_INIT, "g_optimizer": ADAM | {"learning_rate": 2e-4}, "d_optimizer": ADAM | {"learning_rate": 2e-4},
-        "game": {"first": "discriminator", "d_steps": 1, "g_steps": 1, "d_update": "joint", "fakes": "fresh", "d_loss": "sum"}, "log.steps": 100,
+        "game": {
+            "first": "discriminator", "d_steps": 1, "g_steps": 1, "fresh_real": True, "d_update": "joint", "fakes": "fresh", "d_loss": "sum",
+        },
+        "log.steps": 100,
     },
     "gaussian:raw": {"discriminator.preprocess": "raw"},
 }  # fmt: skip
@@ -144,3 +149,10 @@ def test_the_posts_lines_are_printed(name: str, tmp_path: Any, capsys: pytest.Ca
     train(offline(f"{name}:smoke"), tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert any(re.fullmatch(LINES[name], line) for line in lines), "\n".join(lines)
+
+
+def test_each_of_p004s_discriminator_steps_sees_a_new_set() -> None:
+    config: Any = offline("gaussian", game__d_steps="2")
+    numbers, _ = next(iter(make_batches(config, open_source(config.data), config.game.real_batches).dataset(0)))
+    assert numbers.shape == (100, 2, 1)
+    assert not (numbers[:, 0] == numbers[:, 1]).numpy().any()

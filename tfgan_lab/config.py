@@ -129,13 +129,18 @@ class Game:
     first: Literal["discriminator", "generator"] = "discriminator"
     d_steps: Annotated[int, Field(gt=0, le=1000)] = 1  # k: discriminator updates per step
     g_steps: Annotated[int, Field(gt=0, le=1000)] = 1
-    fresh_real: bool = False  # each of the k updates sees its own real batch (else the same one)
+    fresh_real: bool = False  # each of k > 1 updates sees its own real batch (else the same one)
     d_update: Literal["joint", "separate"] = "joint"  # real and fake in one D update, or one after the other
     fakes: Literal["fresh", "shared"] = "fresh"  # shared: both players' updates use one set of fakes
     d_dropout_in_g_step: bool = True  # post P000 switches D to eval mode there
     d_loss: Literal["sum", "half_sum"] = "sum"
     smoothing: Share = 0.0  # one-sided: real labels are 1 - smoothing
     g_loss: Literal["non_saturating", "minimax"] = "non_saturating"
+
+    @property
+    def real_batches(self) -> int:
+        """How many real batches a step sees."""
+        return self.d_steps if self.fresh_real else 1
 
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
@@ -187,6 +192,9 @@ class RunConfig:
     )
     deterministic: bool = True  # same seed, same bits (same machine and thread count)
     onednn: bool = False  # CPU kernels that are faster for convolutions, slower for small dense nets
+    norm_statistics: Literal["running", "own"] = (
+        "running"  # BatchNorm's outside training; own: each image's, as post P001, which draws and reads one by one in train mode
+    )
 
     def __post_init__(self) -> None:
         if self.steps:
@@ -208,6 +216,9 @@ class GanConfig(RunConfig):
     sample: Every = dataclasses.field(default_factory=Every)
     metrics: Every = dataclasses.field(default_factory=Every)  # the judge's numbers of 2,000 samples
     num_samples: Positive = 64  # images in each sample grid (Gaussian: numbers in each histogram)
+    sample_latents: Literal["fixed", "fresh"] = "fixed"  # fresh: others at each moment, as posts P000 and P002 draw
+    untrained: bool = False  # post P000: what D says of an untrained pair's images, with PyTorch's start values
+    moments: Every = dataclasses.field(default_factory=Every)  # post P004: of both sets, kept for its picture
     sample_colormap: Literal["gray", "Blues"] = "gray"
     kind: Literal["gan"] = "gan"
 
@@ -411,6 +422,8 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("epochs and steps are both 0: set one of them")
     if config.num_seeds > 1:
         faults += _no_many_seeds(config)
+    if config.norm_statistics == "own" and not _is_convolutional(config):
+        faults.append("norm_statistics='own' is for convolutional networks: others have none of a single example")
     if config.replicas and config.placement != "mirrored":
         faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
     if isinstance(config, ClassifierConfig):
@@ -445,14 +458,17 @@ def _contradictions(config: Config) -> list[str]:
         config.game.d_update == "separate" or config.game.d_steps * config.game.g_steps > 1
     ):
         faults.append("game.fakes='shared' needs one joint D update and one G update per step")
-    if config.game.fresh_real and config.game.d_steps == 1:
-        faults.append("game.fresh_real needs game.d_steps > 1")
     for role, net in (("generator", config.generator), ("discriminator", config.discriminator)):
         if isinstance(net, MLP) and len(net.activation) not in (1, len(net.hidden)):
             faults.append(f"{role}.activation needs one entry, or one for each of the {len(net.hidden)} hidden layers")
         if isinstance(net, ConvGenerator | ConvDiscriminator) and len(net.paddings) != len(net.filters):
             faults.append(f"{role}.paddings needs {len(net.filters)} entries, one per layer")
     return faults
+
+
+def _is_convolutional(config: Config) -> bool:
+    networks = [config.classifier] if isinstance(config, ClassifierConfig) else [config.generator, config.discriminator]
+    return all(isinstance(spec, ConvGenerator | ConvDiscriminator | ConvClassifier) for spec in networks)
 
 
 def _no_many_seeds(config: Config) -> list[str]:
@@ -466,6 +482,6 @@ def _no_many_seeds(config: Config) -> list[str]:
         return [f"num_seeds={config.num_seeds} does not go with norm='batch' ({remedy})"]
     if config.precision != "float32":
         return [f"num_seeds={config.num_seeds} does not go with precision={config.precision!r}: use float32"]
-    if config.game.fresh_real or config.placement not in ("auto", "one"):
+    if config.game.real_batches > 1 or config.placement not in ("auto", "one"):
         return [f"num_seeds={config.num_seeds} does not go with game.fresh_real or several replicas ({remedy})"]
     return []

@@ -169,6 +169,7 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
 def describe(config: Config) -> dict[str, Any]:
     """What a user of the SavedModel must know, as plain values."""
     facts: dict[str, Any] = {"config": config.name, "post": config.post, "image_shape": list(shape_of(config.data))}
+    facts["norm_statistics"] = config.norm_statistics
     facts["fields"] = dataclasses.asdict(config)
     if isinstance(config, GanConfig):
         facts |= {

@@ -64,7 +64,7 @@ class GAN:
 
         Args:
           step: Scalar, how many steps were done before.
-          images: Real ones, [B, …]; with `game.fresh_real` [B, k, …].
+          images: Real ones, [B, …]; with `game.real_batches` k > 1 [B, k, …].
           labels: int [B] (or [B, k]), or None.
 
         Returns:
@@ -75,8 +75,8 @@ class GAN:
         if game.fakes == "shared":
             return self._step_on_shared_fakes(step, images, labels)
         for i in range(game.d_steps):
-            real = images[:, i] if game.fresh_real else images
-            real_labels = labels[:, i] if game.fresh_real and labels is not None else labels
+            real = images[:, i] if game.real_batches > 1 else images
+            real_labels = labels[:, i] if game.real_batches > 1 and labels is not None else labels
             d_metrics = self._discriminator_update(step, f"d{i}", real, real_labels)
         for j in range(game.g_steps):
             with self._watch(self.g_variables) as tape:

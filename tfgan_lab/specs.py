@@ -133,11 +133,11 @@ class SetDiscriminator:
     """Reads a whole set of numbers as one example (post P004)."""
 
     set_size: Positive
-    preprocess: Literal["raw", "variances"]  # "variances": x and |x - mean|^exponent side by side
+    preprocess: Literal["raw", "variances"]  # "variances": x and (x - mean)^exponent side by side
     hidden: Widths
     activation: Activation
     init: Init
-    exponent: Rate = 2.0
+    exponent: Rate = 2.0  # if no whole number, of |x - mean|
     kind: Literal["set"] = "set"
 
 

@@ -133,6 +133,7 @@ def parity_config(config_reference: str | config_lib.Config, batch: int | None =
         fast = isinstance(config, GanConfig) and isinstance(config.g_optimizer, SGD)  # learning: see above
         config.batch_size = batch or (config.batch_size if fast else min(config.batch_size, 8))
     config.placement = "one"
+    config.norm_statistics = "running"  # PyTorch's evaluation mode, which is compared too
     return config_lib.validate(config)
 
 

@@ -51,7 +51,7 @@ def _make_gan(config: GanConfig) -> Any:
     from tfgan_lab.compare.torch_peers import cgan, cgan_layernorm, gaussian, learning_gan, mlp_gan, montage
 
     g, d, latent = config.generator, config.discriminator, config.latents.dim
-    if config.game.fresh_real or config.game.g_steps > 1:
+    if config.game.real_batches > 1 or config.game.g_steps > 1:
         raise UserError(
             f"{config.name}: no post takes several G steps or fresh real batches: there is no PyTorch program to compare with."
         )

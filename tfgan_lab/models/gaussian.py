@@ -47,5 +47,6 @@ class SetDiscriminator(Network):
     def _power(self, differences: tf.Tensor) -> tf.Tensor:
         if self.spec.exponent == 2:
             return tf.square(differences)
-        # |.|: a fractional power of a negative difference would be NaN.
-        return tf.pow(tf.abs(differences), self.spec.exponent)
+        # |.|: a fractional power of a negative difference, which the post would take, is NaN.
+        base = differences if self.spec.exponent % 2 == 1 else tf.abs(differences)
+        return tf.pow(base, self.spec.exponent)

@@ -137,6 +137,10 @@ class BatchNorm(keras.layers.Layer):
     Args:
       channels: Size of the last axis.
       sync: Take statistics over all replicas.
+
+    Attributes:
+      own_statistics: Outside training take each image's own, over space, and not the running ones: what training mode
+        does with a batch of one.
     """
 
     def __init__(
@@ -145,6 +149,7 @@ class BatchNorm(keras.layers.Layer):
         # Its statistics are not for bfloat16, whatever the other layers compute in.
         super().__init__(**{"dtype": keras.config.floatx()} | kwargs)
         self.channels, self.sync, self.epsilon, self.momentum = channels, sync, epsilon, momentum
+        self.own_statistics = False
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
         fixed: dict[str, Any] = {"shape": (channels,), "trainable": False, "aggregation": "mean"}
@@ -158,6 +163,8 @@ class BatchNorm(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """[B, …, channels] -> the same shape."""
+        if not training and self.own_statistics:
+            return self._normalise(x, *tf.nn.moments(x, list(range(1, x.shape.rank - 1)), keepdims=True))
         if not training:
             return self._normalise(x, self.moving_mean.value, self.moving_variance.value)
         axes = list(range(x.shape.rank - 1))

@@ -84,14 +84,15 @@ class _Writer:
     def norm(self, layer: Any, register: str = "x") -> None:
         if layer is None:
             return
-        if isinstance(layer, BatchNorm):
+        if isinstance(layer, BatchNorm) and not layer.own_statistics:
             # Outside training BatchNorm is a fixed scale and shift of each channel.
             scale = layer.gamma.numpy() / np.sqrt(layer.moving_variance.numpy().astype(np.float64) + layer.epsilon)
             shift = layer.beta.numpy() - layer.moving_mean.numpy() * scale
             self.step("scale_shift", register, register, scale=self.weights.add(scale), shift=self.weights.add(shift))
         else:
             gamma, beta = self.weights.add(layer.gamma.numpy()), self.weights.add(layer.beta.numpy())
-            self.step("layer_norm", register, register, scale=gamma, shift=beta, epsilon=layer.epsilon)
+            kind = "image_norm" if isinstance(layer, BatchNorm) else "layer_norm"
+            self.step(kind, register, register, scale=gamma, shift=beta, epsilon=layer.epsilon)
 
     def conv_transpose(self, layer: Any, stride: int, padding: int) -> None:
         kernel = self.weights.add_matrix(_rows_of(layer.kernel), self._bits)  # [k, k, out, in]

@@ -63,7 +63,7 @@ class Experiment:
 def build(config: Config, source: data_lib.Source) -> Experiment:
     """Builds an experiment; all variables are made here, in the strategy's scope."""
     strategy = make_strategy(config)
-    per_step = config.game.d_steps if isinstance(config, GanConfig) and config.game.fresh_real else 1
+    per_step = config.game.real_batches if isinstance(config, GanConfig) else 1
     batches = make_batches(config, source, per_step)
     with strategy.scope(), computing_in(config.precision):
         networks: dict[str, Any]

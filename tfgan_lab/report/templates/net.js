@@ -1,5 +1,5 @@
-// Runs an exported generator. A net is a list of steps (dense, activation, scale_shift, layer_norm, concat, to_image,
-// conv_transpose) over named registers and one block of weights; report/browser_net.py writes both.
+// Runs an exported generator. A net is a list of steps (dense, activation, scale_shift, layer_norm, image_norm, concat,
+// to_image, conv_transpose) over named registers and one block of weights; report/browser_net.py writes both.
 "use strict";
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -58,6 +58,14 @@ const STEPS = {
     const mean = x.reduce((a, b) => a + b, 0) / x.length;
     const variance = x.reduce((a, b) => a + (b - mean) ** 2, 0) / x.length;
     return x.map((value, i) => ((value - mean) / Math.sqrt(variance + epsilon)) * scale[i] + shift[i]);
+  },
+
+  // Each channel by its own mean and variance over the image.
+  image_norm(x, { scale, shift, epsilon }) {
+    const channels = scale.length, area = x.length / channels, mean = new Float64Array(channels), variance = new Float64Array(channels);
+    x.forEach((value, i) => { mean[i % channels] += value / area; });
+    x.forEach((value, i) => { variance[i % channels] += (value - mean[i % channels]) ** 2 / area; });
+    return x.map((value, i) => ((value - mean[i % channels]) / Math.sqrt(variance[i % channels] + epsilon)) * scale[i % channels] + shift[i % channels]);
   },
 
   to_image(x, { size, channels }) {  // [C, S, S], as PyTorch has it -> [S, S, C]
