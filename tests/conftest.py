@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import inspect
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -29,6 +30,13 @@ _WITHOUT_TENSORFLOW = (
     "test_metrics_neighbours", "test_metrics_parzen", "test_style", "test_runtime",
 )  # fmt: skip
 _started = False
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks what is skipped where PyTorch is not installed: its file or it itself asks for that."""
+    code = inspect.unwrap(item.function).__code__  # type: ignore[attr-defined]
+    if hasattr(item.module, "torch") or {"importorskip", "torch"} <= {*code.co_names, *code.co_consts}:  # type: ignore[attr-defined]
+        item.add_marker("torch")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from tfgan_lab import cli
 from tfgan_lab.export import load_generator
-from tfgan_lab.sample import sample_run
+from tfgan_lab.sample import sample_run, write_samples
 
 GAN, LABELLED, NUMBERS, CLASSIFIER = "mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"
 
@@ -84,6 +86,21 @@ def test_sample_of_a_label_and_of_all_in_turn(trained: Any, tell: Any, tmp_path:
     with Image.open(tmp_path / "post.png") as picture:  # the post's plot_images: 2 rows of 3, in its colours
         assert picture.size[0] * (2 * 30 + 2) == picture.size[1] * (3 * 30 + 2)
         assert picture.mode == "RGB"
+
+
+@pytest.mark.parametrize("each", [1, 4])
+def test_every_row_of_a_drawn_picture_is_a_label(each: int, tmp_path: Path) -> None:
+    """Samples come with the labels in turn; these are as bright as their label, and their copies as each other."""
+    drawn = np.tile(np.arange(10, dtype=np.float32) / 10, each)[:, None, None, None] * np.ones(
+        (1, 28, 28, 1), np.float32
+    )
+    run: Any = SimpleNamespace(config=offline("cgan_concat"), step=1)
+    write_samples(drawn, tmp_path / "drawn.png", run)
+    with Image.open(tmp_path / "drawn.png") as picture:
+        pixels = np.asarray(picture.convert("L")).astype(int)
+    height, width = pixels.shape[0] / 10, pixels.shape[1] / each
+    cells = [[pixels[int((i + 0.5) * height), int((j + 0.5) * width)] for j in range(each)] for i in range(10)]
+    assert_allclose(cells, np.repeat(np.arange(10)[:, None] * 25.5, each, axis=1), atol=1)
 
 
 def test_sample_of_numbers_is_a_plot_or_an_array(trained: Any, tell: Any, tmp_path: Path) -> None:

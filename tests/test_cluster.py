@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from catalogue import offline
 
 from tfgan_lab.errors import UserError
 from tfgan_lab.training.cluster import Members, find_members, members_of_tf_config, several_named
+from tfgan_lab.training.team import Workers, facts_to_agree_on
 
 
 def text(cluster: Any, kind: Any = "worker", index: Any = 0) -> str:
@@ -23,6 +27,37 @@ def test_tf_config_says_who_and_which() -> None:
     assert members_of_tf_config(text(both, "chief")) == Members(("a:1", "b:2", "c:3"), 0)
     assert members_of_tf_config(text(both, "worker", 1)) == Members(("a:1", "b:2", "c:3"), 2)
     assert Members(("a:1", "b:2"), 0).name(1) == "worker 1 (b:2)"
+
+
+def facts(**changes: Any) -> dict[str, int]:
+    config = offline("mlp_gan:smoke", **{name: value for name, value in changes.items() if name != "sha256"})
+    sha256 = {"train": "a", "test": "b"} | changes.get("sha256", {})
+    provenance = {split: SimpleNamespace(sha256=digest) for split, digest in sha256.items()}
+    return facts_to_agree_on(config, SimpleNamespace(provenance=provenance))
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({}, []),
+        ({"sha256": {"train": "c"}}, ["data"]),
+        ({"sha256": {"test": "c"}}, ["data"]),
+        ({"seed": "5"}, ["config"]),
+        ({"game__d_steps": "2", "sha256": {"train": "c"}}, ["config", "data"]),
+    ],
+    ids=str,
+)
+def test_another_config_or_other_data_on_a_worker_is_named(changes: dict[str, Any], wrong: list[str]) -> None:
+    """Three processes, the last of which found something else."""
+    chief, last = facts(), facts(**changes)
+    assert [name for name in chief if chief[name] != last[name]] == wrong
+    team: Any = Workers.__new__(Workers)
+    team.members = Members(("a:1", "b:2", "c:3"), 0)
+    team._gather = lambda numbers: np.array([list(chief.values()), list(numbers), list(last.values())])
+    if not wrong:
+        return team.compare(chief)
+    with pytest.raises(UserError, match=f"worker 2 .* has another {' and other '.join(wrong)} than the chief"):
+        team.compare(chief)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,14 @@ def shrunk(words: list[str]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in LISTED])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=pytest.mark.torch if " compare " in command else ())
+        for command in COMMANDS
+        if command not in LISTED
+    ],
+)
 def test_a_command_of_the_documents_works(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(command)
     assert words[0] == "tfgan-lab", f"docs/commands.md must list {command!r}, or this test must learn to run it"

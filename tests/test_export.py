@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,28 @@ def test_post_p001_draws_and_reads_one_by_one_in_training_mode(reference: str, r
     assert_allclose(answers["own"], posts, atol=2e-5)
     assert np.abs(answers["running"] - posts).max() > 1e-3
     assert load_config(reference).norm_statistics == "own"
+
+
+@pytest.mark.parametrize(
+    ("label", "labels"), [(-1, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]), (0, [0] * 12), (7, [7] * 12)]
+)
+def test_the_labels_that_are_drawn(label: int, labels: list[int]) -> None:
+    """A generator that draws its labels, 255ths of white."""
+    generator: Any = lambda latents, labels, training: tf.reshape(
+        tf.cast(labels, tf.float32) / 127.5 - 1, [-1, 1, 1, 1]
+    )
+    generator.variables = []
+    drawn = export.GeneratorModule(generator, offline("cgan_concat")).sample(3, 12, label)
+    assert_allclose(drawn.numpy().ravel() * 255, labels, atol=1e-4)
+
+
+@pytest.mark.parametrize(("pixels", "seen"), [("unit", [0.0, 0.25, 1.0]), ("tanh", [-1.0, -0.5, 1.0])])
+def test_an_exported_classifier_sees_pixels_in_the_range_that_it_was_trained_on(pixels: str, seen: list[float]) -> None:
+    network: Any = SimpleNamespace(variables=[], features=lambda images: images[:, 0, 0], out=lambda features: features)
+    config: Any = offline("mnist_classifier", data__pixels=pixels)
+    images = tf.reshape(tf.constant([0.0, 0.25, 1.0]), [3, 1, 1, 1])
+    said = export.ClassifierModule(network, config).classify(images)
+    assert_array_equal(said["logits"].numpy().ravel(), seen)
 
 
 def test_the_seed_is_the_only_randomness(trained: Any) -> None:

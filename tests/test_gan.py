@@ -327,13 +327,23 @@ def test_d_dropout_in_the_g_step_is_a_knob(on: bool) -> None:
     assert [call.training for call in table.calls] == [True, True, True, on]
 
 
-def test_every_dropout_has_a_seed_of_its_own() -> None:
-    table = Table(dropout=0.5, d_steps=2, g_steps=2)
+@pytest.mark.parametrize(
+    ("knobs", "streams"),  # of G's draws, D's real and fake passes, and D's passes in G's turns
+    [
+        ({"d_steps": 2, "g_steps": 2}, 4 + 2 * 2 + 2),
+        ({"d_steps": 2, "g_steps": 2, "d_update": "separate"}, 4 + 2 * 2 + 2),
+        ({"fakes": "shared"}, 1 + 2 + 1),
+        ({"fakes": "shared", "first": "generator"}, 1 + 2 + 1),
+    ],
+    ids=str,
+)
+def test_every_dropout_has_a_seed_of_its_own(knobs: dict[str, Any], streams: int) -> None:
+    table = Table(dropout=0.5, **knobs)
     seeds = []
     for step in range(2):
         table.play(step)
         seeds += [tuple(seed) for call in table.calls for seed in call.seed.reshape(-1, 2)]
-    assert len(set(seeds)) == len(seeds) == 2 * (4 + 2 * 2 + 2)
+    assert len(set(seeds)) == len(seeds) == 2 * streams
 
 
 @pytest.mark.parametrize(

@@ -255,11 +255,14 @@ def invent_trial(folder: Path, ours: list[float], peers: list[float], data: dict
 
 def test_peers_are_equivalent_different_or_open(tmp_path: Path) -> None:
     """Against SciPy's Welch interval at 90 %, by hand from means and variances."""
-    ours, near, far = [1.0, 1.1, 0.9, 1.05], [1.02, 1.08, 0.95, 1.0], [3.0, 3.1, 2.9, 3.05]
-    for name, peers, finding in (
-        ("near", near, "equivalent"),
-        ("far", far, "differs"),
-        ("wide", [0.0, 2.5, -1.0, 3.0], "open"),
+    base, near, far = [1.0, 1.1, 0.9, 1.05], [1.02, 1.08, 0.95, 1.0], [3.0, 3.1, 2.9, 3.05]
+    for name, (ours, peers), finding in (
+        ("near", (base, near), "equivalent"),
+        ("far above", (base, far), "differs"),
+        ("far below", (far, base), "differs"),
+        ("above or equal", (base, [1.4, 1.5, 1.45, 1.55]), "open"),
+        ("below or equal", ([1.4, 1.5, 1.45, 1.55], base), "open"),
+        ("wide", (base, [0.0, 2.5, -1.0, 3.0]), "open"),
     ):
         (row,) = ledger.judge_trial(invent_trial(tmp_path / name, ours, peers, MNIST), tmp_path / name)["rows"]
         assert row["finding"] == finding

@@ -51,6 +51,16 @@ def test_normal_numbers_are_tensorflows_to_the_last_places(jit: bool) -> None:
     assert (found == expected).mean() > 0.5
 
 
+@pytest.mark.parametrize(("seed", "at"), [(1001, 14128), (1036, 12652), (1646, 13158)])
+def test_the_ends_of_the_bell_are_tensorflows(seed: int, at: int) -> None:
+    """Where a uniform number is 0, its logarithm is bounded: these places were searched for, one in 2^23 is such."""
+    key = tf.constant([seed, 0], tf.int64)
+    assert philox.uniform([16384], key)[at] == 0
+    expected = tf.random.stateless_normal([16384], key, alg="philox").numpy()[at : at + 2]
+    assert np.hypot(*expected) == pytest.approx(np.sqrt(-2 * np.log(1e-7)), rel=1e-6)
+    assert_allclose(by_arithmetic(lambda: philox.normal([16384], key), jit=False)[at : at + 2], expected, rtol=2e-6)
+
+
 def test_many_seeds_draw_as_each_alone() -> None:
     keys = tf.constant(SEEDS, tf.int64)
     for draw in (philox.uniform, philox.normal):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from catalogue import REFERENCES, offline
 
+from tfgan_lab.compare import posts
 from tfgan_lab.config import differences, validate
 from tfgan_lab.data import open_source
 from tfgan_lab.experiments import load_config
@@ -116,6 +117,50 @@ def test_the_posts_numbers(reference: str) -> None:
         if isinstance(expected, dict):
             found = {name: found[name] for name in expected}
         assert found == expected, field
+
+
+# The ledger's promise: bands were fixed before its runs. By claim: arms (config and overrides), then bands.
+CLAIMS: dict[str, tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float]]]] = {
+    "C000a": (
+        {"run": ("mlp_gan", {})},
+        {("run", "p_real_end"): (0.25, 0.75), ("run", "p_fake_end"): (0.25, 0.75), ("run", "gap_left"): (0, 0.5)},
+    ),
+    "C000b": (
+        {"k=1": ("mlp_gan", {}), "k=10": ("mlp_gan", {"game.d_steps": "10"})},
+        {("k=10", "digits"): (0, 3), ("k=1", "digits"): (5, 10)},
+    ),
+    "C001a": ({"run": ("mnist_classifier", {})}, {("run", "accuracy"): (0.95, 1)}),
+    "C001b": ({"run": ("cgan_layernorm", {})}, {("run", "label_accuracy"): (0.8, 1)}),
+    "C002": (
+        {"run": ("mlp_gan_smoothed", {})},
+        {("run", "d_loss_end"): (0.814, 1.22), ("run", "g_loss_end"): (1.555, 2.333)},
+    ),
+    "C003a": (
+        {"with": ("cgan_concat:dropout_after_output", {}), "without": ("cgan_concat", {})},
+        {("with", "label_accuracy"): (0, 0.2), ("without", "label_accuracy"): (0.5, 1)},
+    ),
+    "C003b": (
+        {"concat": ("cgan_concat", {}), "branch": ("cgan_branch", {})},
+        {("concat", "label_accuracy"): (0.5, 1), ("branch", "label_accuracy"): (0.5, 1)},
+    ),
+    "C004": ({"run": ("gaussian", {})}, {("run", "fake_mean"): (3.5, 4.5), ("run", "fake_std"): (0.95, 1.55)}),
+}
+MARGINS = {"p_real": 0.05, "p_fake": 0.05, "frechet": 20.0, "d_loss_now": 0.2, "g_loss_now": 0.4, "accuracy": 0.02, "fake_mean": 0.5, "fake_std": 0.3}  # fmt: skip
+
+
+def test_what_a_claim_asks_for_stays_as_it_was_fixed() -> None:
+    found = {
+        claim.id: (
+            {name: (arm.config, dict(arm.overrides)) for name, arm in claim.arms.items()},
+            {(gauge.arm, gauge.number): (gauge.low, gauge.high) for gauge in claim.gauges},
+        )
+        for claim in posts.CLAIMS
+    }
+    assert found == CLAIMS
+    assert all(
+        margin == MARGINS[number] for trial in posts.PEER_TRIALS for number, (_, margin) in trial.numbers.items()
+    )
+    assert (posts.LEVEL, posts.MINORITY) == (0.05, 0.5)
 
 
 # What a variant for tests may change: sizes, times and how often something is done. Nothing that is another code path.
