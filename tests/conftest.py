@@ -107,6 +107,12 @@ def mnist_folder() -> Path:
 
 
 @pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache folder of the tests' own, where a test keeps files that no later run would use."""
+    monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
 def unprivileged() -> Iterator[None]:
     """File permissions count: root gives up its rights for the test."""
     if os.geteuid() != 0:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from catalogue import offline
+from montages import stored
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
@@ -167,12 +169,11 @@ def test_one_number_of_replicas_a_process() -> None:
 
 @pytest.mark.parametrize("per_step", [1, 3])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_the_parts_of_a_batch_are_the_batch(per_step: int, streamed: bool, small_source: Any) -> None:
+def test_the_parts_of_a_batch_are_the_batch(per_step: int, streamed: bool, small_source: Any, tmp_path: Path) -> None:
     """Two processes read half of each batch each, in the order of one."""
     examples = small_source.train
     if streamed:
-        images = tf.constant(examples.images)
-        examples = dataclasses.replace(examples, images=None, fetch=lambda index: tf.gather(images, index))
+        examples = dataclasses.replace(examples, images=stored(examples.images, tmp_path))
     batches = ImageBatches(examples, 8, per_step, "tanh", 5)
     whole = [next(iter(batches.dataset(3)))]
     parts = [next(iter(batches.dataset(3, (index, 2)))) for index in range(2)]

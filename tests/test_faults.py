@@ -115,7 +115,7 @@ def test_a_workdir_that_may_not_be_written_is_one_line() -> None:
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """A folder of 40 pictures: more than fits in 1 MiB, so they are read while it trains."""
+    """A folder of 40 pictures: more than fits in 1 MiB, so their crops are read while it trains."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     rng = np.random.default_rng(3)
@@ -124,10 +124,8 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_data_folder_that_vanishes_while_it_is_streamed_is_one_line(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = offline(
+def streamed_config() -> Any:
+    return offline(
         "dcgan_montage:smoke",
         data__source="folder",
         data__memory_mb="1",
@@ -135,18 +133,37 @@ def test_a_data_folder_that_vanishes_while_it_is_streamed_is_one_line(
         sample__steps="60",
         log__steps="2",
     )
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_data_folder_that_vanishes_while_it_trains_changes_nothing(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its crops are kept, so that it is read once."""
+    config = streamed_config()
     kept = tmp_path / "kept"
     with monkeypatch.context() as patch:
         after_step(5, patch, lambda: shutil.move(photographs, kept))
-        with pytest.raises(UserError, match=r"pictures.*No such file.*goes on from the last checkpoint") as caught:
-            train(config, tmp_path / "run", str(photographs))
+        train(config, tmp_path / "run", str(photographs))
+    with pytest.raises(UserError, match="no such file or folder"):
+        train(config, tmp_path / "other", str(photographs))
+    shutil.move(kept, photographs)
+    train(config, tmp_path / "whole", str(photographs))
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+def test_kept_crops_that_are_cut_while_they_are_read_are_one_line(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path / "cache"))
+    with monkeypatch.context() as patch:
+        after_step(5, patch, lambda: os.truncate(next(tmp_path.glob("cache/crops/*.npy")), 200_000))
+        with pytest.raises(UserError, match=r"npy was cut short.*the same command goes on from the last") as caught:
+            train(streamed_config(), tmp_path / "run", str(photographs))
     assert "\n" not in str(caught.value)
     assert checkpoint_steps(tmp_path / "run" / "checkpoints")[-1] >= 4
-    with pytest.raises(UserError, match="no such file or folder"):
-        train(config, tmp_path / "run")
-    shutil.move(kept, photographs)
-    train(config, tmp_path / "run")
-    train(config, tmp_path / "whole", str(photographs))
+    train(streamed_config(), tmp_path / "run", str(photographs))
+    train(streamed_config(), tmp_path / "whole", str(photographs))
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from montages import stored
 from scipy import integrate, optimize, stats
 
 from tfgan_lab.config import Gaussian
@@ -102,21 +104,16 @@ def test_a_collapsed_generator_has_no_shape() -> None:
     assert mean.value == 3
 
 
-def faces(num: int, streamed: bool) -> Examples:
-    images = np.random.default_rng(2).integers(0, 256, (num, 16, 16, 3)).astype(np.uint8)
-    provenance = Provenance("noise", "train", num, "0")
-    if not streamed:
-        return Examples(num, (16, 16, 3), provenance, images)
-    return Examples(num, (16, 16, 3), provenance, fetch=lambda index: tf.constant(images)[index])
-
-
-def test_two_halves_share_no_image_and_are_the_same_streamed_or_not() -> None:
-    first, second = montage.two_halves(faces(41, False), 1000, seed=1)
+def test_two_halves_share_no_image_and_are_the_same_streamed_or_not(tmp_path: Path) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (41, 16, 16, 3)).astype(np.uint8)
+    faces = Examples(41, (16, 16, 3), Provenance("noise", "train", 41, "0"), images)
+    first, second = montage.two_halves(faces, 1000, seed=1)
     assert len(first) == len(second) == 20
     assert len({image.tobytes() for image in (*first, *second)}) == 40
-    for a, b in zip((first, second), montage.two_halves(faces(41, True), 1000, seed=1), strict=True):
+    streamed = dataclasses.replace(faces, images=stored(images, tmp_path))
+    for a, b in zip((first, second), montage.two_halves(streamed, 1000, seed=1), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert len(montage.two_halves(faces(41, False), 7, seed=1)[0]) == 7
+    assert len(montage.two_halves(faces, 7, seed=1)[0]) == 7
 
 
 def test_random_features_are_the_same_every_time_and_see_colours() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,7 +20,8 @@ from PIL import Image
 from tfgan_lab.data import montage
 from tfgan_lab.data.examples import digest
 from tfgan_lab.data.faces import draw_faces
-from tfgan_lab.data.montage_hdf5 import write_montage
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
@@ -46,27 +49,22 @@ def test_hdf5_arrays(montage_arrays: Path, crop: int) -> None:
     assert examples.provenance.count == 6
     again = load("hdf5", montage_arrays, crop=crop, size=crop, memory_mb=0)
     np.testing.assert_array_equal(streamed(again), examples.images)
-    assert again.fetch_many is not None
-    np.testing.assert_array_equal(again.fetch_many(np.array([4, 0, 4])), examples.images[[4, 0, 4]])
+    np.testing.assert_array_equal(again.images[np.array([4, 0, 4])], examples.images[[4, 0, 4]])
+    assert again.provenance == examples.provenance
 
 
 def test_hdf5_arrays_of_another_size_than_the_crop(montage_arrays: Path) -> None:
     examples, again = (load("auto", montage_arrays, size=14, memory_mb=memory) for memory in (64, 0))
-    assert examples.images is not None
-    assert again.fetch_many is not None
-    np.testing.assert_array_equal(again.fetch_many(np.array([4, 0, 4])), examples.images[[4, 0, 4]])
+    assert examples.shape == (14, 14, 3)
+    np.testing.assert_array_equal(streamed(again), examples.images)
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_streamed_batches_are_the_resident_ones(montage_arrays: Path, at_once: bool) -> None:
+def test_streamed_batches_are_the_resident_ones(montage_arrays: Path) -> None:
     import tensorflow as tf
 
     from tfgan_lab.data.pipeline import ImageBatches
 
     resident, again = (load("hdf5", montage_arrays, memory_mb=memory) for memory in (64, 0))
-    assert again.fetch_many is not None
-    if not at_once:
-        again = dataclasses.replace(again, fetch_many=None)
     feeds = (ImageBatches(examples, 2, 1, "unit", 3).dataset(1) for examples in (resident, again))
     for (ours, _), (theirs, _) in tf.data.Dataset.zip(tuple(feeds)).take(7):
         np.testing.assert_array_equal(ours, theirs)
@@ -81,9 +79,7 @@ def test_hdf5_encoded(tmp_path: Path, opaque: bool) -> None:
             file[f"{index}.png"] = np.void(data) if opaque else np.frombuffer(data, np.uint8)
     examples = load("auto", path)
     np.testing.assert_array_equal(examples.images, [middle(face) for face in FACES])
-    again = load("auto", path, memory_mb=0)
-    np.testing.assert_array_equal(streamed(again), examples.images)
-    assert "not of pixels" in again.provenance.detail
+    np.testing.assert_array_equal(streamed(load("auto", path, memory_mb=0)), examples.images)
 
 
 def test_folder_in_the_order_of_names(montage_folder: Path) -> None:
@@ -150,6 +146,7 @@ def test_small_and_very_long_is_refused(tmp_path: Path) -> None:
 def test_embedded_faces() -> None:
     examples = load("auto", None, crop=128, size=128, num=4, seed=3)
     np.testing.assert_array_equal(examples.images, [middle(face, 128) for face in draw_faces(3, 4)])
+    assert (examples.provenance.source, examples.provenance.detail) == ("embedded faces", "seed 3")
     again = load("faces", None, crop=128, size=128, num=4, seed=3, memory_mb=0)
     np.testing.assert_array_equal(streamed(again), examples.images)
     faces = {
@@ -164,8 +161,7 @@ def test_memory_budget_decides() -> None:
     whole = 6 * 256 * 256 * 3  # 1.125 MiB
     assert whole > 2**20
     faces = {"num": 6, "crop": 128, "size": 256}
-    assert load("faces", None, memory_mb=1, **faces).fetch is not None
-    assert load("faces", None, memory_mb=2, **faces).images is not None
+    assert [load("faces", None, memory_mb=memory, **faces).in_memory for memory in (1, 2, 1)] == [False, True, False]
 
 
 def test_the_digest_knows_the_images(montage_arrays: Path) -> None:
@@ -174,12 +170,88 @@ def test_the_digest_knows_the_images(montage_arrays: Path) -> None:
     with h5py.File(montage_arrays, "r+") as file:
         file["some/group/3.png"][18, 15] = 255 - file["some/group/3.png"][18, 15]
     after = [load("auto", montage_arrays, memory_mb=megabytes).provenance.sha256 for megabytes in (0, 64)]
-    assert after[1] != before[1]
+    assert before[0] == before[1] != after[0] == after[1]
+
+
+def test_crops_are_kept_and_the_source_is_not_read_again(
+    montage_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path / "cache"))
+    first = load("auto", montage_folder, memory_mb=0)
+    (kept,) = (tmp_path / "cache" / "crops").glob("*.npy")
+    np.testing.assert_array_equal(np.load(kept), streamed(first))
+    with monkeypatch.context() as patch:
+        patch.setattr(montage, "_open", None)
+        again = load("auto", montage_folder, memory_mb=0)
+        assert again.provenance == first.provenance
+        np.testing.assert_array_equal(streamed(again), streamed(first))
+    cut = kept.read_bytes()[:-1]
+    kept.unlink()
+    kept.write_bytes(cut)
+    np.testing.assert_array_equal(streamed(load("auto", montage_folder, memory_mb=0)), streamed(first))
+    (montage_folder / "b" / "3.png").unlink()
+    assert load("auto", montage_folder, memory_mb=0).num == 5
+    assert len(streamed(first)) == 6, "what is being read stays whole"
+
+
+def test_no_room_for_the_crops_is_one_line(
+    montage_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFGAN_LAB_CACHE", str(tmp_path / "cache"))
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10_000))
+        message = refusal(lambda: load("auto", montage_folder, memory_mb=0))
+    assert "6 crops take 0.0 GiB" in message and "$TFGAN_LAB_CACHE" in message and "data.memory_mb" in message
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(montage, "store_images", full)
+        message = refusal(lambda: load("auto", montage_folder, memory_mb=0))
+    assert "cannot be written (No space left on device): free space, or name another folder" in message
+    assert not [path for path in (tmp_path / "cache" / "crops").iterdir() if path.suffix != ".lock"]
+
+
+# Names and photographs.
+
+
+def test_names_that_are_no_utf8(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff.png")).write_bytes(encoded(FACES[0]))
+    (folder / os.fsdecode(b"\xfe.txt")).write_text("hello")
+    examples = load("auto", folder)
+    np.testing.assert_array_equal(examples.images, [middle(FACES[0])])
+    assert examples.provenance.detail == r"caf\xe9, 1 files skipped"
+    assert r"\xfe.txt (not a PNG" in caplog.text
+    np.testing.assert_array_equal(streamed(load("auto", folder, memory_mb=0)), [middle(FACES[0])])
+    assert r"'\xff.png' is 36x31" in refusal(lambda: load("auto", folder, crop=33, size=33))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_stand_upright(tmp_path: Path, orientation: int) -> None:
+    """A camera stores its sensor's rows, and in EXIF which side was up."""
+    turned = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]  # Pillow's transpositions, undone
+    upright = Image.fromarray(FACES[0])
+    sensor = upright if turned is None else upright.transpose(Image.Transpose(turned))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    sensor.save(tmp_path / "photo.png", exif=exif)
+    np.testing.assert_array_equal(load("auto", tmp_path, crop=31, size=31).images, [middle(FACES[0], 31)])
+    smaller = refusal(lambda: load("auto", tmp_path, crop=34, size=34))
+    assert "36x31" in smaller
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"junk" * 9])
+def test_damaged_exif_is_no_reason_to_refuse(tmp_path: Path, exif: bytes) -> None:
+    (tmp_path / "photo.jpg").write_bytes(encoded(FACES[0], "JPEG", exif=exif))
+    assert load("auto", tmp_path).num == 1
 
 
 def test_celeb_a_from_a_prepared_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
-    faces = draw_faces(1, 5)
+    faces = list(draw_faces(1, 5))
     image = tfds.features.Image(shape=(218, 178, 3), encoding_format="jpeg")
     tfds.dataset_builders.AdhocBuilder(
         name="celeb_a",
@@ -233,40 +305,3 @@ def test_hdf5_may_be_read_by_many_threads(montage_arrays: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for index, image in enumerate(pool.map(source.read, [k % 6 for k in range(600)])):
             np.testing.assert_array_equal(image, middle(FACES[index % 6]))
-
-
-# Writing.
-
-
-def test_write_montage(tmp_path: Path) -> None:
-    path = tmp_path / "faces.h5"
-    write_montage(str(path), 3, seed=4)
-    with h5py.File(path) as file:
-        assert sorted(file["montage"]) == ["0.png", "1.png", "2.png"]
-        for index, face in enumerate(draw_faces(4, 3)):
-            np.testing.assert_array_equal(file[f"montage/{index}.png"][()], face)
-        assert file["montage/0.png"].compression == "gzip"
-    np.testing.assert_array_equal(
-        load("auto", path, crop=128, size=128).images, load("faces", None, crop=128, size=128, num=3, seed=4).images
-    )
-    before = path.read_bytes()
-    assert "exists already" in refusal(lambda: write_montage(str(path), 1, seed=0))
-    assert path.read_bytes() == before
-    write_montage(str(path), 1, seed=0, overwrite=True)
-    assert load("auto", path).num == 1
-    assert os.listdir(tmp_path) == ["faces.h5"]
-
-
-def test_write_montage_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(seed: int, index: int) -> np.ndarray:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("tfgan_lab.data.montage_hdf5.draw_face", fail)
-    with pytest.raises(KeyboardInterrupt):
-        write_montage(str(tmp_path / "faces.h5"), 2, seed=0)
-    assert os.listdir(tmp_path) == []
-    assert "cannot be written" in refusal(lambda: write_montage(str(tmp_path / "no" / "faces.h5"), 2, seed=0))
-    assert "--num=0" in refusal(lambda: write_montage(str(tmp_path / "faces.h5"), 0, seed=0))
-
-
-# Mistakes in arguments.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from montages import stored
 
 from tfgan_lab.config import Gaussian
 from tfgan_lab.data.examples import Examples, Provenance
@@ -96,10 +98,10 @@ def test_each_turn_of_a_step_sees_its_own_real_batch() -> None:
 
 
 @pytest.mark.parametrize("per_step", [1, 2])
-def test_streamed_examples_come_as_resident_ones_do(per_step: int) -> None:
+def test_streamed_examples_come_as_resident_ones_do(per_step: int, tmp_path: Path) -> None:
     resident = batches_of(48, 6, per_step)
-    images = tf.constant(resident.examples.images)
-    streamed = batches_of(48, 6, per_step, images=None, fetch=lambda index: images[index])
+    streamed = batches_of(48, 6, per_step, images=stored(resident.examples.images, tmp_path))
+    assert resident.in_memory and not streamed.in_memory
     for (x, y), (x2, y2) in zip(first(resident, 3, 9), first(streamed, 3, 9), strict=True):
         np.testing.assert_array_equal(x, x2)
         np.testing.assert_array_equal(y, y2)

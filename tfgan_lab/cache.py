@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import re
 import shutil
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+import filelock
+
+from tfgan_lab.errors import UserError
 
 _KEPT = 24  # compiled programs, of about 1 MB each
 _FREE_BYTES = 2**26  # with less room, nothing is kept: TensorFlow would stop where it cannot write
@@ -21,6 +28,60 @@ def cache_dir() -> Path:
     """Where such files are: $TFGAN_LAB_CACHE, or the user's cache folder."""
     base = os.environ.get("TFGAN_LAB_CACHE")
     return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tfgan_lab"
+
+
+def can_be_written(folder: Path) -> bool:
+    """Makes a folder if need be and says whether files can be made in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def kept(path: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Makes a file of the cache folder unless it is there whole; of several processes one makes it and the others wait.
+
+    Args:
+      path: The file. Beside it lies its note, path.json.
+      make: Writes the file under the name that it is given, and returns what the note is to say.
+
+    Returns:
+      The note.
+
+    Raises:
+      UserError: The file cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{path}.lock"):
+            found = note_of(path)
+            if found is not None:
+                return found
+            try:
+                note = make(partial)
+                note |= {"bytes": partial.stat().st_size}
+                os.replace(partial, path)
+                partial.write_text(json.dumps(note))
+                os.replace(partial, f"{path}.json")
+            finally:
+                partial.unlink(missing_ok=True)
+            return note
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"{path} cannot be written ({reason}): free space, or name another folder with $TFGAN_LAB_CACHE."
+        ) from None
+
+
+def note_of(path: Path) -> dict[str, Any] | None:
+    """What `kept` noted of a file; None if the file is not there, or not whole."""
+    try:
+        note = json.loads(Path(f"{path}.json").read_text())
+        return note if path.stat().st_size == note["bytes"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def keep_programs(threads: int) -> None:

@@ -39,7 +39,7 @@ def _montage_flags(values: flags.FlagValues) -> None:
 
 def _make_montage(values: Any, overrides: dict[str, str]) -> None:
     out = required(values, "out")
-    from tfgan_lab.data.montage_hdf5 import write_montage
+    from tfgan_lab.data.face_files import write_montage
 
     write_montage(out, values.num, values.seed, overwrite=values.overwrite)
     print(f"{values.num:,} faces (seed {values.seed}) in the post's layout: {out}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+
+from tfgan_lab.data.stored import StoredImages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,26 +34,26 @@ class Provenance:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """One split: either resident in memory (`images`) or fetched one by one (`fetch`).
+    """One split, in memory or, where it is too large for that, in a file.
 
     Attributes:
       num: How many examples.
       shape: Shape of one image, [H, W, C].
       provenance: Where they came from.
-      images: uint8 [num, H, W, C], or None when streamed.
+      images: uint8 [num, H, W, C].
       labels: int32 [num], or None when there are none.
-      fetch: For streamed examples: maps a scalar int64 index tensor to a uint8
-        [H, W, C] tensor with TensorFlow ops (called inside `tf.data.Dataset.map`).
-      fetch_many: The same of int64 [N] indices, [N, H, W, C], where that is faster; or None.
     """
 
     num: int
     shape: tuple[int, ...]
     provenance: Provenance
-    images: np.ndarray | None = None
+    images: np.ndarray | StoredImages
     labels: np.ndarray | None = None
-    fetch: Callable[[Any], Any] | None = None
-    fetch_many: Callable[[Any], Any] | None = None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the images are an array."""
+        return isinstance(self.images, np.ndarray)
 
 
 def digest(images: np.ndarray, labels: np.ndarray | None = None) -> str:
@@ -64,5 +64,9 @@ def digest(images: np.ndarray, labels: np.ndarray | None = None) -> str:
     rows = np.ascontiguousarray(images).reshape(len(images), -1)
     if labels is not None:
         rows = np.concatenate([rows, labels.astype(np.uint8)[:, None]], axis=1)
-    parts = sorted(hashlib.sha256(row.tobytes()).digest() for row in rows)
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    return digest_of([hashlib.sha256(row.tobytes()).digest() for row in rows])
+
+
+def digest_of(rows: list[bytes]) -> str:
+    """`digest` of a set from the SHA-256 of each of its rows."""
+    return hashlib.sha256(b"".join(sorted(rows))).hexdigest()

@@ -1,112 +1,81 @@
-"""Composite cartoon faces, drawn: an image set that needs no download.
+"""Cartoon faces: an image set that needs no download, drawn by two libraries.
 
-Every face is a pure function of (seed, index), like the random numbers of the training loop, so a set is
-named by two integers and never has to be stored. A face is drawn `_OVERSAMPLE` times too large out of plain
-polygons and averaged down, which is what smooths its edges.
+The parts are Pablo Stanley's Avataaars as `python-avatars` has them (MIT licence), drawn by resvg. Every face is a pure
+function of (seed, index), like the random numbers of training, so a set is named by two integers.
 """
 
 from __future__ import annotations
 
-import math
+import io
+from collections.abc import Iterator
+from typing import Any
 
+import joblib
 import numpy as np
+import python_avatars as avatars
+import resvg_py
 from PIL import Image
 
-from tfgan_lab.data.cartoon import features, hair, parts
-from tfgan_lab.data.cartoon.parts import NECK, Look
-from tfgan_lab.data.cartoon.pen import UNIT_HEIGHT, UNIT_WIDTH, Colour, Dice, Pen, mix
-
-_OVERSAMPLE = 3
-_SKINS: tuple[Colour, ...] = (
-    (255, 224, 200), (250, 209, 178), (241, 194, 155), (229, 176, 133), (212, 152, 108),
-    (190, 128, 84), (160, 102, 64), (128, 80, 50), (98, 62, 42), (74, 48, 36),
-)  # fmt: skip
-_HAIRS: tuple[Colour, ...] = (
-    (28, 24, 28), (44, 32, 30), (66, 44, 34), (92, 58, 36), (122, 76, 42), (150, 70, 36), (186, 88, 36),
-    (200, 148, 78), (226, 190, 118), (240, 220, 168), (150, 148, 150), (214, 212, 210),
-)  # fmt: skip
-_DYES: tuple[Colour, ...] = ((226, 96, 142), (72, 122, 206), (60, 164, 152), (136, 84, 178), (206, 52, 60))
-_CLOTHES: tuple[Colour, ...] = (
-    (214, 69, 65), (238, 134, 62), (246, 196, 84), (98, 168, 98), (52, 130, 124), (64, 120, 190),
-    (48, 66, 112), (124, 88, 160), (222, 120, 156), (70, 72, 82), (236, 232, 224), (150, 110, 80),
-)  # fmt: skip
-_BEARDED = ("bald", "buzz", "short", "quiff", "spiky", "curly", "mohawk", "afro")
+HEIGHT, WIDTH = 218, 178  # of the post's images
+# The part of the avatar's canvas that is drawn: its head fills the middle 128 x 128 of the picture.
+_CANVAS = 'width="264px" height="280px" viewBox="0 0 264 280"'
+_VIEW = f'width="{WIDTH}" height="{HEIGHT}" viewBox="10 -44 244 299" preserveAspectRatio="xMidYMid slice"'
+_GRAPHICS = [graphic for graphic in avatars.ClothingGraphic if graphic.name != "CUSTOM_TEXT"]  # text depends on fonts
+_HATS, _BARE = 0.12, 0.5  # shares: of hats among tops, and of faces without glasses, and without beards
+_FEW = 64  # faces that are drawn before processes would have started
 
 
-def draw_face(seed: int, index: int, height: int = UNIT_HEIGHT, width: int = UNIT_WIDTH) -> np.ndarray:
+def draw_face(seed: int, index: int) -> np.ndarray:
     """Draws one face.
 
-    The same (seed, index) gives the same bits in every process; other releases of Pillow
-    may round the edges of a polygon another way.
+    The same (seed, index) gives the same bits in every process; other releases of the two libraries may give others.
 
     Args:
       seed: Which set of faces, 0 or more.
       index: Which face of the set, 0 or more.
-      height: Rows of the picture; 218 is the height of the post's images.
-      width: Columns; 178 is the width of the post's images.
 
     Returns:
-      uint8 [height, width, 3]; the head fills the middle 128x128 of a 218x178 picture.
+      uint8 [218, 178, 3]; the head fills the middle 128 x 128.
 
     Raises:
-      ValueError: If a number is negative or a side is smaller than one pixel.
+      ValueError: A number is negative.
     """
-    if seed < 0 or index < 0 or height < 1 or width < 1:
-        raise ValueError(f"draw_face: seed={seed}, index={index}, size {height}x{width}: out of range")
-    dice = Dice(seed, index)
-    look = _look(dice)
-    image = Image.new("RGB", (width * _OVERSAMPLE, height * _OVERSAMPLE))
-    zoom, shift = dice.span(1.06, 1.18), (dice.span(-3, 3), dice.span(0, 4))
-    tilt = dice.span(-0.07, 0.07)
-    trunk = Pen.centred(image, zoom, shift)
-    head = trunk.tilted(tilt, NECK)
+    if seed < 0 or index < 0:
+        raise ValueError(f"draw_face: seed={seed}, index={index}: one is negative")
+    # Only `random` is used: the bits of Philox are fixed, other methods of a generator may change with NumPy.
+    stream = np.random.SeedSequence(seed, spawn_key=(index,))
+    chance = np.random.Generator(np.random.Philox(stream)).random
 
-    parts.wall(image, dice)
-    hair.scarf(head, look, behind=True)
-    hair.back(head, look, dice)
-    parts.body(trunk, look, dice)
-    hair.locks(head, look, dice)
-    parts.ears(head, look, dice)
-    parts.head(head, look, dice)
-    features.beard(head, look, dice)
-    features.nose(head, look, dice)
-    features.mouth(head, look, dice)
-    features.eyes(head, look, dice)
-    hair.front(head, look, dice)
-    hair.scarf(head, look, behind=False)
-    features.glasses(head, look, dice)
-    hair.hat(head, look, dice)
-    return np.asarray(image.reduce(_OVERSAMPLE))
+    def one_of(choices: Any) -> Any:
+        choices = list(choices)
+        return choices[int(chance() * len(choices))]
 
-
-def draw_faces(
-    seed: int, num: int, height: int = UNIT_HEIGHT, width: int = UNIT_WIDTH, *, start: int = 0
-) -> np.ndarray:
-    """Draws faces `start` to `start + num - 1` of set `seed`: uint8 [num, height, width, 3]."""
-    faces = np.empty((num, height, width, 3), np.uint8)
-    for position in range(num):
-        faces[position] = draw_face(seed, start + position, height, width)
-    return faces
-
-
-def _look(dice: Dice) -> Look:
-    skin = mix(dice.pick(_SKINS), dice.pick(_SKINS), dice.span(0.0, 0.3))
-    palette = _DYES if dice.chance(0.1) else _HAIRS
-    # Hair of the skin's own colour would read as no hair at all.
-    colour = dice.pick([each for each in palette if math.dist(each, skin) > 45])
-    style, hat, chin = dice.weighted(hair.STYLES), dice.weighted(hair.HATS), dice.weighted(features.BEARDS)
-    return Look(
-        skin=skin,
-        hair=mix(colour, dice.pick(_HAIRS), dice.span(0.0, 0.12)),
-        cloth=dice.pick(_CLOTHES),
-        accent=dice.pick(_CLOTHES),
-        style=style,
-        hat=hat,
-        beard=chin if style in _BEARDED and hat not in ("scarf", "bow") else "none",
-        rx=dice.span(34, 39),
-        ry=dice.span(42, 47),
-        jaw=dice.span(1.95, 2.7),
-        taper=dice.span(0.0, 0.2),
-        turn=dice.span(-3.5, 3.5),
-        side=dice.pick((-1, 1)),
+    hair = one_of(avatars.HairColor)
+    avatar = avatars.Avatar(
+        top=one_of(avatars.HatType if chance() < _HATS else avatars.HairType),
+        hat_color=one_of(avatars.ClothingColor),
+        eyebrows=one_of(avatars.EyebrowType),
+        eyes=one_of(avatars.EyeType),
+        nose=one_of(avatars.NoseType),
+        mouth=one_of(avatars.MouthType),
+        facial_hair=avatars.FacialHairType.NONE if chance() < _BARE else one_of(avatars.FacialHairType),
+        skin_color=one_of(avatars.SkinColor),
+        hair_color=hair,
+        facial_hair_color=hair,
+        accessory=avatars.AccessoryType.NONE if chance() < _BARE else one_of(avatars.AccessoryType),
+        clothing=one_of(avatars.ClothingType),
+        clothing_color=one_of(avatars.ClothingColor),
+        shirt_graphic=one_of(_GRAPHICS),
     )
+    wall = "#" + "".join(f"{int(96 + 160 * chance()):02x}" for _ in range(3))
+    drawing = avatar.render().replace(_CANVAS, _VIEW, 1)
+    png = resvg_py.svg_to_bytes(svg_string=drawing, width=WIDTH, height=HEIGHT, background=wall, skip_system_fonts=True)
+    with Image.open(io.BytesIO(png)) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def draw_faces(seed: int, num: int, start: int = 0) -> Iterator[np.ndarray]:
+    """Draws faces `start` to `start + num - 1` of set `seed`, in their order, on all cores."""
+    workers = 1 if num <= _FEW else joblib.cpu_count()
+    calls = (joblib.delayed(draw_face)(seed, start + position) for position in range(num))
+    yield from joblib.Parallel(n_jobs=workers, return_as="generator")(calls)

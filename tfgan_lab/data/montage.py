@@ -1,19 +1,27 @@
-"""Images for the DCGAN of post P001: any source, cropped at the centre, resident or streamed.
+"""Images for the DCGAN of post P001: any source, cropped at the centre, in memory or streamed.
 
-One TensorFlow function reads, decodes, crops and resizes an image. Resident data are that function applied to
-every image once; streamed data are that function handed to the pipeline. So both hold the same pixels.
+One TensorFlow function reads, decodes, crops and resizes every image once. What fits in memory stays there; of the rest the
+crops are kept in the cache folder, from which any batch is read at once: batches are random rows, so what tf.data would
+keep, a file in the order of one epoch, would not do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import hashlib
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from tfgan_lab.data.examples import Examples, Provenance, digest
+from tfgan_lab.cache import cache_dir, kept, note_of
+from tfgan_lab.data.examples import Examples, Provenance, digest, digest_of
+from tfgan_lab.data.face_files import kept_faces
 from tfgan_lab.data.montage_hdf5 import open_hdf5
 from tfgan_lab.data.montage_sources import (
     MAX_PIXELS,
@@ -21,13 +29,16 @@ from tfgan_lab.data.montage_sources import (
     celeb_a_copy,
     centre_start,
     open_celeb_a,
-    open_faces,
     open_folder,
+    upright,
+    visible_files,
 )
+from tfgan_lab.data.stored import StoredImages, store_images
 from tfgan_lab.errors import UserError, nearest
 
 SOURCES = ("auto", "hdf5", "folder", "celeb_a", "faces")
 SPLITS = ("train", "validation", "test")
+_FACES_START = {"train": 0, "validation": 1 << 30, "test": 1 << 31}  # the splits share no face
 _LOAD_BATCH = 64
 
 
@@ -54,7 +65,7 @@ def load(
       num: How many faces to draw (source faces only).
       seed: Which set of faces (source faces only).
       small: "refuse" images smaller than the crop, or "resize" their shorter side up to it.
-      memory_mb: The images are kept in memory if they fit in so many MiB, else streamed.
+      memory_mb: The images are kept in memory if they fit in so many MiB, else read from a file in the cache folder.
       split: One of `SPLITS`. A file or a folder has "train" alone.
 
     Returns:
@@ -63,47 +74,98 @@ def load(
     Raises:
       UserError: A mistake in an argument or in the data, in one line.
     """
-    opened = open_source(source, path, crop=crop, num=num, seed=seed, split=split)
-    try:
-        _check_sizes(opened, crop, small)
-        fetch = make_fetch(opened, crop=crop, size=size)
-        count, shape = len(opened.names), (size, size, 3)
-        if count * size * size * 3 <= memory_mb * 2**20:
-            images = _read_all(opened, fetch, shape)
+    kind, place = _resolve(source, path, num=num, seed=seed, split=split)
+    shape = (size, size, 3)
+    kept_as = _kept_as(kind, place, crop, size, small, split)
+    note = note_of(kept_as)
+    if note is None or note["count"] * math.prod(shape) <= memory_mb * 2**20:
+        opened = _open(kind, place, crop=crop, seed=seed, split=split)
+        try:
+            _check_sizes(opened, crop, small)
+            count = len(opened.names)
+            if count * math.prod(shape) <= memory_mb * 2**20:
+                each = (image for batch in _read_all(opened, crop, size) for image in batch)
+                images = np.fromiter(each, np.dtype((np.uint8, shape)), count)
+                provenance = Provenance(opened.title, split, count, digest(images), opened.detail)
+                return Examples(count, shape, provenance, images)
+            note = kept(kept_as, lambda partial: _keep(partial, opened, crop, size))
+        finally:
             opened.close()
-            provenance = Provenance(opened.title, split, count, digest(images), opened.detail)
-            return Examples(count, shape, provenance, images)
-    except BaseException:
-        opened.close()
-        raise
-    detail = f"{opened.detail}; streamed: sha256 of names, sizes and first bytes, not of pixels"
-    provenance = Provenance(opened.title, split, count, opened.fingerprint, detail)
-    whole = not opened.encoded and min(min(sides) for sides in opened.sizes) >= crop
-    many = make_fetch_many(opened, crop=crop, size=size) if whole else None
-    return Examples(count, shape, provenance, fetch=fetch, fetch_many=many)
+    provenance = Provenance(note["title"], split, note["count"], note["sha256"], note["detail"])
+    return Examples(note["count"], shape, provenance, StoredImages(kept_as))
 
 
 def open_source(source: str, path: str | None, *, crop: int, num: int, seed: int, split: str) -> ImageSource:
     """Opens a source by name; the arguments are those of `load`."""
+    kind, place = _resolve(source, path, num=num, seed=seed, split=split)
+    return _open(kind, place, crop=crop, seed=seed, split=split)
+
+
+def _resolve(source: str, path: str | None, *, num: int, seed: int, split: str) -> tuple[str, Path]:
+    """Which kind of source is meant, and the file or folder that holds it."""
     if source not in SOURCES:
         raise UserError(f"data.source={source!r}: no such source.{nearest(source, SOURCES)}")
     if split not in SPLITS:
         raise UserError(f"split {split!r}: no such split.{nearest(split, SPLITS)}")
     if source == "faces" or (source == "auto" and not path):
-        return open_faces(num, seed, split)
+        return "faces", kept_faces(seed, num, _FACES_START[split])
     if path and not Path(path).exists():
         raise UserError(f"--data_dir={path}: no such file or folder.{_beside(Path(path))}")
     if source == "auto":
         source = _kind_of(str(path))
     if source == "celeb_a":
-        return open_celeb_a(path, split)
+        copy = celeb_a_copy(path)
+        if copy is None:
+            raise UserError(
+                f"data.source=celeb_a: no prepared copy in {path or 'the TFDS folder'}: run "
+                "`tfds build celeb_a` once (with --data_dir=FOLDER to keep it elsewhere)."
+            )
+        return source, copy
     if not path:
         raise UserError(f"data.source={source} needs --data_dir=PATH to the {source} of images.")
     if split != "train":
         raise UserError(f"split {split!r}: {path} has one split, 'train'.")
     if (source == "folder") != Path(path).is_dir():
         raise UserError(f"data.source={source}: {path} is not one; say data.source=auto.")
-    return open_folder(path) if source == "folder" else open_hdf5(path, crop)
+    return source, Path(path)
+
+
+def _open(kind: str, place: Path, *, crop: int, seed: int, split: str) -> ImageSource:
+    if kind == "celeb_a":
+        return open_celeb_a(place, split)
+    if kind == "folder":
+        return open_folder(str(place))
+    opened = open_hdf5(str(place), crop)
+    return dataclasses.replace(opened, title="embedded faces", detail=f"seed {seed}") if kind == "faces" else opened
+
+
+def _kept_as(kind: str, place: Path, crop: int, size: int, small: str, split: str) -> Path:
+    """Where the crops of a source are kept that do not fit in memory: another place for every state of its files."""
+    files = [place / name for name in visible_files(place)] if place.is_dir() else [place]
+    states = [(str(file), file.stat() if file.exists() else file.lstat()) for file in files]
+    facts = [(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for name, status in states]
+    key = repr((kind, str(place.absolute()), crop, size, small, split, facts))
+    return cache_dir() / "crops" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npy"
+
+
+def _keep(partial: Path, source: ImageSource, crop: int, size: int) -> dict[str, Any]:
+    """Writes all crops to a file; returns what is to be noted of them."""
+    rows: list[bytes] = []
+    count = len(source.names)
+    needed, free = count * size * size * 3, shutil.disk_usage(partial.parent).free
+    if needed > free:
+        raise UserError(
+            f"data.memory_mb: {count:,} crops take {needed / 2**30:.1f} GiB in {partial.parent}, where {free / 2**30:.1f} "
+            "are free: name another folder with $TFGAN_LAB_CACHE, or set a larger --config.data.memory_mb."
+        )
+
+    def batches() -> Iterator[np.ndarray]:
+        for batch in _read_all(source, crop, size):
+            rows.extend(hashlib.sha256(image.tobytes()).digest() for image in batch)
+            yield batch
+
+    store_images(partial, batches(), (count, size, size, 3))
+    return {"title": source.title, "detail": source.detail, "count": count, "sha256": digest_of(rows)}
 
 
 def _kind_of(path: str) -> str:
@@ -154,7 +216,8 @@ def make_fetch(source: ImageSource, *, crop: int, size: int) -> Callable[[Any], 
     import tensorflow as tf
 
     def read(index: np.ndarray) -> bytes | np.ndarray:
-        return source.read(int(index))
+        found = source.read(int(index))
+        return upright(found) if isinstance(found, bytes) else found
 
     def fetch(index: Any) -> Any:
         image = tf.numpy_function(read, [index], tf.string if source.encoded else tf.uint8)
@@ -169,23 +232,6 @@ def make_fetch(source: ImageSource, *, crop: int, size: int) -> Callable[[Any], 
         return image if size == crop else _resized(image, [size, size])
 
     return fetch
-
-
-def make_fetch_many(source: ImageSource, *, crop: int, size: int) -> Callable[[Any], Any]:
-    """Returns a function of int64 [N]: the uint8 [N, size, size, 3] images there, for sources of arrays that are big enough.
-
-    Nothing is to be decoded, so one call into Python reads them all: a call for each would take longer than reading.
-    """
-    import tensorflow as tf
-
-    def read(indices: np.ndarray) -> np.ndarray:
-        return np.stack([crop_center(np.asarray(source.read(int(index))), crop, crop) for index in indices])
-
-    def fetch_many(indices: Any) -> Any:
-        images = tf.ensure_shape(tf.numpy_function(read, [indices], tf.uint8), [*indices.shape, crop, crop, 3])
-        return images if size == crop else _resized(images, [size, size])
-
-    return fetch_many
 
 
 def _enlarged(image: Any, crop: int) -> Any:
@@ -206,24 +252,23 @@ def _resized(image: Any, sides: Any) -> Any:
     return tf.cast(tf.round(scaled), tf.uint8)
 
 
-def _read_all(source: ImageSource, fetch: Callable[[Any], Any], shape: tuple[int, ...]) -> np.ndarray:
+def _read_all(source: ImageSource, crop: int, size: int) -> Iterator[np.ndarray]:
+    """All images once, in batches [<= 64, size, size, 3]."""
     import tensorflow as tf
 
-    count = len(source.names)
-    images = np.empty((count, *shape), np.uint8)
+    count, fetch = len(source.names), make_fetch(source, crop=crop, size=size)
     fetch_plainly = tf.autograph.experimental.do_not_convert(fetch)
     dataset = tf.data.Dataset.range(count).map(fetch_plainly, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     done = 0
     try:
         with tqdm(total=count, desc=source.title, unit="image", disable=None, leave=False) as bar:
             for batch in dataset.batch(_LOAD_BATCH).prefetch(2).as_numpy_iterator():
-                images[done : done + len(batch)] = batch
+                yield batch
                 done += len(batch)
                 bar.update(len(batch))
     except tf.errors.OpError:
         _name_the_culprit(source, fetch, done)
         raise
-    return images
 
 
 def _name_the_culprit(source: ImageSource, fetch: Callable[[Any], Any], start: int) -> None:

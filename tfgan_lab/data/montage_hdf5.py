@@ -10,18 +10,15 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from tqdm import tqdm
 
-from tfgan_lab.data.faces import UNIT_HEIGHT, UNIT_WIDTH, draw_face
-from tfgan_lab.data.hdf5_pixels import Pixels
 from tfgan_lab.data.montage_sources import (
     MAX_PIXELS,
     BadImage,
     ImageSource,
     centre_start,
     check_encoded,
-    fingerprint,
     image_size,
+    shown,
 )
 from tfgan_lab.errors import UserError
 
@@ -60,7 +57,6 @@ def open_hdf5(path: str, crop: int) -> ImageSource:
 def _open(file: h5py.File, path: str, crop: int) -> ImageSource:
     members = _numbered(file)
     sizes: list[tuple[int, int]] = []
-    prints: list[bytes] = []
     encoded = False
     for name in members:
         dataset = file[name]
@@ -69,30 +65,20 @@ def _open(file: h5py.File, path: str, crop: int) -> ImageSource:
             raise BadImage(f"'{name}' is encoded and '{members[0]}' is an array, or the reverse: use one kind.")
         encoded = is_encoded
         sizes.append(size)
-        prints.append(f"{name} {size} {dataset.id.get_storage_size()}".encode())
-    with open(path, "rb") as raw:
-        prints.append(raw.read(1 << 20))
-
-    pixels = Pixels(file, members)
 
     def read(index: int) -> bytes | np.ndarray:
         name = members[index]
         try:
             if not encoded:
-                return pixels.read(index, *_crop_of(sizes[index], crop))
+                return file[name][*_crop_of(sizes[index], crop)]
             data = file[name][()].tobytes()
             check_encoded(data)
         except (BadImage, *_DAMAGE) as error:
             raise UserError(f"{path}: '{name}' cannot be read ({_reason(error)}).") from None
         return data
 
-    detail = f"{Path(path).name}, {'encoded' if encoded else 'arrays'}"
-
-    def close() -> None:
-        pixels.close()
-        file.close()
-
-    return ImageSource("HDF5 montage", members, sizes, encoded, read, fingerprint(prints), detail, close)
+    detail = f"{shown(Path(path).name)}, {'encoded' if encoded else 'arrays'}"
+    return ImageSource("HDF5 montage", members, sizes, encoded, read, detail, file.close)
 
 
 def _numbered(file: h5py.File) -> list[str]:
@@ -177,33 +163,3 @@ def _crop_of(size: tuple[int, int], crop: int) -> list[slice]:
 
 def _reason(error: BaseException) -> str:
     return str(error).strip("'\"").split("\n")[0][:160]
-
-
-def write_montage(path: str, num: int, seed: int, *, overwrite: bool = False) -> None:
-    """Writes the embedded faces as an HDF5 file in the post's layout, atomically.
-
-    Members 'montage/0.png' to 'montage/{num - 1}.png' are uint8 [218, 178, 3] arrays, gzip-compressed in one
-    chunk each.
-
-    Raises:
-      UserError: The file is there already, or cannot be written; `num` is not positive.
-    """
-    target = Path(path)
-    if num < 1:
-        raise UserError(f"--num={num}: at least one image.")
-    if target.exists() and not overwrite:
-        raise UserError(f"{path}: exists already; give another name or --overwrite.")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    shape = (UNIT_HEIGHT, UNIT_WIDTH, 3)
-    try:
-        with h5py.File(partial, "w") as file:
-            group = file.create_group("montage")
-            group.attrs["source"] = f"tfgan_lab composite faces, seed {seed}"
-            for index in tqdm(range(num), desc=target.name, unit="image", disable=None):
-                face = draw_face(seed, index)
-                group.create_dataset(f"{index}.png", data=face, chunks=shape, compression="gzip")
-        os.replace(partial, target)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({_reason(error)}).") from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Where montage images are read from: HDF5 members, files in a folder, TFDS' CelebA, drawn faces.
+"""Where montage images are read from: files in a folder and TFDS' CelebA here, HDF5 in `montage_hdf5`.
 
 Each opener looks at every image once (name, kind, size) without decoding it, so that a mistake in the data is
 told before training starts, and hands over a `ImageSource` that reads any image by its position from any thread.
@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import hashlib
+import io
 import json
 import os
 import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from absl import logging
-from PIL import Image
+from PIL import Image, ImageOps
 
-from tfgan_lab.data.faces import UNIT_HEIGHT, UNIT_WIDTH, draw_face
 from tfgan_lab.errors import UserError
 
 # A 40-megapixel photograph is a real picture; decoded it is 120 MB in each reading thread. A header that
@@ -32,7 +31,9 @@ MAX_PIXELS = 40_000_000
 # A few broken files in a big download are normal and harmless; more means that it is the wrong folder or a
 # failed copy. One is always allowed, so that a stray text file does not stop a small set.
 MAX_SKIPPED = 0.01
-_FIRST_BYTES = 1024  # of each file, in the fingerprint
+# Pillow warns of EXIF that is damaged; the picture itself may be whole. Once for all threads: filters are the process'.
+warnings.filterwarnings("ignore", "Corrupt EXIF data")
+_ORIENTATION = 0x0112  # of EXIF: which side of the stored picture is up
 
 
 class BadImage(Exception):
@@ -49,7 +50,6 @@ class ImageSource:
       sizes: (height, width) of each image.
       encoded: Whether `read` returns PNG or JPEG bytes, or else uint8 [H, W, 3] pixels.
       read: Reads one image by its position, from any thread; raises `UserError`.
-      fingerprint: SHA-256 of names, sizes and first bytes, which costs no decoding.
       detail: One more fact for the provenance.
       close: Lets go of open files.
     """
@@ -59,7 +59,6 @@ class ImageSource:
     sizes: Sequence[tuple[int, int]]
     encoded: bool
     read: Callable[[int], bytes | np.ndarray]
-    fingerprint: str
     detail: str = ""
     close: Callable[[], None] = lambda: None
 
@@ -69,9 +68,9 @@ def centre_start(size: int, crop: int) -> int:
     return size // 2 - crop // 2
 
 
-def fingerprint(parts: Iterable[bytes]) -> str:
-    """SHA-256 of some byte strings, the same in any order."""
-    return hashlib.sha256(b"".join(sorted(hashlib.sha256(part).digest() for part in parts))).hexdigest()
+def shown(name: str) -> str:
+    """A file's name for messages and files: bytes that are no UTF-8 are escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def open_folder(path: str) -> ImageSource:
@@ -83,14 +82,14 @@ def open_folder(path: str) -> ImageSource:
     Raises:
       UserError: No images; more than `MAX_SKIPPED` of the files unusable.
     """
-    root, images, skipped = Path(path), [], []
-    for name in _visible_files(root):
+    root, sizes, skipped = Path(path), {}, []
+    for name in visible_files(root):
         try:
-            images.append((name, *_probe_file(root / name)))
+            sizes[name] = _probe_file(root / name)
         except (BadImage, OSError) as error:
-            skipped.append(f"{name} ({getattr(error, 'strerror', None) or error})")
-    total, some = len(images) + len(skipped), "; ".join(skipped[:5]) + ("; …" if len(skipped) > 5 else "")
-    if not images:
+            skipped.append(f"{shown(name)} ({getattr(error, 'strerror', None) or error})")
+    total, some = len(sizes) + len(skipped), "; ".join(skipped[:5]) + ("; …" if len(skipped) > 5 else "")
+    if not sizes:
         found = f"; unusable: {some}" if skipped else ""
         raise UserError(f"{path}: no PNG or JPEG images in this folder{found}.")
     if len(skipped) > max(1, int(MAX_SKIPPED * total)):
@@ -100,22 +99,22 @@ def open_folder(path: str) -> ImageSource:
         )
     if skipped:
         logging.warning("%s: skipped %d of %d files: %s", path, len(skipped), total, some)
-    names = [name for name, *_ in images]
+    names = list(sizes)
 
     def read(index: int) -> bytes:
         try:
             data = (root / names[index]).read_bytes()
             check_encoded(data)
         except (BadImage, OSError) as error:
-            raise UserError(f"{root / names[index]}: {error}. Remove or replace this file.") from None
+            raise UserError(f"{shown(str(root / names[index]))}: {error}. Remove or replace this file.") from None
         return data
 
-    prints = (f"{name} {size} ".encode() + first for name, _, size, first in images)
-    detail = f"{root.resolve().name}, {len(skipped)} files skipped"
-    return ImageSource("image folder", names, [s for _, s, *_ in images], True, read, fingerprint(prints), detail)
+    detail = f"{shown(root.resolve().name)}, {len(skipped)} files skipped"
+    return ImageSource("image folder", [shown(name) for name in names], list(sizes.values()), True, read, detail)
 
 
-def _visible_files(root: Path) -> list[str]:
+def visible_files(root: Path) -> list[str]:
+    """The files in a folder and its subfolders, relative to it, in the order of their names; none that is hidden."""
     found = []
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
@@ -124,22 +123,22 @@ def _visible_files(root: Path) -> list[str]:
     return sorted(found)
 
 
-def _probe_file(path: Path) -> tuple[tuple[int, int], int, bytes]:
-    """Returns ((height, width), bytes, first bytes) of an image file, from its two ends."""
+def _probe_file(path: Path) -> tuple[int, int]:
+    """Returns (height, width) of an image file, from its two ends."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # Opening a named pipe would wait for ever.
         raise BadImage("not a regular file")
     with path.open("rb") as file:
-        first = file.read(_FIRST_BYTES)
-        file.seek(0)
         size = image_size(file)
+        file.seek(0)
+        first = file.read(8)
         file.seek(-min(status.st_size, 4096), os.SEEK_END)
         _check_end(first, file.read())
-    return size, status.st_size, first
+    return size
 
 
 def image_size(file: BinaryIO) -> tuple[int, int]:
-    """Returns (height, width) from the header of a PNG or JPEG.
+    """Returns (height, width) from the header of a PNG or JPEG, as it stands upright.
 
     Raises:
       BadImage: It is neither, or has more than `MAX_PIXELS` pixels.
@@ -149,6 +148,8 @@ def image_size(file: BinaryIO) -> tuple[int, int]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file, formats=("PNG", "JPEG")) as image:
                 width, height = image.size
+                if _orientation(image) in (5, 6, 7, 8):
+                    width, height = height, width
     except Image.DecompressionBombError:
         raise BadImage(f"more than {MAX_PIXELS:,} pixels") from None
     except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError):
@@ -156,6 +157,23 @@ def image_size(file: BinaryIO) -> tuple[int, int]:
     if width * height > MAX_PIXELS:
         raise BadImage(f"{height}x{width} is more than {MAX_PIXELS:,} pixels")
     return height, width
+
+
+def upright(data: bytes) -> bytes:
+    """Turns a photograph whose EXIF says that another side is up (as PNG); other bytes stay as they are."""
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+        if _orientation(image) not in range(2, 9):
+            return data
+        turned = io.BytesIO()
+        ImageOps.exif_transpose(image).convert("RGB").save(turned, "PNG", compress_level=0)
+    return turned.getvalue()
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # damaged EXIF raises many kinds
+        return 1
 
 
 def check_encoded(data: bytes) -> None:
@@ -182,20 +200,6 @@ def _check_end(first: bytes, last: bytes) -> None:
         raise BadImage("cut short: its end is missing")
 
 
-def open_faces(num: int, seed: int, split: str) -> ImageSource:
-    """Opens the embedded faces: drawn when they are read; the splits share no face."""
-    start = {"train": 0, "validation": 1 << 30, "test": 1 << 31}[split]
-    return ImageSource(
-        title="embedded faces",
-        names=[f"face {start + index}" for index in range(num)],
-        sizes=[(UNIT_HEIGHT, UNIT_WIDTH)] * num,
-        encoded=False,
-        read=lambda index: draw_face(seed, start + index),
-        fingerprint=fingerprint([f"faces {seed} {start} {num}".encode()]),
-        detail=f"seed {seed}",
-    )
-
-
 def celeb_a_copy(data_dir: str | None) -> Path | None:
     """Returns the newest prepared copy of TFDS' celeb_a, or None."""
     home = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
@@ -203,24 +207,13 @@ def celeb_a_copy(data_dir: str | None) -> Path | None:
     return copies[-1].parent if copies else None
 
 
-def open_celeb_a(data_dir: str | None, split: str) -> ImageSource:
+def open_celeb_a(folder: Path, split: str) -> ImageSource:
     """Opens a copy of CelebA that TFDS has prepared (TFRecord shards), without importing TFDS.
 
     Raises:
-      UserError: No prepared copy; a shard missing or cut.
+      UserError: A shard is missing or cut.
     """
-    folder = celeb_a_copy(data_dir)
-    if folder is None:
-        raise UserError(
-            f"data.source=celeb_a: no prepared copy in {data_dir or 'the TFDS folder'}: run "
-            "`tfds build celeb_a` once (with --data_dir=FOLDER to keep it elsewhere)."
-        )
-    records: list[tuple[str, int, int]] = []
-    prints = []
-    for shard in _shards(folder, split):
-        records += _record_places(shard)
-        with open(shard, "rb") as file:
-            prints.append(f"{Path(shard).name} {os.path.getsize(shard)} ".encode() + file.read(_FIRST_BYTES))
+    records = [place for shard in _shards(folder, split) for place in _record_places(shard)]
 
     def read(index: int) -> bytes:
         import tensorflow as tf
@@ -233,7 +226,7 @@ def open_celeb_a(data_dir: str | None, split: str) -> ImageSource:
 
     names = [f"{Path(shard).name} at byte {offset}" for shard, offset, _ in records]
     sizes = [(218, 178)] * len(records)  # TFDS refuses any other size when it prepares the set.
-    return ImageSource("TFDS celeb_a", names, sizes, True, read, fingerprint(prints), f"version {folder.name}")
+    return ImageSource("TFDS celeb_a", names, sizes, True, read, f"version {folder.name}")
 
 
 def _shards(folder: Path, split: str) -> list[str]:

@@ -64,7 +64,7 @@ class ImageBatches:
 
     @property
     def in_memory(self) -> bool:
-        return self.examples.images is not None
+        return self.examples.in_memory
 
     @property
     def bytes_per_step(self) -> int:
@@ -97,14 +97,20 @@ class ImageBatches:
           first_step: Where it starts.
           part: (index, count): only the index-th of count equal parts of every batch's rows is read.
         """
-        steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        if self.examples.images is not None:
-            images = self._resident  # made here, not inside map, whose graph would own it
-            rows = self.batch_size * self.per_step // part[1]
-            batches = steps.map(_plain(lambda step: self._gather(images, self._own(step, part), rows)))
+        rows = self.batch_size * self.per_step // part[1]
+        if self.in_memory:
+            images, parallel = self._resident, None  # made here, not inside map, whose graph would own it
+            pixels = lambda indices: tf.gather(images, indices)
         else:
-            batches = self._streamed(steps, part)
-        return batches.prefetch(8)
+            parallel, stored = 2, self.examples.images
+            pixels = lambda indices: tf.numpy_function(stored.__getitem__, [indices], tf.uint8)
+
+        def at(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            indices = self._own(step, part)
+            return self._arrange(pixels(indices), rows), self._labels(indices)
+
+        steps = tf.data.Dataset.range(first_step, tf.int64.max)
+        return steps.map(_plain(at), num_parallel_calls=parallel).prefetch(8)
 
     def chunk(self, first_step: int, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """What `batch` needs of the steps from the first on: uint8 [N, B * k, H, W, C] and int32 [N, B * k].
@@ -137,27 +143,6 @@ class ImageBatches:
     @functools.cached_property
     def _resident(self) -> tf.Tensor:
         return tf.constant(self.examples.images)
-
-    def _gather(self, images: tf.Tensor, indices: tf.Tensor, rows: int) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._arrange(tf.gather(images, indices), rows), self._labels(indices)
-
-    def _streamed(self, steps: tf.data.Dataset, part: tuple[int, int]) -> tf.data.Dataset:
-        fetch, count = self.examples.fetch, self.batch_size * self.per_step // part[1]
-        many = self.examples.fetch_many
-        if many is not None:
-
-            def at(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                indices = self._own(step, part)
-                return self._arrange(many(indices), count), self._labels(indices)
-
-            return steps.map(_plain(at), num_parallel_calls=2)
-        indices = steps.map(_plain(lambda step: self._own(step, part))).unbatch()
-        pixels = indices.map(_plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
-        pixels = pixels.batch(count, drop_remainder=True)
-        labels = steps.map(_plain(lambda step: self._labels(self._own(step, part))))
-        return tf.data.Dataset.zip((pixels, labels)).map(
-            _plain(lambda image, label: (self._arrange(image, count), label))
-        )
 
     def _arrange(self, pixels: tf.Tensor, rows: int) -> tf.Tensor:
         pixels = tf.ensure_shape(pixels, [rows, *self.examples.shape])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from tfgan_lab import metrics
@@ -44,13 +42,5 @@ def two_halves(examples: Examples, most: int, seed: int) -> tuple[np.ndarray, np
     """Two disjoint random sets of real images, equally many, at most `most` each: float32 in [0, 1]."""
     half = min(most, examples.num // 2)
     rows = np.random.default_rng(seed).permutation(examples.num)[: 2 * half]
-    images = _gather(examples, rows)
+    images = examples.images[rows].astype(np.float32) / np.float32(255)
     return images[:half], images[half:]
-
-
-def _gather(examples: Examples, rows: np.ndarray) -> np.ndarray:
-    if examples.images is not None:
-        return examples.images[rows].astype(np.float32) / np.float32(255)
-    fetch: Callable[[np.int64], object] | None = examples.fetch
-    assert fetch is not None
-    return np.stack([np.asarray(fetch(np.int64(row)), np.float32) / np.float32(255) for row in rows])

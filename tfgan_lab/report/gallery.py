@@ -50,10 +50,7 @@ def real_images(experiment: Experiment, number: int) -> np.ndarray:
 def some_images(examples: Examples, number: int) -> np.ndarray:
     """`number` examples, always the same, uint8 [N, H, W, C]; mixed, as some sets are sorted by label."""
     picked = np.random.default_rng(0).permutation(examples.num)[:number]
-    if examples.images is not None:
-        return examples.images[picked]
-    assert examples.fetch is not None
-    return np.stack([np.asarray(examples.fetch(np.int64(index))) for index in picked])
+    return examples.images[picked]
 
 
 def write_preview(source: Source, out: str) -> str:

@@ -165,7 +165,7 @@ def neighbours(module: Any, config: GanConfig, source: Any) -> Neighbours | None
     from sklearn.metrics import pairwise_distances_argmin_min
 
     train: Any = source.train
-    if train.images is None or train.images.nbytes * 4 > _NEIGHBOUR_BYTES:
+    if not train.in_memory or train.images.nbytes * 4 > _NEIGHBOUR_BYTES:
         return None
     drawn = images_lib.to_uint8(module.sample(config.seed, _NEIGHBOURS).numpy(), "unit")
     unseen = source.test.images[:: max(1, source.test.num // 100)][:100] if source.test is not None else drawn[:0]

@@ -1,1 +1,0 @@
-"""How `tfgan_lab.data.faces` draws: a pen, and the parts of a face."""
