@@ -47,7 +47,14 @@ def refuse_foreign(*paths: str | os.PathLike[str]) -> None:
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a whole file or nothing: to a temporary file beside it, then renamed.
+    """Writes a whole file or nothing. Raises `UserError` as `new_file`."""
+    with new_file(path) as temporary, temporary.open("xb") as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A name beside `path` to write a file under, which takes the place of `path` once it is whole.
 
     A file that is replaced keeps its mode; a new one gets what the umask allows.
 
@@ -60,8 +67,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         mode = _mode(path, stat.S_IFREG)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("xb") as file:
-                file.write(content)
+            yield temporary
             if mode is not None:
                 temporary.chmod(mode)
             temporary.replace(path)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import hashlib
 import io
-import os
 import shutil
 import tempfile
 from importlib.metadata import version
@@ -20,6 +18,7 @@ from tqdm import tqdm
 from tfgan_lab.cache import cache_dir, can_be_written, kept
 from tfgan_lab.data.faces import HEIGHT, WIDTH, draw_faces
 from tfgan_lab.errors import UserError
+from tfgan_lab.files import new_file
 
 
 def kept_faces(seed: int, num: int, start: int) -> Path:
@@ -70,15 +69,8 @@ def write_montage(path: str, num: int, seed: int, *, overwrite: bool = False) ->
         raise UserError(f"--num={num}: at least one image.")
     if target.exists() and not overwrite:
         raise UserError(f"{path}: exists already; give another name or --overwrite.")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        fill_montage(partial, num, seed)
-        os.replace(partial, target)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+    with new_file(target) as temporary:
+        fill_montage(temporary, num, seed)
 
 
 def fill_montage(path: Path, num: int, seed: int, start: int = 0) -> None:

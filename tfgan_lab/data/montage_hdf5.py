@@ -18,9 +18,8 @@ from tfgan_lab.data.montage_sources import (
     centre_start,
     check_encoded,
     image_size,
-    shown,
 )
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, shown
 
 _MEMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.(png|jpe?g)")
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError)  # What h5py raises on a broken file.

@@ -23,7 +23,7 @@ import numpy as np
 from absl import logging
 from PIL import Image, ImageOps
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, shown
 
 # A 40-megapixel photograph is a real picture; decoded it is 120 MB in each reading thread. A header that
 # asks for more is a decompression bomb or damaged.
@@ -68,11 +68,6 @@ def centre_start(size: int, crop: int) -> int:
     return size // 2 - crop // 2
 
 
-def shown(name: str) -> str:
-    """A file's name for messages and files: bytes that are no UTF-8 are escaped."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
 def open_folder(path: str) -> ImageSource:
     """Opens the PNG and JPEG files in a folder and its subfolders, in the order of their names.
 
@@ -106,7 +101,7 @@ def open_folder(path: str) -> ImageSource:
             data = (root / names[index]).read_bytes()
             check_encoded(data)
         except (BadImage, OSError) as error:
-            raise UserError(f"{shown(str(root / names[index]))}: {error}. Remove or replace this file.") from None
+            raise UserError(f"{shown(root / names[index])}: {error}. Remove or replace this file.") from None
         return data
 
     detail = f"{shown(root.resolve().name)}, {len(skipped)} files skipped"
