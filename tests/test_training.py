@@ -192,14 +192,17 @@ def test_intervals_in_steps(epochs: float, steps: int, expected: int) -> None:
     assert loop.interval_of(Every(epochs=epochs, steps=steps), 90) == expected
 
 
-def test_damaged_samples_of_early_steps_are_left_out(tmp_path: Path) -> None:
+def test_damaged_samples_of_early_steps_are_omitted(tmp_path: Path) -> None:
+    config: Any = offline("mlp_gan:smoke")
     for step in (0, 10, 20, 30, 40):
-        np.savez_compressed(tmp_path / f"step-{step:08d}.npz", samples=np.full((2, 3), step))
+        np.savez_compressed(tmp_path / f"step-{step:08d}.npz", samples=np.full((16, 28, 28, 1), step, np.uint8))
     content = (tmp_path / "step-00000010.npz").read_bytes()
     (tmp_path / "step-00000010.npz").write_bytes(content[:60])
     (tmp_path / "step-00000020.npz").write_bytes(b"")
-    (tmp_path / "step-00000030.npz").write_bytes(content[:80] + b"\xff" * 10 + content[90:])
-    found = saved_samples(tmp_path)
+    np.savez_compressed(tmp_path / "step-00000030.npz", samples=np.zeros((16, 28, 28, 3), np.uint8))
+    np.savez_compressed(tmp_path / "step-00000050.npz", samples=np.zeros((16, 28, 28, 1)))
+    np.savez_compressed(tmp_path / "step-00000060.npz", other=np.zeros((16, 28, 28, 1), np.uint8))
+    found = saved_samples(tmp_path, config)
     assert [step for step, _ in found] == [0, 40]
     assert (found[1][1] == 40).all()
 

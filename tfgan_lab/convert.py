@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed
-from tfgan_lab.runtime import quiet_stderr
+from tfgan_lab.runtime import no_pattern, quiet_stderr
 from tfgan_lab.saved_models import load_saved_model
 
 CHECKED = 100  # inputs on which the file is compared with the SavedModel
@@ -86,8 +86,8 @@ def _inputs(saved_model: Path, signature: Any) -> dict[str, np.ndarray]:
 
 def _litert(saved_model: Path, signature: Any) -> tuple[bytes, Runner]:
     del signature
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=["serving_default"])
-    content = converter.convert()
+    with no_pattern(saved_model) as name:
+        content = tf.lite.TFLiteConverter.from_saved_model(name, signature_keys=["serving_default"]).convert()
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=content)

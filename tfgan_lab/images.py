@@ -65,6 +65,15 @@ def png_bytes(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def read_png(path: Path) -> np.ndarray | None:
+    """A PNG file as uint8 [H, W, 3]; None if it is missing or damaged."""
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
 def gif_bytes(pictures: Sequence[np.ndarray], milliseconds: int = 150, hold_last: int = 1500) -> bytes:
     """Encodes uint8 pictures as an endless animation that rests on the last one."""
     frames = [_pil(picture).convert("P", palette=Image.Palette.ADAPTIVE) for picture in pictures]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.runtime import quiet_stderr
+from tfgan_lab.runtime import no_pattern, quiet_stderr
 
 _MOST_BYTES = 256 * 2**20  # of the graph alone; ours have some 100 kB
 _KINDS = {"user_object", "variable", "bare_concrete_function", "function", "constant", "captured_tensor"}
@@ -37,8 +37,8 @@ def load_saved_model(folder: str | os.PathLike[str]) -> Any:
 
     try:
         _refuse_programs(Path(folder))
-        with quiet_stderr():
-            return tf.saved_model.load(str(folder))
+        with quiet_stderr(), no_pattern(folder) as name:
+            return tf.saved_model.load(name)
     except (
         OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError, AssertionError, DecodeError, tf.errors.OpError,
     ) as error:  # fmt: skip

@@ -121,7 +121,7 @@ def _run(config: Config, field: str, value: str, folder: Path, data_dir: str | N
             print(diverged, flush=True)
     rows = run.read_metrics()
     numbers = {} if diverged else _last_evaluation(rows) | _judged(config, run, judge)
-    moments = saved_samples(run.samples)
+    moments = saved_samples(run.samples, config) if isinstance(config, GanConfig) else []
     return Outcome(value, name, numbers, rows, moments[-1][1] if moments else None, diverged)
 
 

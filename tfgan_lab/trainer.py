@@ -22,9 +22,9 @@ from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.page import write_page
-from tfgan_lab.report.samples import Sampler, draw_missing
+from tfgan_lab.report.samples import Sampler, draw_missing, saved_samples
 from tfgan_lab.training.checkpoints import Checkpoints
-from tfgan_lab.training.engine import make_engine
+from tfgan_lab.training.engine import Engine, make_engine
 from tfgan_lab.training.evaluation import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.loop import (
@@ -32,10 +32,12 @@ from tfgan_lab.training.loop import (
     Interrupted,
     StopRequest,
     Window,
+    advising,
     follow_loop,
     interval_of,
     refuse_infinite_weights,
     run_loop,
+    stopping_at_once,
 )  # fmt: skip
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.team import Team, facts_to_agree_on, make_team
@@ -77,11 +79,17 @@ def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None 
 def _lead(config: Config, folder: Workdir, data_dir: str | None, team: Team) -> Workdir:
     folder.claim()
     try:
-        folder.keep_config(config)
-        record = folder.read_record()
+        # All is checked before anything is written: a mistake's correction finds the folder as it was.
+        folder.refuse_drift(config)
+        record = folder.record_of(config)
         source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
         refuse_other_data(folder, record, source)
         experiment = build(config, source)
+        engine = make_engine(
+            config.compile, experiment.strategy, experiment.task, experiment.batches, (team.index, team.size)
+        )
+        team.compare(facts_to_agree_on(config, source))
+        folder.keep_config(config)
         folder.write_record(
             data_dir=os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
             data={name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
@@ -89,8 +97,8 @@ def _lead(config: Config, folder: Workdir, data_dir: str | None, team: Team) -> 
             replicas=experiment.strategy.num_replicas_in_sync, workers=team.size, **environment(),
         )  # fmt: skip
         print(source.chosen, flush=True)
-        team.compare(facts_to_agree_on(config, source))
-        _Run(experiment, folder, team).go()
+        with advising(config, folder.checkpoints):
+            _Run(experiment, engine, folder, team).go()
         team.wait()
     finally:
         folder.release()
@@ -128,8 +136,8 @@ def refuse_other_data(folder: Workdir, record: dict[str, Any], source: data_lib.
 class _Run:
     """The parts of one call of `train`, wired up."""
 
-    def __init__(self, experiment: Experiment, folder: Workdir, team: Team) -> None:
-        self.experiment, self.folder, self.team = experiment, folder, team
+    def __init__(self, experiment: Experiment, engine: Engine, folder: Workdir, team: Team) -> None:
+        self.experiment, self.engine, self.folder, self.team = experiment, engine, folder, team
         self.config: Any = experiment.config
         names = list(experiment.task.metric_names)
         self.checkpoints = Checkpoints(folder.checkpoints, experiment.state(), len(names), self.config.keep_checkpoints)
@@ -137,16 +145,12 @@ class _Run:
         team.share_state([v for owned in experiment.state().values() for v in owned], self.first)
         self.window = Window(names, pending)
         self.rows = folder.cut_after(self.first)
-        if isinstance(self.config, GanConfig):
-            draw_missing(folder.samples, self.config)
+        self.sampler = Sampler(experiment) if isinstance(self.config, GanConfig) else None
+        notes += self._draw_again()
         self.board = TensorBoard(folder, self.rows)
         self.board.describe(self.config, fresh_networks(self.config), experiment.image_shape)
         self.evaluate = Evaluator(experiment)
-        self.sampler = Sampler(experiment) if isinstance(self.config, GanConfig) else None
         self.monitor: Monitor | None = None
-        self.engine = make_engine(
-            self.config.compile, experiment.strategy, experiment.task, experiment.batches, (team.index, team.size)
-        )
         self.total = experiment.total_steps
         self.terminal = Terminal(self.total, min(self.first, self.total))
         for note in notes:
@@ -156,8 +160,6 @@ class _Run:
         """Trains to the end and draws the pictures; saves first if it is interrupted."""
         config, folder = self.config, self.folder
         self._announce()
-        if self.first == 0:
-            self._start_pictures()
         steps = self.experiment.batches.steps_per_epoch
         measured = interval_of(config.metrics, steps) if self.sampler else 0
         events = [
@@ -169,11 +171,10 @@ class _Run:
             ),
             Event(interval_of(config.checkpoint, steps), self._save),
         ]
+        self._start_pictures()
         stop, started = StopRequest(), time.monotonic()
         with stop.listening():
-            done = run_loop(
-                self.engine, self.first, self.total, events, self.window, self.terminal.advance, stop, self.team
-            )
+            done = run_loop(self.engine, self.first, self.total, events, self.window, self._advance, stop, self.team)
             seconds = time.monotonic() - started
             if done > self.first:
                 sessions = folder.read_record().get("sessions", [])
@@ -184,15 +185,23 @@ class _Run:
                 self._save(done)
                 self.team.wait()
         self.terminal.close()
-        if done >= self.total:
-            self.board.finish()
-        self.board.close()
+        again = f"tfgan-lab train --workdir={folder.path}"
         if done < self.total:
+            self.board.close()
             raise Interrupted(
-                f"stopped at step {done:,} of {self.total:,} and saved. Go on with: tfgan-lab train --workdir={folder.path}",
+                f"stopped at step {done:,} of {self.total:,} and saved. Continue with: {again}",
                 stop.signal or signal.SIGTERM,
             )
-        self._finish(done, seconds)
+        with stopping_at_once(
+            f"trained to the end and saved, stopped before all of it was drawn. Continue with: {again}"
+        ):
+            self.board.finish()
+            self.board.close()
+            self._finish(done, seconds)
+
+    def _advance(self, steps: int) -> None:
+        self.folder.refuse_deleted()
+        self.terminal.advance(steps)
 
     def _announce(self) -> None:
         config = self.config
@@ -212,9 +221,26 @@ class _Run:
         return f"on {replicas} replicas{machines}{compiled}, " if replicas > 1 else ""
 
     def _start_pictures(self) -> None:
-        gallery.write_real(self.folder, self.experiment)
-        if self.sampler:
+        if self.first == 0 or not (self.folder.path / "real.png").is_file():
+            gallery.write_real(self.folder, self.experiment)
+        if self.sampler and self.first == 0:
             self._sample(0)
+
+    def _draw_again(self) -> list[str]:
+        """Draws what is missing or damaged of the samples before this start; returns a line for each damaged file."""
+        if self.sampler is None:
+            return []
+        samples, interval = (
+            self.folder.samples,
+            interval_of(self.config.sample, self.experiment.batches.steps_per_epoch),
+        )
+        due = self.first >= self.experiment.total_steps or (interval and self.first % interval == 0)
+        notes = []
+        if self.first and due and self.first not in dict(saved_samples(samples, self.config)):
+            path = samples / f"step-{self.first:08d}.npz"
+            notes += [f"{path} is damaged: drawn again."] if path.exists() else []
+            self.sampler.write(samples, self.first)
+        return notes + draw_missing(samples, self.config)
 
     def _log(self, step: int) -> None:
         values = self.window.take()

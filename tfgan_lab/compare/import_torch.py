@@ -22,6 +22,8 @@ from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.restored import restore_run
 from tfgan_lab.training.workdir import Workdir, environment
 
+_MOST_STEPS = 10**12  # its thousandfold, which numbers batches of an evaluation, is an int64
+
 
 def import_torch(
     state_dict_path: str | os.PathLike[str],
@@ -39,7 +41,7 @@ def import_torch(
       workdir: A new or empty folder.
       role: Whose weights they are: "generator", "discriminator" or "classifier"; by default the network that a run is for.
       discriminator_path: Also the discriminator's state_dict. A network without one starts as the config says.
-      step: How many steps it was trained, > 0: the checkpoint's number, where `train` goes on. The optimisers start anew.
+      step: How many steps it was trained, > 0: the checkpoint's number, where `train` continues. The optimisers start from zero.
 
     Returns:
       The run: config.json, run.json (which says what was imported) and a checkpoint.
@@ -47,10 +49,8 @@ def import_torch(
     Raises:
       UserError: Files that cannot be read or do not fit (tensors named), or a folder that holds something.
     """
-    if step < 1:
-        raise UserError(
-            f"--step={step}: a run without a step cannot be sampled: say --step=1 or the number it was trained."
-        )
+    if not 1 <= step <= _MOST_STEPS:
+        raise UserError(f"--step={step}: how many steps it was trained, 1 to {_MOST_STEPS:,}.")
     config = config_lib.validate(
         load_config(config_reference) if isinstance(config_reference, str) else config_reference
     )

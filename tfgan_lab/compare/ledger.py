@@ -36,7 +36,7 @@ from tfgan_lab.compare.posts import (
 from tfgan_lab.compare.worker_pool import run_calls
 from tfgan_lab.config import Config, GanConfig, Gaussian, differences, from_json, override, to_json, validate
 from tfgan_lab.data.examples import Provenance
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.experiments import load_config
 from tfgan_lab.files import write_atomically
 
@@ -191,7 +191,8 @@ def _train_together(jobs: Sequence[Job], data_dir: str | None) -> None:
     parent = first.folder.parent / f"seeds={first.config.seed}-{last.config.seed}"
     many = override(first.config, {"num_seeds": str(len(jobs))})
     assert isinstance(many, GanConfig)
-    train_seeds(many, parent, data_dir, runs=first.folder.parent)
+    with contextlib.suppress(TrainingDiverged):  # of all seeds: an outcome like any other, which their records say
+        train_seeds(many, parent, data_dir, runs=first.folder.parent)
 
 
 def _outcome(job: Job, data_dir: str | None) -> str:
@@ -277,7 +278,8 @@ def _compare(label: str, margin: float, ours: list[float], peers: list[float], s
 def _outcomes(folder: Path, arm: Arm, budget: str, prefix: str) -> dict[int, dict[str, Any]]:
     """Whole outcomes of an arm by seed; of each only if it is of the very config that its folder's name says."""
     found = {}
-    for path in (folder / arm.folder(budget)).glob(f"{prefix}*"):
+    runs = folder / arm.folder(budget)
+    for path in runs.iterdir() if runs.is_dir() else ():
         seed = re.fullmatch(f"{prefix}(0|[1-9][0-9]{{0,18}})", path.name)
         outcome = read_outcome(path) if seed else None
         if seed and outcome and not drift_of(outcome[0], config_of(arm, budget, int(seed[1]))):

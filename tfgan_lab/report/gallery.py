@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from tfgan_lab import images as images_lib
 from tfgan_lab.compare.reference import reference_of
@@ -81,7 +80,7 @@ def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str
     title, provenance = f"{config.name}, {counted(experiment.total_steps, 'step')}", provenance_line(experiment)
     names = []
     if isinstance(config, GanConfig):
-        moments = saved_samples(folder.samples)
+        moments = saved_samples(folder.samples, config)
         names += _write_generator_pictures(folder, experiment, moments, title, provenance)
     if any(row["kind"] == "train" for row in rows):
         names.append(
@@ -121,7 +120,7 @@ def _write_generator_pictures(
             evolution = plots.evolution(_evolution_rows(trained, experiment), title, provenance)
             names.append(write_figure(folder.path, "evolution", evolution))
     if len(moments) > 1:
-        write_atomically(folder.path / "film.gif", film(folder.samples))
+        write_atomically(folder.path / "film.gif", film(folder.samples, [step for step, _ in moments]))
         names.append("film.gif")
     return names
 
@@ -138,11 +137,11 @@ def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Exper
     return rows
 
 
-def film(folder: Path) -> bytes:
-    """An animated GIF of the sample pictures in a folder, from early to late, at most 60 frames."""
-    pictures = sorted(folder.glob("step-*.png"))
-    picked = np.unique(np.linspace(0, len(pictures) - 1, _FILM_FRAMES).round().astype(int))
-    return images_lib.gif_bytes([np.asarray(Image.open(pictures[index]).convert("RGB")) for index in picked])
+def film(folder: Path, steps: Sequence[int]) -> bytes:
+    """An animated GIF of the sample pictures of these steps, at most 60 frames."""
+    picked = np.unique(np.linspace(0, len(steps) - 1, _FILM_FRAMES).round().astype(int))
+    pictures = [images_lib.read_png(folder / f"step-{steps[index]:08d}.png") for index in picked]
+    return images_lib.gif_bytes([picture for picture in pictures if picture is not None])
 
 
 def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:

@@ -150,7 +150,7 @@ def claims_in_words(config: Config, path: Path) -> list[str]:
 def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Parts, most: int) -> None:
     from tfgan_lab.export import GeneratorModule
 
-    saved = saved_samples(folder.samples)
+    saved = saved_samples(folder.samples, config)
     per_epoch = max(1, int(folder.read_record().get("steps_per_epoch") or 1))
     if isinstance(config.data, Gaussian):
         page.densities = _densities(saved, config, page.key, most // 2)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +13,7 @@ import tensorflow as tf
 from tfgan_lab import images as images_lib
 from tfgan_lab.arrays import read_arrays
 from tfgan_lab.config import GanConfig, Gaussian
-from tfgan_lab.data import describe_target
+from tfgan_lab.data import describe_target, shape_of
 from tfgan_lab.data.pipeline import draw_target
 from tfgan_lab.export import GeneratorModule
 from tfgan_lab.files import write_atomically
@@ -84,20 +85,40 @@ def png_of(drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
     return images_lib.png_bytes(images_lib.enlarge(images_lib.colour(picture, config.sample_colormap)))
 
 
-def draw_missing(folder: Path, config: GanConfig) -> None:
-    """Draws the pictures of samples that were kept alone, as many seeds at once keep them."""
-    for step, drawn in saved_samples(folder):
-        picture = folder / f"step-{step:08d}.png"
-        if not picture.exists():
+def draw_missing(folder: Path, config: GanConfig) -> list[str]:
+    """Draws the pictures of samples that have none (many seeds at once keep samples alone) or a damaged one.
+
+    Returns:
+      A line for each damaged file.
+    """
+    notes = []
+    for step, path, drawn in _samples_in(folder, config):
+        picture = path.with_suffix(".png")
+        if drawn is None:
+            notes.append(f"{path} is damaged: without these samples the pictures of step {step:,} are omitted.")
+        elif images_lib.read_png(picture) is None:
+            notes += [f"{picture} is damaged: drawn again."] if picture.exists() else []
             write_atomically(picture, png_of(drawn, config, step))
+    return notes
 
 
-def saved_samples(folder: Path) -> list[tuple[int, np.ndarray]]:
-    """What `Sampler.write` wrote: (step, samples) from early to late; unreadable files are left out."""
-    found: list[tuple[int, Any]] = []
-    for path in sorted(folder.glob("step-*.npz")):
+def saved_samples(folder: Path, config: GanConfig) -> list[tuple[int, np.ndarray]]:
+    """What `Sampler.write` wrote: (step, samples) from early to late; what is damaged or of another shape is omitted."""
+    return [(step, drawn) for step, _, drawn in _samples_in(folder, config) if drawn is not None]
+
+
+def _samples_in(folder: Path, config: GanConfig) -> Iterator[tuple[int, Path, np.ndarray | None]]:
+    """(step, file, samples or None if damaged), from early to late."""
+    labels = row_labels(config)
+    shape = (config.num_samples if labels is None else len(labels), *shape_of(config.data))
+    kind = np.dtype(np.float32 if isinstance(config.data, Gaussian) else np.uint8)
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    steps = sorted(int(found[1]) for name in names if (found := re.fullmatch(r"step-(\d{8,18})\.npz", name)))
+    for step in steps:
+        path = folder / f"step-{step:08d}.npz"
         try:
-            found.append((int(path.stem.split("-")[1]), read_arrays(path)["samples"]))
+            drawn = read_arrays(path)["samples"]
         except (OSError, ValueError, KeyError):
+            yield step, path, None
             continue
-    return found
+        yield step, path, drawn if (drawn.shape, drawn.dtype) == (shape, kind) and np.isfinite(drawn).all() else None

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.errors import UserError
+from tfgan_lab.runtime import no_pattern
 
 
 class Checkpoints:
@@ -43,7 +44,7 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0][:200]
             raise UserError(
-                f"{self.folder}: checkpoint {step} cannot be written ({reason}). Free space or mend permissions; the ones before are kept."
+                f"{self.folder}: checkpoint {step} cannot be written ({reason}). Free space or fix permissions; the ones before are kept."
             ) from None
         # Newer ones are damaged ones that were passed over: they must not push out good ones.
         for old in [found for found in checkpoint_steps(self.folder) if found <= step][: -self.keep]:
@@ -58,8 +59,9 @@ class Checkpoints:
         Raises:
           UserError: All are damaged, or they are of other networks.
         """
-        for leftover in self.folder.glob("ckpt-*_temp*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        for entry in self.folder.iterdir() if self.folder.is_dir() else ():
+            if re.fullmatch(r"ckpt-\d+_temp.*", entry.name):
+                shutil.rmtree(entry, ignore_errors=True)
         step, notes = _read_newest(self.folder, lambda path: self._checkpoint.read(path).assert_consumed())
         return step, self._pending.numpy() if step else np.zeros(self._pending.shape), notes
 
@@ -67,13 +69,15 @@ class Checkpoints:
         """Deletes one checkpoint."""
         # The index first: without it the rest is not taken for a checkpoint.
         (self.folder / f"ckpt-{step}.index").unlink(missing_ok=True)
-        for path in self.folder.glob(f"ckpt-{step}.data-*"):
-            path.unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if path.name.startswith(f"ckpt-{step}.data-"):
+                path.unlink(missing_ok=True)
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
     """Steps of the checkpoints in a folder, oldest first."""
-    matches = (re.fullmatch(r"ckpt-(\d+)\.index", path.name) for path in folder.glob("ckpt-*.index"))
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    matches = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in names)
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -99,7 +103,8 @@ def _read_newest(folder: Path, read: Callable[[str], None]) -> tuple[int, list[s
     for step in reversed(checkpoint_steps(folder)):
         path = folder / f"ckpt-{step}"
         try:
-            read(str(path))
+            with no_pattern(folder) as name:
+                read(f"{name}/ckpt-{step}")
         except (tf.errors.OpError, IndexError, RuntimeError, UnicodeDecodeError) as error:  # IndexError: cut short
             notes.append(f"{path} is damaged ({type(error).__name__}): falling back to the one before.")
         except (ValueError, AssertionError):

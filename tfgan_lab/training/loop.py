@@ -7,12 +7,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfgan_lab.config import Every
+from tfgan_lab.config import Config, Every
 from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.team import RESUME_CODE, Team
 
@@ -26,6 +28,19 @@ class Event:
     interval: int
     action: Callable[[int], None]
     at_end: bool = True
+
+
+@contextmanager
+def advising(config: Config, folder: Path) -> Iterator[None]:
+    """Adds to a `TrainingDiverged` what is kept of the run and which flags may help."""
+    try:
+        yield
+    except TrainingDiverged as error:
+        steps = checkpoint_steps(folder)
+        kept = f" and its checkpoint of step {steps[-1]:,} kept" if steps else " before its first checkpoint"
+        optimizers = [name for name in ("g_optimizer", "d_optimizer", "optimizer") if hasattr(config, name)]
+        flags = ", ".join(f"--config.{name}.learning_rate" for name in optimizers)
+        raise TrainingDiverged(f"{error}{kept}. Try a lower learning rate ({flags}).") from None
 
 
 def interval_of(every: Every, steps_per_epoch: int) -> int:
@@ -44,6 +59,24 @@ class Interrupted(UserError):
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
         self.code = RESUME_CODE if number == signal.SIGTERM else 128 + number
+
+
+@contextmanager
+def stopping_at_once(message: str) -> Iterator[None]:
+    """In the block SIGTERM raises `Interrupted` with that message: for work that the same command does again."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Interrupted(message, number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread, where Python delivers signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class StopRequest:
@@ -146,10 +179,7 @@ def refuse_infinite_weights(state: Mapping[str, Sequence[Any]], step: int) -> No
 
 
 def _diverged(what: str, value: Any, step: int) -> TrainingDiverged:
-    return TrainingDiverged(
-        f"{what} became {value} at step {step}: the run is stopped and its last good checkpoint kept. "
-        "Try a lower learning rate (--config.g_optimizer.learning_rate, --config.d_optimizer.learning_rate)."
-    )
+    return TrainingDiverged(f"{what} became {value} at step {step}: the run is stopped")
 
 
 def _refuse_nan(history: np.ndarray, names: Sequence[str], done: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from tfgan_lab.config import ClassifierConfig, Config, flattened
 from tfgan_lab.errors import UserError
+from tfgan_lab.images import read_png
 from tfgan_lab.training.workdir import Workdir
 
 # The numbers by which TensorBoard's table of hparams compares runs.
@@ -22,17 +24,25 @@ _COMPARED = (
 
 
 class TensorBoard:
-    """Event files; made anew from metrics.jsonl and the sample pictures when a run resumes, so that no step stands twice."""
+    """Event files; written again from metrics.jsonl and the sample pictures when a run resumes, so that no step stands twice.
+
+    Raises:
+      UserError: The disk refuses; so do all methods.
+    """
 
     def __init__(self, workdir: Workdir, rows: Sequence[dict[str, Any]]) -> None:
-        shutil.rmtree(workdir.tensorboard, ignore_errors=True)
         self._folder = workdir.tensorboard
-        self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
+        with self._naming_the_disk():
+            shutil.rmtree(workdir.tensorboard, ignore_errors=True)
+            workdir.tensorboard.mkdir(exist_ok=True)
+            self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
         for row in rows:
             self.scalars(row)
-        for path in sorted(workdir.samples.glob("step-" + "[0-9]" * 8 + ".png")):
-            picture = tf.io.decode_png(path.read_bytes(), channels=3).numpy()
-            self.picture("samples", picture, int(path.stem.split("-")[1]))
+        for path in sorted(workdir.samples.iterdir()) if workdir.samples.is_dir() else ():
+            found = re.fullmatch(r"step-(\d{8,18})\.png", path.name)
+            picture = read_png(path) if found else None
+            if found and picture is not None:
+                self.picture("samples", picture, int(found[1]))
 
     def describe(self, config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> None:
         """Writes the config as hparams, and each network's graph.
@@ -73,19 +83,23 @@ class TensorBoard:
             )  # fmt: skip
 
     def close(self) -> None:
-        """Writes what is held back. Raises `UserError` if the disk refuses, as all of this class do."""
+        """Writes what is held back."""
         with self._writing(0):
             self._writer.close()
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:
+        with self._naming_the_disk(), self._writer.as_default(step=step):
+            yield
+
+    @contextlib.contextmanager
+    def _naming_the_disk(self) -> Iterator[None]:
         try:
-            with self._writer.as_default(step=step):
-                yield
-        except tf.errors.OpError as error:
-            reason = str(error.message).splitlines()[0][-120:]
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            reason = str(getattr(error, "message", None) or error).splitlines()[0][-120:]
             raise UserError(
-                f"{self._folder} cannot be written ({reason}). Free space or mend permissions, then run again."
+                f"{self._folder} cannot be written ({reason}). Free space or fix permissions, then run again."
             ) from None
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+import shutil
 import socket
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,22 @@ import filelock
 from tfgan_lab import config as config_lib
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import write_atomically
+from tfgan_lab.training.records import is_fact, is_row
 
 # A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
 # So may where it runs: any number of replicas trains the same network, to rounding.
 _MAY_CHANGE = (
     "epochs", "steps", "keep_checkpoints", "log_line", "evaluate_line", "metrics.epochs", "metrics.steps", "placement", "replicas",
 )  # fmt: skip
+
+# What a run writes before its first checkpoint, and where it writes after.
+_FILES = (".lock", ".owner", "config.json", "run.json", "metrics.jsonl")
+_FOLDERS = ("checkpoints", "samples", "tensorboard", "export")
+# What a killed process leaves of `tfgan_lab.files`, or left with earlier versions.
+_LEFTOVER = re.compile(
+    r"\..+\.[0-9a-f]{8}\.part|\.(export|(config|run|seeds|metrics)\.json|metrics\.jsonl|report\.html|step-\d{8,}\.(npz|png)"
+    r"|(real|samples|curves|film|evolution|real_and_generated|confusion|scores|drawn)\.(png|svg|gif|npz))\.[a-z0-9_]{8}"
+)
 
 
 class Workdir:
@@ -29,34 +42,44 @@ class Workdir:
     Attributes:
       path: The folder.
       checkpoints, samples, tensorboard, export: Folders in it.
+
+    Raises:
+      UserError: Its name is no UTF-8, which TensorFlow needs.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"--workdir={str(self.path)!a}: its name is no UTF-8: name another folder.") from None
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
         self.tensorboard, self.export = self.path / "tensorboard", self.path / "export"
         self._lock = filelock.FileLock(str(self.path / ".lock"))
 
     def exists(self) -> bool:
         """Whether a run was started here."""
-        return (self.path / "config.json").is_file()
+        return os.path.isfile(self.path / "config.json")
 
     def claim(self) -> None:
-        """Makes the folder if need be and locks it until this process ends (however it ends).
+        """Makes the folder if need be, locks it until this process ends (however it ends), and clears a killed one's leftovers.
 
         Raises:
-          UserError: It cannot be written, is no run folder, or another process is writing it.
+          UserError: It cannot be written, is no run folder, holds links, or another process is writing it.
         """
         try:
-            if (
-                self.path.is_dir()
-                and not self.exists()
-                and any(entry.name != ".lock" and entry.name != ".owner" for entry in self.path.iterdir())
-            ):
-                raise UserError(f"--workdir={self.path} is not empty and holds no run: name a new or empty folder.")
+            # A run that starts at this moment has written nothing but these, its lock first.
+            self._refuse_others(but=(*_FILES, *_FOLDERS))
+            self._refuse_links()
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
-            (self.path / ".owner").write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            try:
+                self._refuse_others(but=_FILES[:2])
+                self._clear_leftovers()
+                (self.path / ".owner").write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            except BaseException:
+                self._lock.release()
+                raise
         except filelock.Timeout:
             owner = self.path / ".owner"
             who = owner.read_text() if owner.is_file() else "another process"
@@ -65,8 +88,54 @@ class Workdir:
             ) from None
         except OSError as error:
             raise UserError(
-                f"--workdir={self.path} cannot be written: {error.strerror or error}. Name another folder or mend its permissions."
+                f"--workdir={self.path} cannot be written: {error.strerror or error}. Name another folder or fix its permissions."
             ) from None
+
+    def _refuse_others(self, but: tuple[str, ...]) -> None:
+        """Raises `UserError` if there is no run, but anything else than these."""
+        if not self.path.is_dir() or self.exists():
+            return
+        if any(entry.name not in but and not _LEFTOVER.fullmatch(entry.name) for entry in self.path.iterdir()):
+            raise UserError(f"--workdir={self.path} is not empty and holds no run: name a new or empty folder.")
+
+    def _refuse_links(self) -> None:
+        """Raises `UserError` if a part is a link or no plain file: whoever made this folder would choose what is written."""
+        for path, is_folder in self._parts():
+            mode = path.lstat().st_mode
+            if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(mode):
+                kind = "a link" if stat.S_ISLNK(mode) else f"no {'folder' if is_folder else 'plain file'}"
+                raise UserError(
+                    f"{path} is {kind}, and a run's own parts may not be: move it away, or name another --workdir."
+                )
+
+    def _parts(self) -> Iterator[tuple[Path, bool]]:
+        """What a run writes and reads here, as far as it is there, and whether it should be a folder."""
+        for entry in self.path.iterdir() if self.path.is_dir() else ():
+            is_folder = entry.name in _FOLDERS or entry.name.startswith("seed=")
+            if is_folder or entry.name in _FILES:
+                yield entry, is_folder
+            if entry.name in _FOLDERS and not entry.is_symlink():
+                for folder, below, files in os.walk(entry):
+                    yield from ((Path(folder, name), True) for name in below)
+                    yield from ((Path(folder, name), False) for name in files)
+
+    def _clear_leftovers(self) -> None:
+        for folder in (self.path, self.samples, self.checkpoints):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if not _LEFTOVER.fullmatch(entry.name):
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink()
+
+    def refuse_deleted(self) -> None:
+        """Raises `UserError` if the run that this process trains is no longer here."""
+        if not self.exists():
+            raise UserError(
+                f"--workdir={self.path} was deleted or moved while it trained: the run is stopped. "
+                "If it was moved, `tfgan-lab train` continues it in its new place."
+            )
 
     def is_being_written(self) -> bool:
         """Whether another process trains in this folder now."""
@@ -86,7 +155,21 @@ class Workdir:
         self._lock.release()
 
     def read_config(self) -> config_lib.Config:
-        """The config this run was started with. Raises `UserError` if there is no readable one."""
+        """The config this run was started with.
+
+        Raises:
+          UserError: There is no readable one, or it is another than the one that the checkpoints were trained with.
+        """
+        config = self._written_config()
+        drift = self._drift(config)
+        if drift:
+            raise UserError(
+                f"{self.path / 'config.json'} was edited after its checkpoints were trained ({drift}): put that back, "
+                "or train the new config in another --workdir."
+            )
+        return config
+
+    def _written_config(self) -> config_lib.Config:
         path = self.path / "config.json"
         try:
             return config_lib.from_json(path.read_text(encoding="utf-8"), str(path))
@@ -97,6 +180,30 @@ class Workdir:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read: {error}.") from None
 
+    def _has_checkpoints(self) -> bool:
+        """Whether anything was trained here, in the folders of its seeds included."""
+        folders = [
+            self.checkpoints,
+            *(path / "checkpoints" for path, _ in self._parts() if path.name.startswith("seed=")),
+        ]
+        return any(entry.suffix == ".index" for folder in folders if folder.is_dir() for entry in folder.iterdir())
+
+    def _drift(self, config: config_lib.Config) -> str:
+        """How a config differs from that of the checkpoints here, in fields that shape the run; empty without checkpoints.
+
+        That config is kept beside them. Folders of earlier versions have only config.json.
+        """
+        if not self._has_checkpoints():
+            return ""
+        kept = self.checkpoints / "config.json"
+        try:
+            trained = config_lib.from_json(kept.read_text(encoding="utf-8"), str(kept))
+        except (OSError, UnicodeDecodeError, UserError):
+            if not self.exists():
+                return ""
+            trained = self._written_config()
+        return _in_words(trained, config)
+
     def read_single_config(self) -> config_lib.Config:
         """As `read_config`; raises `UserError` too if the folder holds several seeds' runs."""
         config = self.read_config()
@@ -106,34 +213,51 @@ class Workdir:
             )
         return config
 
+    def refuse_drift(self, config: config_lib.Config) -> None:
+        """Raises `UserError` if the checkpoints here are of a config that differs in a field that shapes the run; each is named."""
+        drift = self._drift(config)
+        if drift:
+            raise UserError(
+                f"--workdir={self.path} holds a run of another config ({drift}): use that config, or another --workdir."
+            )
+
     def keep_config(self, config: config_lib.Config) -> None:
-        """Writes config.json, or checks that the run here has the same one.
+        """Writes config.json, and its copy that says what the checkpoints here are of.
+
+        Where nothing was trained yet, another config than the one before starts a new record.
 
         Raises:
-          UserError: A field that shapes the run differs; every one is named.
+          UserError: As `refuse_drift`.
         """
-        if self.exists():
-            drift = [
-                d for d in config_lib.differences(self.read_config(), config) if d.split(":")[0] not in _MAY_CHANGE
-            ]
-            if drift:
-                raise UserError(
-                    f"--workdir={self.path} holds a run of another config ({'; '.join(drift[:8])}{'; …' if len(drift) > 8 else ''}): "
-                    "use that config, or another --workdir."
-                )
-        write_atomically(self.path / "config.json", config_lib.to_json(config).encode())
+        self.refuse_drift(config)
+        record, content = self.record_of(config), config_lib.to_json(config).encode()
+        write_atomically(self.path / "config.json", content)
+        write_atomically(self.checkpoints / "config.json", content)
+        if record != self.read_record():
+            self._write_record(record)
+
+    def record_of(self, config: config_lib.Config) -> dict[str, Any]:
+        """What run.json says of a run of this config; without checkpoints only what would be so again."""
+        record = self.read_record()
+        if self._has_checkpoints():
+            return record
+        if not self.exists() or _in_words(self._written_config(), config):
+            return {}
+        return {name: fact for name, fact in record.items() if name in ("data_dir", "diverged")}
 
     def read_record(self) -> dict[str, Any]:
-        """run.json as a dict; empty if there is none."""
+        """run.json as a dict without what this program would not have written there; empty if there is none."""
         try:
             record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return {}
-        return _of_known_kinds(record) if isinstance(record, dict) else {}
+        return {name: fact for name, fact in record.items() if is_fact(name, fact)} if isinstance(record, dict) else {}
 
     def write_record(self, **facts: Any) -> None:
         """Adds facts to run.json."""
-        record = self.read_record() | facts
+        self._write_record(self.read_record() | facts)
+
+    def _write_record(self, record: Mapping[str, Any]) -> None:
         write_atomically(self.path / "run.json", (json.dumps(record, indent=2) + "\n").encode())
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
@@ -143,11 +267,11 @@ class Workdir:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise UserError(
-                f"{self.path / 'metrics.jsonl'} cannot be written: {error.strerror or error}. Free space or mend permissions, then run again."
+                f"{self.path / 'metrics.jsonl'} cannot be written: {error.strerror or error}. Free space or fix permissions, then run again."
             ) from None
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All whole rows of metrics.jsonl; a half-written last line is left out."""
+        """All whole rows of metrics.jsonl; a half-written last line, and whatever is no row, is omitted."""
         rows: list[dict[str, Any]] = []
         try:
             lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -158,7 +282,7 @@ class Workdir:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(row, dict) and isinstance(row.get("step"), int):
+            if is_row(row):
                 rows.append(row)
         return rows
 
@@ -167,17 +291,17 @@ class Workdir:
         rows = [row for row in self.read_metrics() if row["step"] <= step]
         if (self.path / "metrics.jsonl").exists():
             write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
-        for path in self.samples.glob("step-*"):
-            number = path.stem.split("-")[1]
-            if number.isdecimal() and int(number) > step:
+        for path in self.samples.iterdir() if self.samples.is_dir() else ():
+            found = re.fullmatch(r"step-(\d{8,})\.(npz|png)", path.name)
+            if found and int(found[1]) > step:
                 path.unlink()
         return rows
 
 
-def _of_known_kinds(record: dict[str, Any]) -> dict[str, Any]:
-    """A run.json without the facts that a resume reads and that are not what this program writes."""
-    kinds: dict[str, Any] = {"data": dict, "sessions": list, "data_dir": (str, type(None)), "imported": dict}
-    return {key: value for key, value in record.items() if isinstance(value, kinds.get(key, object))}
+def _in_words(old: config_lib.Config, new: config_lib.Config) -> str:
+    """The fields that shape a run in which two configs differ; the first eight by name."""
+    drift = [line for line in config_lib.differences(old, new) if line.split(":")[0] not in _MAY_CHANGE]
+    return "; ".join(drift[:8]) + ("; …" if len(drift) > 8 else "")
 
 
 def environment() -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""What a run writes into run.json and metrics.jsonl, told from what anyone else may have put there since."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tfgan_lab.data.examples import Provenance
+
+_PROVENANCE = {field.name for field in dataclasses.fields(Provenance)}
+_SESSION = {"from", "to", "seconds"}
+_KINDS = ("train", "eval", "metrics")
+
+
+def is_row(row: Any) -> bool:
+    """Whether it is a row of metrics.jsonl: a kind, a step, an epoch, and finite numbers by name."""
+    return (
+        isinstance(row, dict)
+        and row.get("kind") in _KINDS
+        and _is_count(row.get("step"))
+        and "epoch" in row
+        and all(_is_number(value) for name, value in row.items() if name != "kind")
+    )
+
+
+def is_fact(name: str, fact: Any) -> bool:
+    """Whether it is what a run writes into run.json under that name; names that nothing reads may hold anything."""
+    return _FACTS.get(name, lambda fact: True)(fact)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _is_number(value: Any) -> bool:
+    return _is_count(value) or (type(value) is float and math.isfinite(value))
+
+
+def _is_provenance(part: Any) -> bool:
+    return (
+        isinstance(part, dict)
+        and _PROVENANCE - {"detail"} <= set(part) <= _PROVENANCE
+        and all(_is_count(value) if name == "count" else isinstance(value, str) for name, value in part.items())
+    )
+
+
+def _is_imported(part: Any) -> bool:
+    counters = part.get("counters") if isinstance(part, dict) else None
+    return isinstance(counters, dict) and all(map(_is_count, counters.values()))
+
+
+_FACTS: dict[str, Callable[[Any], bool]] = {
+    "data": lambda fact: isinstance(fact, dict) and all(isinstance(p, str) or _is_provenance(p) for p in fact.values()),
+    "data_dir": lambda fact: fact is None or isinstance(fact, str),
+    "sessions": lambda fact: (
+        isinstance(fact, list)
+        and all(isinstance(s, dict) and set(s) == _SESSION and all(map(_is_number, s.values())) for s in fact)
+    ),
+    "imported": lambda fact: isinstance(fact, dict) and all(map(_is_imported, fact.values())),
+    "versions": lambda fact: isinstance(fact, dict) and all(isinstance(value, str) for value in fact.values()),
+    **dict.fromkeys(("command", "machine"), lambda fact: isinstance(fact, str)),
+    **dict.fromkeys(("total_steps", "steps_per_epoch", "cores", "diverged"), _is_count),
+}
