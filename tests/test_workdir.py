@@ -134,7 +134,8 @@ def test_what_a_killed_process_left_is_removed_and_only_that(tmp_path: Path) -> 
     folder.samples.mkdir()
     left = [
         ".real.png.k3j_2h1g", ".config.json.abcdefgh", "samples/.step-00000010.npz.k3j2h1g0", "samples/.step-00000010.png.aaaaaaaa",
-        "checkpoints/.config.json.abcdefgh", ".export.abc_1234/saved_model.pb",
+        "checkpoints/.config.json.abcdefgh", ".export.abc_1234/saved_model.pb", ".report.html.0123abcd.part",
+        "samples/.step-00000010.npz.0123abcd.part", ".export.0123abcd.part/saved_model.pb",
     ]  # fmt: skip
     mine = [
         ".notes.txt.abcdefgh", ".mine.png.abcdefgh", "samples/.step-1.npz.abcdefgh", ".export.mine/model",
