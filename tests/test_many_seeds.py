@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from test_training import stop_at
 
 from tfgan_lab import data
 from tfgan_lab.config import Gaussian, override
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation import evaluate
 from tfgan_lab.many_seeds import ManySeeds
 from tfgan_lab.sample import sample_run as sample
@@ -104,18 +105,61 @@ def test_a_cut_run_of_seeds_goes_on_bit_for_bit(
     assert fingerprint(tmp_path / "run" / "seed=1") == fingerprint(two_seeds / "seed=1")
 
 
-def test_a_seed_that_diverges_stops_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lost", ["newest", "all"])
+def test_a_seed_falls_back_alone_and_ends_as_if_nothing_had_happened(
+    lost: str, two_seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(two_seeds, run)
+    kept = {path: path.stat().st_mtime_ns for path in sorted((run / "seed=0").glob("[cs]*/*-*"))}
+    rows_before = (run / "seed=0" / "metrics.jsonl").read_bytes()
+    for step in (10, 20) if lost == "all" else (20,):
+        (run / "seed=1" / "checkpoints" / f"ckpt-{step}.index").write_bytes(b"damaged")
+    if lost == "all":
+        with pytest.raises(UserError, match=r"seed=1/checkpoints: every checkpoint is damaged. Delete that folder"):
+            train_small("gaussian:smoke", run, num_seeds="2")
+        shutil.rmtree(run / "seed=1" / "checkpoints")
+    train_small("gaussian:smoke", run, num_seeds="2")
+    out = capsys.readouterr().out
+    assert ("ckpt-20 is damaged" in out) == (lost == "newest")
+    assert ("resuming at step 10" in out) == (lost == "newest")
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "written again, or deleted"
+    assert (run / "seed=0" / "metrics.jsonl").read_bytes() == rows_before
+    for seed in ("seed=0", "seed=1"):
+        assert fingerprint(run / seed) == fingerprint(two_seeds / seed)
+
+
+def spoil(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """These seeds' weights become NaN in the sixth step."""
     run = ManySeeds.run
 
-    def spoil(self: ManySeeds, first_step: int, num_steps: int) -> np.ndarray:
+    def spoiling(self: ManySeeds, first_step: int, num_steps: int) -> np.ndarray:
         if first_step <= 5 < first_step + num_steps:
-            self.state["generator"][0].scatter_nd_update(
-                [[0]], tf.fill([1, *self.state["generator"][0].shape[1:]], np.nan)
-            )
+            weights = self.state["generator"][0]
+            for seed in seeds:
+                weights.scatter_nd_update([[seed]], tf.fill([1, *weights.shape[1:]], np.nan))
         return run(self, first_step, num_steps)
 
     monkeypatch.setattr(loop, "_CHUNK_SECONDS", 0.0)
-    monkeypatch.setattr(ManySeeds, "run", spoil)
+    monkeypatch.setattr(ManySeeds, "run", spoiling)
+
+
+def test_where_all_seeds_diverge_the_exit_code_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil([0, 1], monkeypatch)
+    with pytest.raises(TrainingDiverged, match=r"all 2 seeds diverged.*--config.g_optimizer.learning_rate") as caught:
+        train_small("gaussian:smoke", tmp_path, num_seeds="2")
+    assert caught.value.code == 3
+    assert "\n" not in str(caught.value)
+    assert [run["diverged"] for run in json.loads((tmp_path / "seeds.json").read_text())["runs"]] == [6, 6]
+    with pytest.raises(TrainingDiverged):  # and so it does when it is started again
+        train_small("gaussian:smoke", tmp_path, num_seeds="2")
+    monkeypatch.undo()  # what the line advises is not refused
+    train_small("gaussian:smoke", tmp_path, num_seeds="2", g_optimizer__learning_rate="1e-4")
+    assert all("diverged" not in run for run in json.loads((tmp_path / "seeds.json").read_text())["runs"])
+
+
+def test_a_seed_that_diverges_stops_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil([0], monkeypatch)
     folder = train_small("gaussian:smoke", tmp_path, num_seeds="2")
     runs = json.loads((folder / "seeds.json").read_text())["runs"]
     assert runs[0]["diverged"] == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,14 +17,14 @@ from tfgan_lab import data as data_lib
 from tfgan_lab import models
 from tfgan_lab.config import GanConfig, Gaussian, override
 from tfgan_lab.data.seeds import SeedsBatches
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.export import export_network
 from tfgan_lab.files import write_atomically
 from tfgan_lab.models.seeds import Seeds
 from tfgan_lab.optimizers import make_optimizer
 from tfgan_lab.report.samples import Sampler
 from tfgan_lab.seeds import SeedsGAN
-from tfgan_lab.training.checkpoints import Checkpoints, checkpoint_steps
+from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import make_engine
 from tfgan_lab.training.evaluation import Evaluator
 from tfgan_lab.training.experiment import Experiment, build, make_batches
@@ -32,9 +33,11 @@ from tfgan_lab.training.loop import (
     Interrupted,
     StopRequest,
     Window,
+    advice,
     interval_of,
     refuse_infinite_weights,
     run_loop,
+    stopping_at_once,
 )
 from tfgan_lab.training.team import make_team
 from tfgan_lab.training.terminal import Terminal
@@ -54,6 +57,10 @@ class SeedRun:
       slot: An ordinary experiment, shared by all seeds.
       config: This seed's.
       folder: Its run folder.
+
+    Attributes:
+      since: The step of the checkpoint that it resumes from; until the others are there, it waits.
+      diverged: The step at which a loss was no longer finite, or 0.
     """
 
     def __init__(self, slot: Experiment, config: GanConfig, folder: Workdir) -> None:
@@ -62,7 +69,16 @@ class SeedRun:
         self.window = Window(self.names, np.zeros(len(self.names) + 1))
         self.checkpoints = Checkpoints(folder.checkpoints, slot.state(), len(self.names), config.keep_checkpoints)
         self.evaluate, self.sampler = Evaluator(self.experiment), Sampler(self.experiment)
-        self.diverged = 0  # the step at which a loss was no longer finite
+        self.since = self.diverged = 0
+
+    def is_on(self, step: int) -> bool:
+        """Whether what is done at that step is done for this seed now: not before, and not for one that diverged."""
+        return not self.diverged and (step > self.since or step == self.since == 0)
+
+    def diverge(self, step: int) -> None:
+        """Notes at which step it diverged; from there on nothing of it is kept."""
+        self.diverged = step
+        print(f"seed {self.config.seed}: a loss or a weight became infinite or NaN at step {step}", flush=True)
 
     def keep(self, kind: str, step: int, values: dict[str, float]) -> None:
         if values:
@@ -112,23 +128,52 @@ class ManySeeds:
         self.batches = batches
         self._copy = tf.function(self._copy_seed, autograph=False)
         self.runs = [SeedRun(self.slot, one, Workdir(folder_of(runs, one.seed))) for one in configs]
+        self._first = 0  # of the last `run`
 
     def run(self, first_step: int, num_steps: int) -> np.ndarray:
-        """As `Engine.run`, [num_steps, metrics, S]; a seed that diverges is noted and its numbers become 0."""
-        history = self.engine.run(first_step, num_steps)
+        """As `Engine.run`, [num_steps, metrics, S]; the numbers of seeds that wait or have diverged are 0.
+
+        A seed that waits computes with the others, so that their bits are those of a run that was never cut, and takes
+        its checkpoint's values again where that was made.
+
+        Raises:
+          TrainingDiverged: Of no seed anything is left.
+        """
+        parts, step, end = [], first_step, first_step + num_steps
+        while step < end:
+            stop = min([end, *(run.since for run in self.runs if run.since > step)])
+            parts.append(self.engine.run(step, stop - step))
+            step = stop
+            self._join(step)
+        history, self._first = np.concatenate(parts), first_step
         for index, run in enumerate(self.runs):
+            own = max(0, run.since - first_step)
+            history[:own, :, index] = 0
             bad = np.argwhere(~np.isfinite(history[:, :, index]).all(axis=1))
             if len(bad) and not run.diverged:
-                run.diverged = first_step + int(bad[0, 0]) + 1
-                print(f"seed {run.config.seed}: a loss became infinite or NaN at step {run.diverged}", flush=True)
+                run.diverge(first_step + int(bad[0, 0]) + 1)
             if run.diverged:
                 history[:, :, index] = 0
+        if self.all_diverged():
+            raise TrainingDiverged(f"all {len(self.runs)} seeds diverged")
         return history
+
+    def _join(self, step: int) -> None:
+        """Takes the values of the checkpoints that were made at that step, and with them what the seeds share: its count."""
+        for index, run in enumerate(self.runs):
+            if run.since == step > 0 and not run.diverged:
+                run.checkpoints.restore()
+                self.take(index)
+
+    def all_diverged(self) -> bool:
+        return all(run.diverged for run in self.runs)
 
     def add(self, history: np.ndarray) -> None:
         """As `Window.add`, for each seed."""
         for index, run in enumerate(self.runs):
-            run.window.add(history[:, :, index])
+            own = history[max(0, run.since - self._first) :, :, index]
+            if len(own):
+                run.window.add(own)
 
     def load(self, index: int) -> None:
         """Copies one seed's variables to the slot."""
@@ -149,39 +194,34 @@ class ManySeeds:
                     stacked.assign(own)
 
     def for_each(self, action: Any) -> Any:
-        """An event's action that loads every seed that goes well, and calls `action(run, step)`."""
+        """An event's action that loads every seed that is on, and calls `action(run, step)`."""
 
         def act(step: int) -> None:
             for index, run in enumerate(self.runs):
-                if not run.diverged:
+                if run.is_on(step):
                     self.load(index)
                     action(run, step)
 
         return act
 
-    def restore(self) -> int:
-        """Restores all seeds at the newest step that all of them have; returns it."""
+    def restore(self) -> tuple[int, list[str]]:
+        """Restores each seed from its own newest good checkpoint.
+
+        Returns:
+          The least of their steps, and a line for each damaged checkpoint.
+        """
+        notes = []
         for run in self.runs:
-            run.diverged = int(run.folder.read_record().get("diverged", 0))
-        well = [run for run in self.runs if not run.diverged]
-        common = set.intersection(*(set(checkpoint_steps(run.folder.checkpoints)) for run in well)) if well else set()
-        step = max(common, default=0)
-        for index, run in enumerate(self.runs):
+            run.diverged = run.folder.read_record().get("diverged", 0)
             if run.diverged:
                 continue
-            # A kill between two seeds' saves leaves some of them further than others.
-            for later in [found for found in checkpoint_steps(run.folder.checkpoints) if found > step]:
-                run.checkpoints.forget(later)
-            if step:
-                found, pending, _ = run.checkpoints.restore()
-                if found != step:
-                    raise UserError(
-                        f"{run.folder.checkpoints}: checkpoint {step} is damaged. Delete that folder to train from the start."
-                    )
-                run.window.pending = pending
-                self.take(index)
-            run.folder.cut_after(step)
-        return step
+            # A kill between two seeds' saves, or a damaged checkpoint, leaves some of them further than others.
+            run.since, run.window.pending, passed_over = run.checkpoints.restore()
+            notes += [f"seed {run.config.seed}: {note}" for note in passed_over]
+            run.folder.cut_after(run.since)
+        first = min((run.since for run in self.runs if not run.diverged), default=self.slot.total_steps)
+        self._join(first)
+        return first, notes
 
 
 def train_seeds(
@@ -211,8 +251,8 @@ def train_seeds(
     parent, many = Workdir(workdir), None
     parent.claim()
     try:
-        parent.keep_config(config)
-        record = parent.read_record()
+        parent.refuse_drift(config)
+        record = parent.record_of(config)
         source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
         refuse_other_data(parent, record, source)
         many = ManySeeds(config, source, Path(runs or workdir))
@@ -222,10 +262,11 @@ def train_seeds(
             "data": {name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
             "total_steps": total, "steps_per_epoch": per_epoch, **environment(),
         }  # fmt: skip
+        for run in many.runs:
+            run.folder.claim()
+            run.folder.refuse_drift(run.config)
         for folder, one in [(parent, config), *((run.folder, run.config) for run in many.runs)]:
-            if folder is not parent:
-                folder.claim()
-                folder.keep_config(one)
+            folder.keep_config(one)
             folder.write_record(**facts)
         print(source.chosen, flush=True)
         _train(many, parent, total)
@@ -238,14 +279,15 @@ def train_seeds(
 
 def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
     config: Any = many.runs[0].config
-    first = many.restore()
-    terminal, started, stop = Terminal(total, first), time.time(), StopRequest()
+    first, notes = many.restore()
+    terminal, started, stop = Terminal(total, min(first, total)), time.time(), StopRequest()
     terminal.say(
         f"{config.name} ({of_post(config.post)}): {len(many.runs)} seeds from {config.seed} on, {counted(total, 'step')} each, in {parent.path}"
         + (f"; resuming at step {first:,}" if first else "")
     )
-    if not first:
-        many.for_each(lambda run, step: run.sampler.keep(run.folder.samples, step))(0)
+    for note in notes:
+        terminal.say(note)
+    many.for_each(lambda run, step: run.sampler.keep(run.folder.samples, step))(0)
     steps = many.batches.steps_per_epoch
     events = [
         Event(interval_of(config.log, steps), _each_log(many)),
@@ -259,22 +301,33 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
         ),
         Event(interval_of(config.checkpoint, steps), many.for_each(_save)),
     ]
-    with stop.listening():
-        done = run_loop(many, first, total, events, many, terminal.advance, stop, make_team(config))  # type: ignore[arg-type]
+
+    def advance(done: int) -> None:
+        parent.refuse_deleted()
+        terminal.advance(done)
+
+    done = first
+    with stop.listening(), contextlib.suppress(TrainingDiverged):  # of all: no step of this session is kept
+        done = run_loop(many, first, total, events, many, advance, stop, make_team(config))  # type: ignore[arg-type]
         if done < total:
             many.for_each(_save)(done)
     terminal.close()
     share = round((time.time() - started) / len(many.runs), 2)
     for run in many.runs:
         sessions = run.folder.read_record().get("sessions", [])
-        sessions += [{"from": first, "to": done, "seconds": share}] if done > first else []
-        run.folder.write_record(sessions=sessions, **({"diverged": run.diverged} if run.diverged else {}))
-    if done < total:
-        raise Interrupted(
-            f"stopped at step {done:,} of {total:,} and saved. Go on with: tfgan-lab train --workdir={parent.path}",
-            stop.signal or 2,
+        sessions += (
+            [{"from": max(first, run.since), "to": done, "seconds": share}] if done > max(first, run.since) else []
         )
-    _finish(many, parent, done, time.time() - started, done - first)
+        run.folder.write_record(sessions=sessions, **({"diverged": run.diverged} if run.diverged else {}))
+    again = f"tfgan-lab train --workdir={parent.path}"
+    if done < total and not many.all_diverged():
+        raise Interrupted(f"stopped at step {done:,} of {total:,} and saved. Continue with: {again}", stop.signal or 2)
+    with stopping_at_once(f"trained to the end and saved, stopped before all was exported. Continue with: {again}"):
+        _finish(many, parent, done, time.time() - started, done - first)
+    if many.all_diverged():
+        raise TrainingDiverged(
+            f"all {len(many.runs)} seeds diverged, see {parent.path / 'seeds.json'}. {advice(config)}"
+        )
 
 
 def _each_log(many: ManySeeds) -> Any:
@@ -287,15 +340,19 @@ def _each_log(many: ManySeeds) -> Any:
             images, labels = next(iter(many.batches.dataset(step - 1)))
             found = losses(tf.constant(step - 1, tf.int64), images, labels)
         for index, run in enumerate(many.runs):
-            values = run.window.take()
-            if not run.diverged:
+            if run.is_on(step):
+                values = run.window.take()
                 run.keep("train", step, values | {name: float(value[index]) for name, value in found.items()})
 
     return log
 
 
 def _save(run: SeedRun, step: int) -> None:
-    refuse_infinite_weights(run.experiment.state(), step)
+    try:
+        refuse_infinite_weights(run.experiment.state(), step)
+    except TrainingDiverged:
+        run.diverge(step)
+        return
     run.checkpoints.save(step, run.window.pending)
 
 
@@ -306,8 +363,11 @@ def _finish(many: ManySeeds, parent: Workdir, step: int, seconds: float, steps: 
         if run.diverged:
             table.append(row | {"diverged": run.diverged})
             continue
-        many.load(index)
-        table.append(row | run.finish(step))
+        if run.since > step:  # trained further alone
+            run.checkpoints.restore()
+        else:
+            many.load(index)
+        table.append(row | run.finish(max(step, run.since)))
     write_atomically(
         parent.path / "seeds.json",
         (json.dumps({"config": many.runs[0].config.name, "step": step, "runs": table}, indent=1) + "\n").encode(),

@@ -32,15 +32,19 @@ class Event:
 
 @contextmanager
 def advising(config: Config, folder: Path) -> Iterator[None]:
-    """Adds to a `TrainingDiverged` what is kept of the run and which flags may help."""
+    """Adds to a `TrainingDiverged` what is kept of the run's checkpoints, and which flags may help."""
     try:
         yield
     except TrainingDiverged as error:
         steps = checkpoint_steps(folder)
         kept = f" and its checkpoint of step {steps[-1]:,} kept" if steps else " before its first checkpoint"
-        optimizers = [name for name in ("g_optimizer", "d_optimizer", "optimizer") if hasattr(config, name)]
-        flags = ", ".join(f"--config.{name}.learning_rate" for name in optimizers)
-        raise TrainingDiverged(f"{error}{kept}. Try a lower learning rate ({flags}).") from None
+        raise TrainingDiverged(f"{error}{kept}. {advice(config)}") from None
+
+
+def advice(config: Config) -> str:
+    """What to do about a run that diverged."""
+    optimizers = [name for name in ("g_optimizer", "d_optimizer", "optimizer") if hasattr(config, name)]
+    return f"Try a lower learning rate ({', '.join(f'--config.{name}.learning_rate' for name in optimizers)})."
 
 
 def interval_of(every: Every, steps_per_epoch: int) -> int:
