@@ -45,6 +45,7 @@ LAYERS = [
         "report",
         "compare",
         "experiments",
+        "api",
     ),
     ("cli", "__main__"),
 ]

@@ -1,6 +1,6 @@
 """tfgan_lab: the classic GANs of five blog posts, reproduced in TensorFlow 2 and Keras 3.
 
-`train`, `evaluate` and `load_generator` are what a program needs; `tfgan-lab --help` is the command line.
+`load_config`, `override`, `train`, `evaluate` and `load_generator` are what a program needs; `tfgan-lab --help` is the command line.
 Importing this package imports neither TensorFlow nor Keras: its names are loaded when they are first used.
 """
 
@@ -16,9 +16,11 @@ _HOMES = {
     "GAN": "tfgan_lab.gan",
     "GanConfig": "tfgan_lab.config",
     "UserError": "tfgan_lab.errors",
-    "evaluate": "tfgan_lab.evaluation",
-    "load_generator": "tfgan_lab.export",
-    "train": "tfgan_lab.trainer",
+    "evaluate": "tfgan_lab.api",
+    "load_config": "tfgan_lab.experiments",
+    "load_generator": "tfgan_lab.api",
+    "override": "tfgan_lab.config",
+    "train": "tfgan_lab.api",
 }
 
 

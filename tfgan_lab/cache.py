@@ -25,9 +25,10 @@ _programs: Path | None = None
 
 
 def cache_dir() -> Path:
-    """Where such files are: $TFGAN_LAB_CACHE, or the user's cache folder."""
-    base = os.environ.get("TFGAN_LAB_CACHE")
-    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tfgan_lab"
+    """Where such files are: $TFGAN_LAB_CACHE, or the user's cache folder; where nothing can be if there is no home."""
+    own, base = os.environ.get("TFGAN_LAB_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = Path(own) if own else Path(os.path.expanduser(base), "tfgan_lab")
+    return home if own or home.is_absolute() else Path(os.devnull, "tfgan_lab")
 
 
 def can_be_written(folder: Path) -> bool:

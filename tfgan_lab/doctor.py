@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from tfgan_lab import __version__
 from tfgan_lab.errors import UserError
@@ -24,6 +29,8 @@ _EXTRAS = {
     "litert": ({"ai-edge-litert": "ai_edge_litert"}, "export --format=litert"),
     "onnx": ({"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"}, "export --format=onnx"),
 }
+
+_DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
 def report(data_dir: str | None) -> Iterator[str]:
@@ -80,7 +87,30 @@ def _gpus() -> str:
 
     gpus = tf.config.list_physical_devices("GPU")
     names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
-    return f"{len(gpus)} GPU: {', '.join(names)}" if gpus else "no GPU that TensorFlow can use"
+    if gpus:
+        return f"{len(gpus)} GPU: {', '.join(names)}"
+    shown = driver_gpus()
+    if not shown:
+        return "no GPU that TensorFlow can use"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    remedy = (
+        "pip install 'tfgan-lab[gpu]' brings TensorFlow's CUDA libraries"
+        if hidden is None
+        else f"unset $CUDA_VISIBLE_DEVICES (now {hidden!r}); if that is not it: pip install 'tfgan-lab[gpu]'"
+    )
+    return f"the driver shows {', '.join(shown)}, but TensorFlow cannot use it: {remedy}"
+
+
+def driver_gpus() -> list[str]:
+    """Names of the GPUs that NVIDIA's driver shows, whether TensorFlow can use them or not."""
+    found = []
+    for facts in sorted(_DRIVER.glob("*/information")):
+        found += re.findall(r"^Model:\s*(.+)$", facts.read_text(errors="replace"), re.MULTILINE)
+    if not found and shutil.which("nvidia-smi"):  # where Linux is a guest of Windows there is only this
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
+            found = re.findall(r"^GPU \d+: (.+?)(?: \(UUID.*)?$", listed.stdout, re.MULTILINE)
+    return found
 
 
 def _mnist(data_dir: str | None) -> str:

@@ -6,6 +6,9 @@ import difflib
 import os
 from collections.abc import Iterable
 
+RESUME_CODE = 75  # EX_TEMPFAIL of sysexits.h: "a temporary failure, the user is invited to retry"
+READER_GONE_CODE = 141  # 128 + SIGPIPE
+
 
 class UserError(Exception):
     """A mistake that its user can mend: printed as one line, without a traceback.

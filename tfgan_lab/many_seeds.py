@@ -40,7 +40,7 @@ from tfgan_lab.training.loop import (
     stopping_at_once,
 )
 from tfgan_lab.training.team import make_team
-from tfgan_lab.training.terminal import Terminal
+from tfgan_lab.training.terminal import Terminal, say
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.words import counted, of_post
 
@@ -78,7 +78,7 @@ class SeedRun:
     def diverge(self, step: int) -> None:
         """Notes at which step it diverged; from there on nothing of it is kept."""
         self.diverged = step
-        print(f"seed {self.config.seed}: a loss or a weight became infinite or NaN at step {step}", flush=True)
+        say(f"seed {self.config.seed}: a loss or a weight became infinite or NaN at step {step}")
 
     def keep(self, kind: str, step: int, values: dict[str, float]) -> None:
         if values:
@@ -268,7 +268,7 @@ def train_seeds(
         for folder, one in [(parent, config), *((run.folder, run.config) for run in many.runs)]:
             folder.keep_config(one)
             folder.write_record(**facts)
-        print(source.chosen, flush=True)
+        say(source.chosen)
         _train(many, parent, total)
     finally:
         parent.release()
@@ -281,12 +281,12 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
     config: Any = many.runs[0].config
     first, notes = many.restore()
     terminal, started, stop = Terminal(total, min(first, total)), time.time(), StopRequest()
-    terminal.say(
+    say(
         f"{config.name} ({of_post(config.post)}): {len(many.runs)} seeds from {config.seed} on, {counted(total, 'step')} each, in {parent.path}"
         + (f"; resuming at step {first:,}" if first else "")
     )
     for note in notes:
-        terminal.say(note)
+        say(note)
     many.for_each(lambda run, step: run.sampler.keep(run.folder.samples, step))(0)
     steps = many.batches.steps_per_epoch
     events = [
@@ -374,12 +374,9 @@ def _finish(many: ManySeeds, parent: Workdir, step: int, seconds: float, steps: 
     )
     if steps:
         rate = steps * len(many.runs) / max(seconds, 1e-9)
-        print(f"{counted(steps, 'step')} of {len(many.runs)} seeds in {seconds:.0f} s ({rate:,.0f} seed-steps/s)")
+        say(f"{counted(steps, 'step')} of {len(many.runs)} seeds in {seconds:.0f} s ({rate:,.0f} seed-steps/s)")
     for row in table:
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float))
-        print(f"  seed {row['seed']}: {numbers or 'diverged at step ' + str(row.get('diverged', '?'))}")
-    print(f"numbers of all: {parent.path / 'seeds.json'}; a run folder each: {many.runs[0].folder.path.parent}/seed=N")
-    print(
-        f"next: tfgan-lab train --workdir={many.runs[0].folder.path}  (draws its pictures)",
-        flush=True,
-    )
+        say(f"  seed {row['seed']}: {numbers or 'diverged at step ' + str(row.get('diverged', '?'))}")
+    say(f"numbers of all: {parent.path / 'seeds.json'}; a run folder each: {many.runs[0].folder.path.parent}/seed=N")
+    say(f"next: tfgan-lab train --workdir={many.runs[0].folder.path}  (draws its pictures)")

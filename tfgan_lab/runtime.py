@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from tfgan_lab.cache import cpu_features, keep_programs, tensorflow_version
+from tfgan_lab.errors import UserError
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Keeps what libraries print on descriptor 2 from the user, unless an exception escapes.
+    """Keeps what libraries print on descriptor 2 from the user, unless an error escapes.
 
     TensorFlow's C++ code prints while it is imported, before any of its log levels can be set.
     """
@@ -28,7 +31,7 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(saved, 2)
             held.seek(0)
             os.write(2, held.read())
@@ -97,39 +100,140 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def start_tensorflow(
-    deterministic: bool = True, threads: int = 0, logical_cpus: int = 0, onednn: bool = False, cluster: bool = False
-) -> None:
-    """Imports TensorFlow without its start-up noise and sets what repeatability needs.
+# How TensorFlow runs in this process; empty until it is started.
+_running: dict[str, Any] = {}
 
-    Called once, before anything else touches TensorFlow: afterwards it takes no more settings.
+
+def as_started() -> dict[str, Any]:
+    """How TensorFlow runs in this process, for run.json; "not_as_asked" names the promises that are lost."""
+    return dict(_running)
+
+
+def start_for(config: Any) -> list[str]:
+    """Starts TensorFlow as a config wants it to train; returns what `start_tensorflow` does."""
+    return start_tensorflow(**settings_of(config))
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """What a config asks of the whole process: arguments of `start_tensorflow`."""
+    cluster = config.placement == "multi_worker" or (config.placement == "auto" and "TF_CONFIG" in os.environ)
+    return {
+        "deterministic": config.deterministic,
+        "logical_cpus": config.replicas,
+        "onednn": config.onednn,
+        "cluster": cluster,
+    }
+
+
+def start_tensorflow(
+    deterministic: bool = True,
+    threads: int | None = None,
+    logical_cpus: int = 0,
+    onednn: bool = False,
+    cluster: bool = False,
+) -> list[str]:
+    """Imports TensorFlow without its start-up noise and sets what repeatability needs; Keras computes in float32.
+
+    TensorFlow takes most of this once, before it is used: called again, or in a program that has used it, this sets what
+    can still be set.
 
     Args:
       deterministic: Same seed, same bits (on one machine with one number of threads).
-      threads: Within and between ops; 0 takes all cores.
+      threads: Within and between ops; 0 takes all cores. None: as before, else all cores.
       logical_cpus: Splits the CPU into so many devices, for `tf.distribute` without GPUs; 0 leaves it whole.
-      cluster: Leaves the first op to `tfgan_lab.training.cluster.join`: after it TensorFlow takes no cluster.
       onednn: Intel's kernels: faster for convolutions, slower for small dense nets on one core (see benchmarks/).
         A user's own $TF_ENABLE_ONEDNN_OPTS wins.
+      cluster: Leaves the first op to `tfgan_lab.training.cluster.join`: after it TensorFlow takes no cluster.
+
+    Returns:
+      Settings that this process runs with instead of those asked, such as "onednn=True, not False".
+
+    Raises:
+      UserError: Keras runs on another backend, or the CPU cannot be split into so many devices.
     """
+    if "tensorflow" not in sys.modules:
+        _import(threads or 0, onednn)
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"Keras runs on {keras.backend.backend()} in this program: set KERAS_BACKEND=tensorflow before it is imported."
+        )
+    # A ~/.keras/keras.json, or the program, may have set others.
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_image_data_format("channels_last")
+    if not _running:
+        _running.update(_as_the_program_started_it())
+    if logical_cpus:
+        _split_cpu(logical_cpus)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+        # With it a loop of many steps differs in the last bit from one process to the next.
+        tf.config.optimizer.set_experimental_options({"loop_optimization": False})
+    asked = {"onednn": onednn, "deterministic": deterministic}
+    if threads is not None or _running["by_the_program"]:
+        asked["threads"] = threads or 0
+    _running["deterministic"] = _running["deterministic"] or deterministic
+    _running["not_as_asked"] = [
+        f"{name}={_running[name]}, not {value}" for name, value in asked.items() if _running[name] != value
+    ]
+    if not cluster:
+        with quiet_stderr():
+            tf.constant(0)  # the first op prints too: about devices
+    return _running["not_as_asked"]
+
+
+def _import(threads: int, onednn: bool) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(onednn)))
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ["KERAS_BACKEND"], os.environ["TF_USE_LEGACY_KERAS"] = "tensorflow", "0"
+    if not os.path.isabs(os.path.expanduser("~")):
+        os.environ.setdefault("KERAS_HOME", os.devnull)  # it would make a folder named ~
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home that it cannot write
     _tune_xla()
     keep_programs(threads)
+    users_own = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = users_own or str(int(onednn))
     with quiet_stderr(), _left_for_later(_ONLY_FOR_KERAS_HELPERS), _without_collecting():
         import keras  # noqa: F401
         import tensorflow as tf
 
-        if threads:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
-        if logical_cpus:
-            cpu = tf.config.list_physical_devices("CPU")[0]
-            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * logical_cpus)
-        if deterministic:
-            tf.config.experimental.enable_op_determinism()
-            # With it a loop of many steps differs in the last bit from one process to the next.
-            tf.config.optimizer.set_experimental_options({"loop_optimization": False})
-        if not cluster:
-            tf.constant(0)  # the first op prints too: about devices
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    onednn = os.environ["TF_ENABLE_ONEDNN_OPTS"].lower() in ("1", "true")
+    if not users_own:
+        del os.environ["TF_ENABLE_ONEDNN_OPTS"]  # programs that this one starts choose for themselves
+    _running.update(by_the_program=False, onednn=onednn, threads=threads, deterministic=False)
+
+
+def _as_the_program_started_it() -> dict[str, Any]:
+    import tensorflow as tf
+
+    _tune_xla()  # heeded until the first program is compiled
+    try:
+        from tensorflow.python.util import _pywrap_util_port
+
+        onednn = bool(_pywrap_util_port.IsMklEnabled())
+    except (ImportError, AttributeError):  # not a public name
+        onednn = None
+    threads = max(
+        tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads()
+    )
+    return {"by_the_program": True, "onednn": onednn, "threads": threads, "deterministic": False}
+
+
+def _split_cpu(devices: int) -> None:
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if len(tf.config.get_logical_device_configuration(cpu) or [cpu]) >= devices:
+        return
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+    except RuntimeError:  # TensorFlow is in use
+        if len(tf.config.list_logical_devices("GPU")) < devices:
+            raise UserError(
+                f"--config.replicas={devices}: TensorFlow splits a CPU only before it is used, and this process has used it: "
+                "start another process, and train before all else."
+            ) from None

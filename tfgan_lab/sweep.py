@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -12,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.config import Config, GanConfig, Mnist, differences, override, validate
+from tfgan_lab.config import Config, GanConfig, Mnist, differences, override
 from tfgan_lab.errors import TrainingDiverged, UserError
-from tfgan_lab.evaluation import in_words
 from tfgan_lab.files import write_atomically
-from tfgan_lab.report.samples import saved_samples
+from tfgan_lab.runtime import settings_of, start_for
+from tfgan_lab.training.terminal import say
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import of_post
 
@@ -65,13 +66,13 @@ def sweep(
       What is written to sweep.json.
 
     Raises:
-      UserError: An unknown field or wrong value (before anything is trained); as `train`. A run that diverges is a
-        result: it stands in the table.
+      UserError: An unknown field or wrong value, or a field that TensorFlow takes once in a process (before anything is
+        trained); as `train`. A run that diverges is a result: it stands in the table.
     """
-    if len(set(values)) != len(values) or not values:
-        raise UserError(f"--values={','.join(values)}: name at least one value, and none twice.")
-    configs = {value: validate(override(config, {field: value})) for value in values}
+    configs = _configs(config, field, values)
+    start_for(next(iter(configs.values())))
     folder = Path(workdir)
+    _try_all(configs, field, folder, data_dir, judge)
     outcomes = [_run(one, field, value, folder, data_dir, judge) for value, one in configs.items()]
     result: dict[str, Any] = {
         "config": config.name, "post": config.post, "field": field, "rule": RULE if _draws_digits(config) else "",
@@ -80,12 +81,45 @@ def sweep(
     }  # fmt: skip
     write_atomically(folder / "sweep.json", (json.dumps(result, indent=1) + "\n").encode())
     write_atomically(folder / "sweep.md", (markdown(result) + "\n").encode())
+    from tfgan_lab.evaluation import in_words
     from tfgan_lab.report import sweep_plots
     from tfgan_lab.report.style import write_figure
 
     provenance = "; ".join(in_words(part) for part in (result["data"] or {}).values())
     write_figure(folder, "sweep", sweep_plots.side_by_side(outcomes, field, config, provenance))
     return result
+
+
+def _configs(config: Config, field: str, values: Sequence[str]) -> dict[str, Config]:
+    """The config of each value. Raises `UserError` for values that one process cannot train side by side."""
+    if len({folder_name(field, value) for value in values}) != len(values) or not values:
+        raise UserError(f"--values={','.join(values)}: name at least one value, and none twice.")
+    configs = {value: override(config, {field: value}) for value in values}
+    first, *others = [settings_of(one) for one in configs.values()]
+    if any(other != first for other in others):
+        raise UserError(
+            f"--field={field}: TensorFlow takes it once in a process: use `tfgan-lab train --config.{field}=VALUE` for each value."
+        )
+    if any(one.num_seeds > 1 for one in configs.values()):
+        raise UserError("num_seeds: a sweep trains one seed for each value: use --field=seed, or `tfgan-lab train`.")
+    return configs
+
+
+def _try_all(configs: dict[str, Config], field: str, folder: Path, data_dir: str | None, judge: str | None) -> None:
+    """Builds what will be trained, so that a wrong value is found before the first run and not after it."""
+    from tfgan_lab.data import open_source
+    from tfgan_lab.judge import load_judge
+    from tfgan_lab.training.experiment import build
+
+    if any(map(_draws_digits, configs.values())):
+        load_judge(judge)
+    sources: dict[str, Any] = {}
+    for value, config in configs.items():
+        run = Workdir(folder / folder_name(field, value))
+        if not finished(run, config):
+            of = str(config.data)
+            sources = {of: sources.get(of) or open_source(config.data, data_dir)}  # one at a time: they may be large
+            build(config, sources[of])
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -103,22 +137,24 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def folder_name(field: str, value: str) -> str:
-    """The run folder of one value, such as "game.d_steps=5"."""
-    return re.sub(r"[^\w.,=+-]+", "_", f"{field}={value}")
+    """The run folder of one value, such as "game.d_steps=5"; what is too long for a file system ends in a digest."""
+    name = re.sub(r"[^\w.,=+-]+", "_", f"{field}={value}")
+    return name if len(name) <= 80 else f"{name[:60]}-{hashlib.sha256(value.encode()).hexdigest()[:12]}"
 
 
 def _run(config: Config, field: str, value: str, folder: Path, data_dir: str | None, judge: str | None) -> Outcome:
+    from tfgan_lab.report.samples import saved_samples
     from tfgan_lab.trainer import train
 
     name = folder_name(field, value)
     run, diverged = Workdir(folder / name), ""
-    print(f"{field}={value}: {'already finished' if finished(run, config) else 'training'} in {run.path}", flush=True)
+    say(f"{field}={value}: {'already finished' if finished(run, config) else 'training'} in {run.path}")
     if not finished(run, config):
         try:
             train(config, run.path, data_dir)
         except TrainingDiverged as error:
             diverged = f"diverged: {str(error).split(':')[0]}"
-            print(diverged, flush=True)
+            say(diverged)
     rows = run.read_metrics()
     numbers = {} if diverged else _last_evaluation(rows) | _judged(config, run, judge)
     moments = saved_samples(run.samples, config) if isinstance(config, GanConfig) else []

@@ -23,6 +23,7 @@ from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.page import write_page
 from tfgan_lab.report.samples import Sampler, draw_missing, saved_samples
+from tfgan_lab.runtime import start_for
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine, make_engine
 from tfgan_lab.training.evaluation import Evaluator
@@ -42,7 +43,7 @@ from tfgan_lab.training.loop import (
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.team import Team, facts_to_agree_on, make_team
 from tfgan_lab.training.tensorboard import TensorBoard
-from tfgan_lab.training.terminal import Terminal
+from tfgan_lab.training.terminal import Terminal, say
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.words import counted, of_post
 
@@ -62,6 +63,12 @@ def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None 
       UserError: A mistake its user can mend; `TrainingDiverged` for NaN; `Interrupted` after Ctrl-C.
     """
     config = validate(config)
+    lost = start_for(config)
+    if lost:
+        say(
+            f"not the bits that this config has elsewhere: TensorFlow runs here with {'; '.join(lost)}. It takes such settings only "
+            "when it starts: train before all else, and leave $TF_ENABLE_ONEDNN_OPTS unset."
+        )
     if config.num_seeds > 1:
         from tfgan_lab.many_seeds import train_seeds
 
@@ -96,7 +103,7 @@ def _lead(config: Config, folder: Workdir, data_dir: str | None, team: Team) -> 
             total_steps=experiment.total_steps, steps_per_epoch=experiment.batches.steps_per_epoch, command=shlex.join(sys.argv),
             replicas=experiment.strategy.num_replicas_in_sync, workers=team.size, **environment(),
         )  # fmt: skip
-        print(source.chosen, flush=True)
+        say(source.chosen)
         with advising(config, folder.checkpoints):
             _Run(experiment, engine, folder, team).go()
         team.wait()
@@ -154,7 +161,7 @@ class _Run:
         self.total = experiment.total_steps
         self.terminal = Terminal(self.total, min(self.first, self.total))
         for note in notes:
-            self.terminal.say(note)
+            say(note)
 
     def go(self) -> None:
         """Trains to the end and draws the pictures; saves first if it is interrupted."""
@@ -209,7 +216,7 @@ class _Run:
         state = f"resuming at step {self.first:,}" if self.first else "starting"
         if self.first >= self.total:
             state = "already trained: drawing its pictures again"
-        self.terminal.say(
+        say(
             f"{config.name} ({of_post(config.post)}): {counted(self.total, 'step')} ({counted(epochs, 'epoch')}) of batch {config.batch_size}, "
             f"seed {config.seed}, {self._place()}in {self.folder.path}; {state}"
         )
@@ -256,7 +263,7 @@ class _Run:
             "epoch": (step - 1) // per_epoch + 1, "epochs": math.ceil(self.total / per_epoch), "steps": self.total,
             "step_in_epoch": (step - 1) % per_epoch + 1, "steps_per_epoch": per_epoch,
         }  # fmt: skip
-        self.terminal.say(template.format(**(row | place)))
+        say(template.format(**(row | place)))
 
     def _losses_after_update(self, step: int) -> dict[str, float]:
         images, labels = next(iter(self.experiment.batches.dataset(step - 1)))
@@ -307,18 +314,18 @@ class _Run:
         )
         pictures = gallery.write_final(folder, self.experiment, self.rows)
         if step > self.first:
-            print(
+            say(
                 f"{counted(step - self.first, 'step')} in {seconds:.0f} s ({(step - self.first) / max(seconds, 1e-9):,.0f} steps/s)"
             )
         if self.rows:
-            print(gallery.last_numbers(self.rows, self.experiment))
+            say(gallery.last_numbers(self.rows, self.experiment))
             for sentence in diagnose(config, self.rows, folder.read_record().get("data", {})):
-                print(sentence)
+                say(sentence)
         for line in finish(folder, self.experiment):
-            print(line)
-        print(f"look at: {', '.join(str(folder.path / name) for name in pictures)}")
+            say(line)
+        say(f"look at: {', '.join(str(folder.path / name) for name in pictures)}")
         page = write_page(folder, network if role == "generator" else None, self.experiment.source, step)
-        print(f"all of it on one page, to open in a browser: {page}")
-        print(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
+        say(f"all of it on one page, to open in a browser: {page}")
+        say(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
         if role == "generator":
-            print(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png", flush=True)
+            say(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png")

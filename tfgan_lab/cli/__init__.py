@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from absl import flags
 
 from tfgan_lab import __version__
 from tfgan_lab.cli import compare, inputs, results, runs
+from tfgan_lab.cli.output import complain, settled
 from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb
-from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, UserError, nearest
 
 _INTRODUCTION = """\
 tfgan-lab: the classic GANs of five blog posts, reproduced.
@@ -43,10 +47,14 @@ def _parse(verb: Verb, arguments: Sequence[str]) -> tuple[flags.FlagValues, dict
         raise UserError("this verb takes no --config.FIELD: its configs are fixed, or in its --workdir.")
     try:
         positional = values(["tfgan-lab", *rest])[1:]
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # the latter for --noNAME=VALUE
         raise UserError(" ".join(str(error).split()) + ". See --help.") from None
     if positional:
         raise UserError(f"unexpected argument {positional[0]!r}: flags look like --name=value. See --help.")
+    for name in values:
+        given = values[name].value
+        if given == "" or (isinstance(given, list) and "" in given):
+            raise UserError(f"--{name} is empty: name a value, or leave the flag out (is a shell variable unset?).")
     return values, overrides
 
 
@@ -74,16 +82,49 @@ def _dispatch(arguments: Sequence[str]) -> None:
             VERBS[name].run(*_parse(VERBS[name], rest))
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, where no training saves first."""
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise _Terminated
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 2 for a user's mistake, 3 for NaN, 75 for "run me again", 130 after Ctrl-C."""
+    """Runs the command line; returns the exit code.
+
+    That is 0, 2 for a user's mistake, 3 for NaN, 75 for "run me again", 130 after Ctrl-C, 141 if nobody reads the output.
+    """
+    with _sigterm_caught():
+        return settled(_code_of(sys.argv[1:] if arguments is None else arguments))
+
+
+def _code_of(arguments: Sequence[str]) -> int:
     try:
-        _dispatch(sys.argv[1:] if arguments is None else arguments)
+        _dispatch(arguments)
     except UserError as error:
-        print(f"tfgan-lab: {error}", file=sys.stderr)
+        if error.code != READER_GONE_CODE:
+            complain(str(error))
         return error.code
+    except _Terminated:
+        complain("stopped by SIGTERM; the same command starts again, or goes on from what was saved.")
+        return RESUME_CODE
     except KeyboardInterrupt:
-        print("tfgan-lab: interrupted.", file=sys.stderr)
+        complain("interrupted.")
         return 130
     except BrokenPipeError:
-        return 141
+        return READER_GONE_CODE
     return 0
+
+
+@contextlib.contextmanager
+def _sigterm_caught() -> Iterator[None]:
+    try:
+        before = signal.signal(signal.SIGTERM, _terminate)
+    except ValueError:  # not the main thread, which alone gets signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

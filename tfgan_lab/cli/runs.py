@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from tfgan_lab.cli.verb import Verb, config_flag, data_flag, judge_flag, load, required, start_training, workdir_flag
+from tfgan_lab.cli.verb import Verb, config_flag, data_flag, judge_flag, load, required, workdir_flag
 
 
 def _train_flags(values: flags.FlagValues) -> None:
@@ -23,8 +23,7 @@ def _train(values: Any, overrides: dict[str, str]) -> None:
 
         print(to_json(config), end="")
         return
-    start_training(config)
-    from tfgan_lab.trainer import train
+    from tfgan_lab.api import train
 
     train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir)
 
@@ -49,7 +48,6 @@ def _sweep(values: Any, overrides: dict[str, str]) -> None:
     field, listed = required(values, "field"), required(values, "values")
     config = load(values.config, None, overrides)
     workdir = values.workdir or f"runs/{config.name.replace(':', '-')}-{field}"
-    start_training(config)
     from tfgan_lab.sweep import markdown, sweep
 
     options = [value.strip() for value in listed.split(";" if ";" in listed else ",") if value.strip()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -114,13 +113,3 @@ def start(deterministic: bool = True, onednn: bool = False) -> None:
     from tfgan_lab.runtime import start_tensorflow
 
     start_tensorflow(deterministic, onednn=onednn)
-
-
-def start_training(config: Any) -> None:
-    """Starts TensorFlow as a config wants it to train."""
-    from tfgan_lab.runtime import start_tensorflow
-
-    cluster = config.placement == "multi_worker" or (config.placement == "auto" and "TF_CONFIG" in os.environ)
-    start_tensorflow(
-        config.deterministic, logical_cpus=config.replicas, onednn=config.onednn, cluster=cluster,
-    )  # fmt: skip

@@ -80,7 +80,7 @@ def _choose(data_dir: str | None) -> tuple[str, str]:
         if _tfds_copy(Path(data_dir)):
             return "tfds", f"a prepared copy is in {shown(data_dir)}"
         return "idx", f"found in {shown(data_dir)}"
-    default = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    default = Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
     if _tfds_copy(default):
         return "tfds", f"a prepared copy is in {shown(default)}"
     if download_host_answers():

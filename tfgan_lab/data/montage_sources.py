@@ -197,7 +197,7 @@ def _check_end(first: bytes, last: bytes) -> None:
 
 def celeb_a_copy(data_dir: str | None) -> Path | None:
     """Returns the newest prepared copy of TFDS' celeb_a, or None."""
-    home = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    home = Path(os.path.expanduser(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
     copies = sorted(home.glob("celeb_a/*/dataset_info.json"))
     return copies[-1].parent if copies else None
 

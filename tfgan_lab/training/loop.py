@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.config import Config, Every
-from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, TrainingDiverged, UserError
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
-from tfgan_lab.training.team import RESUME_CODE, Team
+from tfgan_lab.training.team import Team
+from tfgan_lab.training.terminal import reader_is_gone
 
+_SIGPIPE = READER_GONE_CODE - 128  # Windows has no such name
 _CHUNK_SECONDS = 1.0  # long enough to hide Python, short enough for Ctrl-C and the progress bar
 
 
@@ -84,19 +86,24 @@ def stopping_at_once(message: str) -> Iterator[None]:
 
 
 class StopRequest:
-    """Set by the first SIGINT or SIGTERM; a second SIGINT interrupts at once."""
+    """Set by the first SIGINT or SIGTERM, or when nobody reads the output; a second SIGINT interrupts at once."""
 
     def __init__(self) -> None:
-        self.signal: int | None = None
+        self._noted: int | None = None
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that asks to stop, if any."""
+        return self._noted or (_SIGPIPE if reader_is_gone() else None)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Catches the signals for as long as the block runs (only in the main thread, where Python delivers them)."""
 
         def note(number: int, frame: Any) -> None:
-            if self.signal is not None and number == signal.SIGINT:
+            if self._noted is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            self.signal = number
+            self._noted = number
 
         try:
             before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

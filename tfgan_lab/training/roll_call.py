@@ -7,6 +7,7 @@ from this program, which needs nothing but the standard library.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -35,13 +36,15 @@ def _answers(address: str, seconds: float) -> bool:
 
 
 def main(index: int, addresses: Sequence[str]) -> None:
-    """Prints a line every half minute for as long as somebody is missing."""
+    """Prints a line every half minute for as long as somebody is missing, and one if the parent ends before all are there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends of it without a word
     parent, pause = os.getppid(), _FIRST_WORD
     while True:
         deadline = time.monotonic() + pause
         while time.monotonic() < deadline:
             time.sleep(0.2)
             if os.getppid() != parent:
+                print(f"tfgan-lab: {name(addresses, index)} ended while it waited for the others.", file=sys.stderr)
                 return
         missing = [name(addresses, each) for each in unreachable(addresses, index)]
         if missing:

@@ -11,12 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.config import to_json
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import RESUME_CODE, UserError
 from tfgan_lab.randomness import stream_key
 from tfgan_lab.training.cluster import Members, join
 from tfgan_lab.training.strategy import is_multi_worker
 
-RESUME_CODE = 75  # EX_TEMPFAIL of sysexits.h: "a temporary failure, the user is invited to retry"
 _WHATEVER = -1
 
 

@@ -1,25 +1,60 @@
-"""The terminal of a run in training."""
+"""What a run says on the terminal, and its progress bar."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from tqdm import tqdm
+
+_muted = False
+_left: Any = None  # the standard output whose reader has gone away
+
+
+def say(line: str) -> None:
+    """Prints a line, above a progress bar if there is one; signs that the output has not are question marks.
+
+    An output that takes no more does not break off a run: see `reader_is_gone`.
+    """
+    global _left
+    if _muted or sys.stdout is None:
+        return
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        tqdm.write(line.encode(encoding, "replace").decode(encoding), file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _left = sys.stdout
+    except OSError:
+        pass  # a full disk: the lines are lost, the run is not
+
+
+def reader_is_gone() -> bool:
+    """Whether nobody reads what is said, as after `tfgan-lab train | head`: a reason to save and stop."""
+    return _left is not None and _left is sys.stdout
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Nothing is said inside."""
+    global _muted
+    before, _muted = _muted, True
+    try:
+        yield
+    finally:
+        _muted = before
 
 
 class Terminal:
     """A progress bar with speed and time left on a terminal; plain lines otherwise."""
 
     def __init__(self, total: int, done: int) -> None:
+        hidden = _muted or sys.stderr is None or not sys.stderr.isatty()
         self._bar = tqdm(
-            total=total, initial=done, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True, smoothing=0.1,
-            mininterval=0.5,
+            total=total, initial=done, unit="step", disable=hidden, dynamic_ncols=True, smoothing=0.1, mininterval=0.5,
         )  # fmt: skip
-
-    def say(self, line: str) -> None:
-        """Prints a line above the bar."""
-        tqdm.write(line, file=sys.stdout)
-        sys.stdout.flush()
 
     def advance(self, steps: int) -> None:
         self._bar.update(steps)

@@ -311,12 +311,14 @@ def environment() -> dict[str, Any]:
     import tensorflow as tf
 
     from tfgan_lab import __version__
+    from tfgan_lab.runtime import as_started
 
     return {
         "versions": {
             "tfgan_lab": __version__, "python": platform.python_version(), "tensorflow": tf.__version__,
             "keras": keras.__version__, "numpy": numpy.__version__,
         },
+        "started": as_started(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
