@@ -91,6 +91,20 @@ def test_without_a_place_nothing_is_kept(
     assert os.environ["TF_XLA_FLAGS"] == ""
 
 
+def test_the_cache_is_the_users_or_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TFGAN_LAB_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("", "relative"):  # as if it were not set, says the XDG specification
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert cache.cache_dir() == tmp_path / ".cache" / "tfgan_lab"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.cache_dir() == tmp_path / "xdg" / "tfgan_lab"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # a user id without a home
+    with pytest.raises(NotADirectoryError):
+        cache.cache_dir().mkdir(parents=True)
+
+
 @pytest.mark.slow
 def test_a_kept_program_gives_the_same_bits_and_a_damaged_one_is_compiled_anew(tmp_path: Path) -> None:
     environment = {**os.environ, "TFGAN_LAB_CACHE": str(tmp_path / "cache"), "TF_XLA_FLAGS": ""}

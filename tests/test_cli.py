@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +99,12 @@ def test_the_module_is_the_command() -> None:
         (["train", "--config=mlp_gan:smoke", "--config.epochs=0", "--config.steps=0"], "epochs and steps"),
         (["train", "mlp_gan"], "'mlp_gan'"),
         (["train", "--dry_run=maybe"], "dry_run"),
+        (["train", "--nodry_run=3"], "--nodry_run=3"),
+        (["train", "--workdir="], "--workdir is empty"),
+        (["train", "--config="], "--config is empty"),
+        (["train", "--data_dir", ""], "--data_dir is empty"),
+        (["report", "--workdir="], "--workdir is empty"),
+        (["sample", "--workdir=x", "--out="], "--out is empty"),
         (["sample"], "--workdir is missing"),
         (["sample", "--workdir=x", "--out=grid.jpg"], "grid.jpg"),
         (["sample", "--workdir=x", "--out=grid"], ".png or .npz"),
@@ -179,12 +187,67 @@ def test_our_own_faults_are_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["list"])
 
 
+def ended(*arguments: str, redirected: str = "", **environment: str) -> tuple[int, bytes, str]:
+    """Exit code, stdout and stderr of the command in a shell that redirects it."""
+    command = shlex.join([sys.executable, "-m", "tfgan_lab", *arguments])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {redirected}"], capture_output=True, env={**os.environ, **environment}, check=False
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_takes(unbuffered: str) -> None:
+    for redirected, code, err in (
+        ("| head -0", 0, ""),
+        (">&-", 0, ""),
+        (">/dev/full", 2, "tfgan-lab: standard output cannot be written: No space left on device.\n"),
+    ):
+        assert ended("list", redirected=redirected, PYTHONUNBUFFERED=unbuffered) == (code, b"", err), redirected
+    for redirected in (">&- 2>&-", "2>/dev/full"):
+        assert ended("trian", redirected=redirected, PYTHONUNBUFFERED=unbuffered) == (2, b"", ""), redirected
+
+
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
-    """`tfgan-lab list | head -0`."""
+    """`tfgan-lab list | head -0`: the code that shells show for it."""
     read, write = os.pipe()
     os.close(read)
     with open(write, "wb") as gone:
-        ended = subprocess.run(
-            [sys.executable, "-m", "tfgan_lab", "list"], stdout=gone, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert "Traceback" not in ended.stderr
+        command = [sys.executable, "-m", "tfgan_lab", "list"]
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_terminal_without_our_signs_shows_question_marks() -> None:
+    code, out, err = ended("--help", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="")
+    assert (code, err) == (0, "")
+    assert b"--flag=value ?]" in out and out.isascii()
+
+
+def test_sigterm_where_nothing_is_trained_is_75(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(cli.VERBS["list"], "run", lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert cli.main(["list"]) == 75
+    assert capsys.readouterr().err.count("\n") == 1
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_a_signal_while_tensorflow_is_imported_is_one_line(number: int, code: int, tmp_path: Path) -> None:
+    program = f"""
+import signal, sys
+class Signalling:
+    def find_spec(name, *_):
+        if name == "tensorflow":
+            print("TensorFlow's noise", file=sys.stderr)
+            signal.raise_signal({int(number)})
+sys.meta_path.insert(0, Signalling)
+sys.argv = ["tfgan-lab", "train", "--config=mlp_gan:smoke", "--workdir={tmp_path / "run"}"]
+from tfgan_lab.__main__ import run
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
+    assert not (tmp_path / "run").exists()

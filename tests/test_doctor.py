@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import gzip
 import importlib.util
+import re
 import struct
 from pathlib import Path
 
@@ -58,6 +60,33 @@ def test_the_doctor_says_what_is_missing_for_which_verb(
     missing = lines[lines.index("missing") + 1 :]
     (line,) = [line for line in missing if extra in line]
     assert verb in line
+
+
+def test_the_doctor_names_a_gpu_that_tensorflow_cannot_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: [])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(doctor, "_DRIVER", tmp_path / "gpus")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert doctor._gpus() == "no GPU that TensorFlow can use"
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA L4 (UUID: GPU-1-2)'\n")
+    smi.chmod(0o755)
+    said = doctor._gpus()
+    assert "NVIDIA L4, but TensorFlow cannot use it" in said and "'tfgan-lab[gpu]'" in said
+    (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
+    (tmp_path / "gpus" / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA H100\nIRQ:   1\n")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    said = doctor._gpus()
+    assert "NVIDIA H100" in said and "unset $CUDA_VISIBLE_DEVICES" in said
+
+
+def test_the_extra_for_gpus_has_tensorflows_bounds() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).resolve().parents[1] / "setup.cfg")
+    (bounds,) = re.findall(r"^tensorflow (.*)$", settings["options"]["install_requires"], re.MULTILINE)
+    assert settings["options.extras_require"]["gpu"].strip() == f"tensorflow[and-cuda] {bounds}"
 
 
 def test_every_config_is_listed_with_its_post_and_its_time(capsys: pytest.CaptureFixture[str]) -> None:

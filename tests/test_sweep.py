@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,6 +126,12 @@ def test_any_field_of_any_config(
         ("game.d_steps", ["1", "1"], "none twice"),
         ("game.d_steps", [], "at least one value"),
         ("game", ["1"], "group of fields"),
+        ("onednn", ["true", "false"], "once in a process.*--config.onednn=VALUE"),
+        ("deterministic", ["true", "false"], "once in a process"),
+        ("num_seeds", ["1", "2"], "--field=seed"),
+        ("batch_size", ["50", "4501"], "batch_size"),
+        ("data.source", ["embedded", "idx"], "--data_dir"),
+        ("log_line", ["a/b", "a:b"], "none twice"),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_trained(
@@ -142,6 +149,7 @@ def test_a_mistake_is_found_before_anything_is_trained(
         ("game.d_steps", "5", "game.d_steps=5"),
         ("generator.hidden", "(64, 64)", "generator.hidden=_64,_64_"),
         ("name", "../up", "name=.._up"),
+        ("log_line", "x" * 999, "log_line=" + "x" * 51 + "-" + hashlib.sha256(b"x" * 999).hexdigest()[:12]),
     ],
 )
 def test_folders_are_named_after_field_and_value(field: str, value: str, name: str) -> None:
@@ -163,7 +171,6 @@ def test_the_command_splits_its_values(
         return {"runs": [], "field": field, "config": "", "post": "", "seed": 0, "rule": ""}
 
     monkeypatch.setattr(sweep_lib, "sweep", note)
-    monkeypatch.setattr(cli.runs, "start_training", lambda *_, **__: None)
     assert (
         cli.main(["sweep", "--config=mlp_gan:smoke", "--field=game.d_steps", f"--values={given}", "--config.seed=3"])
         == 0

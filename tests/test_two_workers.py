@@ -131,8 +131,9 @@ def test_a_lone_worker_says_whom_it_waits_for_and_can_be_interrupted(tmp_path: P
         line = process.stdout.readline()
         assert f"waits for worker 1 (127.0.0.1:{ports[1]})" in line
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
         assert process.returncode == -signal.SIGINT
+        assert err == f"tfgan-lab: worker 0 (127.0.0.1:{ports[0]}) ended while it waited for the others.\n"
     finally:
         process.kill()
         process.communicate()

@@ -26,9 +26,11 @@ _programs: Path | None = None
 
 def cache_dir() -> Path:
     """Where such files are: $TFGAN_LAB_CACHE, or the user's cache folder; where nothing can be if there is no home."""
-    own, base = os.environ.get("TFGAN_LAB_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = Path(own) if own else Path(os.path.expanduser(base), "tfgan_lab")
-    return home if own or home.is_absolute() else Path(os.devnull, "tfgan_lab")
+    own, xdg = os.environ.get("TFGAN_LAB_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
+    if own:
+        return Path(own)
+    base = xdg if os.path.isabs(xdg) else os.path.expanduser("~/.cache")
+    return Path(base if os.path.isabs(base) else os.devnull, "tfgan_lab")
 
 
 def can_be_written(folder: Path) -> bool:

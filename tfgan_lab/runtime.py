@@ -172,7 +172,7 @@ def start_tensorflow(
         tf.config.experimental.enable_op_determinism()
         # With it a loop of many steps differs in the last bit from one process to the next.
         tf.config.optimizer.set_experimental_options({"loop_optimization": False})
-    asked = {"onednn": onednn, "deterministic": deterministic}
+    asked: dict[str, Any] = {"onednn": onednn, "deterministic": deterministic}
     if threads is not None or _running["by_the_program"]:
         asked["threads"] = threads or 0
     _running["deterministic"] = _running["deterministic"] or deterministic

@@ -23,7 +23,7 @@ class Output(io.TextIOWrapper):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(
-            stream.buffer, stream.encoding, "replace", line_buffering=stream.line_buffering, write_through=True,
+            stream.buffer, stream.encoding, "replace", line_buffering=bool(stream.line_buffering), write_through=True,
         )  # fmt: skip
         self.failure: OSError | None = None
         self._stream = stream  # it would close the buffer when it goes
