@@ -103,6 +103,15 @@ def test_a_run_that_diverges_is_a_result(swept: Any, monkeypatch: pytest.MonkeyP
     assert markdown(both).count("diverged") == 4
 
 
+def test_a_folder_that_holds_another_run_is_found_before_anything_is_trained(
+    swept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = swept
+    monkeypatch.setattr(trainer, "train", refuse_to_train)
+    with pytest.raises(UserError, match="game.d_steps=3 holds a run of another config.*seed: 0 -> 5"):
+        sweep(offline("mlp_gan:smoke", steps="4", seed="5"), "game.d_steps", ["2", "3"], folder)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("reference", "field", "values", "columns"), [
     ("gaussian:smoke", "data.std", ["0.5", "2"], {"fake_mean", "fake_std"}),

@@ -109,6 +109,7 @@ def _try_all(configs: dict[str, Config], field: str, folder: Path, data_dir: str
     """Builds what will be trained, so that a wrong value is found before the first run and not after it."""
     from tfgan_lab.data import open_source
     from tfgan_lab.judge import load_judge
+    from tfgan_lab.training.engine import make_engine
     from tfgan_lab.training.experiment import build
 
     if any(map(_draws_digits, configs.values())):
@@ -119,7 +120,9 @@ def _try_all(configs: dict[str, Config], field: str, folder: Path, data_dir: str
         if not finished(run, config):
             of = str(config.data)
             sources = {of: sources.get(of) or open_source(config.data, data_dir)}  # one at a time: they may be large
-            build(config, sources[of])
+            run.refuse_drift(config)
+            built = build(config, sources[of])
+            make_engine(config.compile, built.strategy, built.task, built.batches)
 
 
 def markdown(result: dict[str, Any]) -> str:
