@@ -103,6 +103,7 @@ def test_train_takes_a_name_or_a_config(tmp_path: Path, monkeypatch: pytest.Monk
 def test_muted_a_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with terminal.muted():
         terminal.say("a line")
+        print("another part's line")
     terminal.say("another")
     assert capsys.readouterr().out == "another\n"
 

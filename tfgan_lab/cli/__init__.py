@@ -107,7 +107,7 @@ def _code_of(arguments: Sequence[str]) -> int:
             complain(str(error))
         return error.code
     except _Terminated:
-        complain("stopped by SIGTERM; the same command starts again, or goes on from what was saved.")
+        complain("stopped by SIGTERM; the same command starts again, or continues from what was saved.")
         return RESUME_CODE
     except KeyboardInterrupt:
         complain("interrupted.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,7 @@ def say(line: str) -> None:
     An output that takes no more does not break off a run: see `reader_is_gone`.
     """
     global _left
-    if _muted or sys.stdout is None:
+    if sys.stdout is None:
         return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
@@ -38,11 +39,12 @@ def reader_is_gone() -> bool:
 
 @contextlib.contextmanager
 def muted() -> Iterator[None]:
-    """Nothing is said inside."""
+    """Nothing is printed on standard output inside, and no bar is shown."""
     global _muted
     before, _muted = _muted, True
     try:
-        yield
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            yield
     finally:
         _muted = before
 
