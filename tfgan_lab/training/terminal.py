@@ -43,7 +43,7 @@ def muted() -> Iterator[None]:
     global _muted
     before, _muted = _muted, True
     try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
             yield
     finally:
         _muted = before
