@@ -119,6 +119,46 @@ def test_a_printed_epoch_is_of_a_whole_number_of_epochs() -> None:
     assert said == ["epoch 1/35", "epoch 1/35", "epoch 2/35", "epoch 35/35"]
 
 
+@pytest.mark.parametrize(
+    ("name", "total", "per_epoch", "said"),
+    [
+        (
+            "mlp_gan",
+            12_000,
+            70,
+            "mlp_gan (post P000): 12,000 steps (171 epochs)",
+        ),
+        ("cgan_conv", 1, 1, "cgan_conv (no post's): 1 step (1 epoch)"),
+    ],
+)
+def test_a_run_is_announced_in_plain_numbers(name: str, total: int, per_epoch: int, said: str) -> None:
+    lines: list[str] = []
+    config = config_of(name)
+    run: Any = SimpleNamespace(
+        config=config, total=total, first=0, experiment=SimpleNamespace(batches=SimpleNamespace(steps_per_epoch=per_epoch)),
+        terminal=SimpleNamespace(say=lines.append), folder=SimpleNamespace(path="runs/x"), _place=lambda: "",
+    )  # fmt: skip
+    _Run._announce(run)
+    assert lines == [f"{said} of batch {config.batch_size}, seed 0, in runs/x; starting"]
+
+
+def test_losses_and_probabilities_have_names_of_their_own() -> None:
+    row = {
+        "d_loss": 1.3,
+        "d_real": 0.4,
+        "d_fake": 0.9,
+        "g_loss": 0.7,
+        "p_real": 0.66,
+        "p_fake": 0.4,
+        "p_real_mean": 0.6,
+    }
+    rows = [{"kind": "train", "step": 3, "epoch": 1.0, **row}]
+    said = gallery.last_numbers(rows, SimpleNamespace(config=config_of("mlp_gan"), source=SimpleNamespace(test=None)))  # type: ignore[arg-type]
+    assert said == (
+        "last batch: D loss 1.3000, D loss on real 0.4000, D loss on fake 0.9000, G loss 0.7000, D(real) 0.6600, D(fake) 0.4000"
+    )
+
+
 def test_the_grid_of_moments_goes_from_the_first_to_the_last() -> None:
     moments = [(step, np.zeros((16, 28, 28, 1), np.uint8)) for step in range(250, 12_001, 250)]
     experiment: Any = SimpleNamespace(batches=SimpleNamespace(steps_per_epoch=70))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -224,6 +225,35 @@ def test_a_judge_of_other_data_is_refused(untrained: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(evaluation, "load_judge", lambda path: wrong)
     with pytest.raises(UserError, match="clothes is right on only 10% of these test images.*--judge"):
         evaluate(untrained("cgan_concat:smoke"), num=NUM)
+
+
+@pytest.mark.parametrize(("wrong", "warned"), [(115, True), (0, False)])
+def test_a_judge_that_is_often_wrong_here_is_used_with_a_warning(
+    wrong: int, warned: bool, embedded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was trained a little on Fashion-MNIST: right on 77 % of its 500 test images."""
+    test = embedded["test"]
+    labels = np.where(np.arange(500) < wrong, (test.labels + 1) % 10, test.labels)
+    real = SimpleNamespace(
+        opinion=SimpleNamespace(labels=labels),
+        test_labels=test.labels,
+        test=test.images,
+        train=[],
+        parzen_source="some",
+    )
+    column = digits.Column({}, {"digit_counts": [20] * 10, "parzen_sigma": 0.2, "n": 200})
+    monkeypatch.setattr(
+        evaluation, "load_judge", lambda path: Judge(dict, (28, 28, 1), {"name": "mine", "sha256": "0" * 64})
+    )
+    monkeypatch.setattr(evaluation, "_sampler", lambda subject: lambda num, seed: np.zeros((num, 1)))
+    monkeypatch.setattr(evaluation, "untrained_sampler", lambda config: lambda num, seed: np.zeros((num, 1)))
+    monkeypatch.setattr(digits, "real_digits", lambda *_: real)
+    monkeypatch.setattr(digits, "samples_column", lambda *_: column)
+    monkeypatch.setattr(digits, "real_column", lambda *_: column)
+    subject: Any = SimpleNamespace(config=offline("mlp_gan"))
+    result = evaluation._digits(subject, None, 200, None, 0)
+    assert f"right on {1 - wrong / 500:.2%} of the test split here" in result["judge"]["line"]
+    assert any("wrong on 23% of the real test images" in note for note in result["notes"]) == warned
 
 
 def test_nan_samples_are_named(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def test_it_says_what_was_trained_on_what(trained: Any) -> None:
 
 def test_each_kind_of_run_shows_what_is_its_own(trained: Any) -> None:
     labelled = Page(trained(LABELLED) / "report.html")
-    asked = [image["alt"] for image in labelled.all("img") if "asked for the digit" in str(image["alt"])]
+    asked = [image["alt"] for image in labelled.all("img") if "asked for the label" in str(image["alt"])]
     assert [str(alt)[-1] for alt in asked] == list("0123456789")
     assert "Densities, real and generated" in Page(trained(NUMBERS) / "report.html").text
     answers = Page(trained(CLASSIFIER) / "report.html")

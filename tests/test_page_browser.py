@@ -90,7 +90,7 @@ def test_the_sliders_show_each_moment_and_move_the_sample(trained: Any, tmp_path
     }  # fmt: skip
 
 
-def test_the_digit_chooser_asks_for_that_digit(trained: Any, tmp_path: Path) -> None:
+def test_the_label_chooser_asks_for_that_label(trained: Any, tmp_path: Path) -> None:
     question = """
       const canvas = document.querySelector('canvas'), drawn = new Set();
       for (const radio of document.querySelectorAll('.labels input')) { radio.click(); drawn.add(canvas.toDataURL()); }
@@ -98,7 +98,7 @@ def test_the_digit_chooser_asks_for_that_digit(trained: Any, tmp_path: Path) -> 
     """
     assert ask(trained("cgan_layernorm:smoke") / "report.html", question, tmp_path) == [
         10,
-        "a sample that was asked for the digit 9",
+        "a sample that was asked for the label 9",
     ]
 
 

@@ -10,7 +10,8 @@ import pytest
 from catalogue import REFERENCES, offline
 
 from tfgan_lab.compare import posts
-from tfgan_lab.config import differences, validate
+from tfgan_lab.compare.ledger import config_of
+from tfgan_lab.config import differences, flattened, validate
 from tfgan_lab.data import open_source
 from tfgan_lab.experiments import load_config
 from tfgan_lab.trainer import train
@@ -157,6 +158,11 @@ def test_what_a_claim_asks_for_stays_as_it_was_fixed() -> None:
         for claim in posts.CLAIMS
     }
     assert found == CLAIMS
+    for claim in posts.CLAIMS:
+        for arm in claim.arms.values():
+            run = flattened(config_of(arm, "posted", 7))
+            assert {field: str(run[field]) for field in arm.overrides} == arm.overrides
+            assert run["seed"] == 7
     assert all(
         margin == MARGINS[number] for trial in posts.PEER_TRIALS for number, (_, margin) in trial.numbers.items()
     )

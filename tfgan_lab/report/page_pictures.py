@@ -1,4 +1,4 @@
-"""The pictures of a run's page, as data URIs: moments of training, real examples, walks, a grid per digit, neighbours."""
+"""The pictures of a run's page, as data URIs: moments of training, real examples, walks, a grid per label, neighbours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfgan_lab.words import counted
 _MOST_SAMPLES = 36
 _WALKS, _WALK_STEPS = 4, 9
 _NEIGHBOURS = 10
-_LABELLED = 8  # samples of each digit
+_LABELLED = 8  # samples of each label
 _NEIGHBOUR_BYTES = 800_000_000  # of training images as float32
 
 
@@ -68,7 +68,7 @@ def moments(
         if index not in pictures:
             step, samples = saved[index]
             pixels, columns = shown(samples, config)
-            what = "a row for each digit from 0 to 9" if config.num_labels else "from the same latents at every step"
+            what = "a row for each label from 0 to 9" if config.num_labels else "from the same latents at every step"
             alt = f"{len(pixels)} samples after {counted(step, 'step')}, {what}"
             pictures[index] = picture_of(images_lib.grid(pixels, columns), alt, config.sample_colormap)
         return pictures[index]
@@ -95,14 +95,14 @@ def real_picture(examples: Any, number: int, columns: int, config: GanConfig) ->
         each = [np.flatnonzero(examples.labels == label)[:columns] for label in range(config.num_labels)]
         if all(len(rows) == columns for rows in each):
             pixels = examples.images[np.concatenate(each)]
-            return picture_of(images_lib.grid(pixels, columns), f"{alt}, a row for each digit from 0 to 9", colormap)
+            return picture_of(images_lib.grid(pixels, columns), f"{alt}, a row for each label from 0 to 9", colormap)
     from tfgan_lab.report.gallery import some_images
 
     return picture_of(images_lib.grid(some_images(examples, number), columns), alt, colormap)
 
 
 def walks(module: Any, config: GanConfig) -> Picture:
-    """Rows of samples between two latents each; for conditional generators a digit each."""
+    """Rows of samples between two latents each; for conditional generators a label each."""
     from tfgan_lab.randomness import draw_latents, sample_seed
 
     ends = draw_latents(
@@ -112,7 +112,7 @@ def walks(module: Any, config: GanConfig) -> Picture:
     paths = [between(a, b, share, config.latents.distribution) for a, b in zip(ends[::2], ends[1::2], strict=True)]
     labels = np.repeat([3 * row % 10 for row in range(_WALKS)], _WALK_STEPS) if config.num_labels else None
     drawn = module.draw(np.concatenate(paths).astype(np.float32), labels).numpy()
-    of = f" of the digits {', '.join(map(str, labels[::_WALK_STEPS]))}" if labels is not None else ""
+    of = f" of the labels {', '.join(map(str, labels[::_WALK_STEPS]))}" if labels is not None else ""
     alt = f"{_WALKS} rows{of}: in each, {_WALK_STEPS} samples on the way from one latent to another"
     return picture_of(images_lib.grid(images_lib.to_uint8(drawn, "unit"), _WALK_STEPS), alt, config.sample_colormap)
 
@@ -138,7 +138,7 @@ def digit_grids(module: Any, config: GanConfig) -> list[tuple[int, Picture]]:
     grids = []
     for label in range(config.num_labels):
         drawn = images_lib.to_uint8(module.draw(latents, np.full(_LABELLED, label, np.int32)).numpy(), "unit")
-        alt = f"{_LABELLED} samples that were asked for the digit {label}"
+        alt = f"{_LABELLED} samples that were asked for the label {label}"
         grids.append((label, picture_of(images_lib.grid(drawn, _LABELLED // 2), alt, config.sample_colormap)))
     return grids
 
