@@ -15,34 +15,27 @@ import tensorflow as tf
 
 from tfgan_lab.config import Adam, GanConfig, Gaussian
 from tfgan_lab.data.pipeline import draw_target, to_floats
-from tfgan_lab.gan import GAN
+from tfgan_lab.gan import GAN, Turn
 from tfgan_lab.supervised import Supervised
 from tfgan_lab.training.experiment import Experiment
 
 
-class _KerasOptimizer:
+def _keras_optimizer(numbers: Any, variables: Sequence[Any]) -> keras.optimizers.Optimizer:
     """A config's optimiser by Keras."""
-
-    def __init__(self, numbers: Any, variables: Sequence[Any]) -> None:
-        if isinstance(numbers, Adam):
-            self.keras = keras.optimizers.Adam(numbers.learning_rate, numbers.beta_1, numbers.beta_2, numbers.epsilon)
-        else:
-            self.keras = keras.optimizers.SGD(numbers.learning_rate, momentum=numbers.momentum)
-        self.variables = variables
-        self.keras.build(variables)
-
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        self.keras.apply_gradients(zip(gradients, self.variables, strict=True))
+    optimizer: Any
+    if isinstance(numbers, Adam):
+        optimizer = keras.optimizers.Adam(numbers.learning_rate, numbers.beta_1, numbers.beta_2, numbers.epsilon)
+    else:
+        optimizer = keras.optimizers.SGD(numbers.learning_rate, momentum=numbers.momentum)
+    optimizer.build(variables)
+    return optimizer
 
 
 class _PlainGAN(GAN):
     """The game with tapes that watch both players' weights, and D's two passes."""
 
-    def _real_and_fake_logits(
-        self, step: Any, turn: str, real: Any, labels: Any, fakes: Any, fake_labels: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        real_seed, fake_seed = self._seed(f"dropout/real/{turn}", step), self._seed(f"dropout/fake/{turn}", step)
-        return self._discriminate(real, labels, real_seed), self._discriminate(fakes, fake_labels, fake_seed)
+    def _real_and_fake_logits(self, turn: Turn, real: Any, labels: Any, fakes: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._discriminate(real, labels, turn.on_real), self._discriminate(fakes, turn.labels, turn.on_fake)
 
     @staticmethod
     @contextlib.contextmanager
@@ -57,22 +50,24 @@ def plain(built: Experiment) -> Callable[[int], None]:
     networks = built.networks
     if isinstance(config, GanConfig):
         numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
-        optimizers = {role: _KerasOptimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}
+        optimizers = {role: _keras_optimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}
         task: Any = _PlainGAN(
             networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],
             config.game, config.latents, config.num_labels, config.seed, moments=isinstance(config.data, Gaussian),
         )  # fmt: skip
     else:
         classifier = networks["classifier"]
-        optimizer = _KerasOptimizer(config.optimizer, classifier.trainable_variables)
+        optimizer = _keras_optimizer(config.optimizer, classifier.trainable_variables)
         task = Supervised(classifier, optimizer, config.loss, config.shift, config.seed)
-    train_step, feed, done = tf.function(task.train_step), iter(_feed(built)), 0
+    play, feed, done = tf.function(task.play), iter(_feed(built)), 0
 
     def run(steps: int) -> None:
         nonlocal done
         for _ in range(steps):
             images, labels = next(feed)
-            train_step(tf.constant(done, tf.int64), images, labels).numpy()
+            play(tf.constant(done, tf.int64), images, labels)[
+                "p_real" if isinstance(config, GanConfig) else "loss"
+            ].numpy()
             done += 1
 
     return run

@@ -25,7 +25,7 @@ def get_config(variant: str = "") -> GanConfig:
         ),
         g_optimizer=Adam(learning_rate=1e-4),
         d_optimizer=Adam(learning_rate=1e-4),
-        game=Game(d_steps=1, d_dropout_in_g_step=False, g_loss="non_saturating"),
+        game=Game(d_steps=1, d_dropout_in_g_step=False, loss="non_saturating"),
         num_samples=16,
         log=Every(epochs=1),
         log_line="",
@@ -47,7 +47,7 @@ def get_config(variant: str = "") -> GanConfig:
         case "fresh_real":
             config.game.d_steps, config.game.fresh_real = 2, True
         case "minimax":
-            config.game.g_loss = "minimax"
+            config.game.loss = "minimax"
         case _:
             raise ValueError(f"unknown variant {variant!r}: smoke, fresh_real, minimax")
     return config

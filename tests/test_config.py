@@ -65,7 +65,7 @@ def test_json_is_plain_json() -> None:
         ("generator.hidden", "64,32", (64, 32)),
         ("generator.hidden", "64", (64,)),
         ("generator.activation", "relu,elu", ("relu", "elu")),
-        ("game.g_loss", "minimax", "minimax"),
+        ("game.loss", "minimax", "minimax"),
         ("data.source", "embedded", "embedded"),
         ("log.steps", "7", 7),
         ("name", "5", "5"),

@@ -37,8 +37,8 @@ def test_a_step_is_traced_once_however_long_the_chunks_are(
     reference: str, small_source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment, traces = experiment_of(reference, small_source), []
-    train_step = experiment.task.train_step
-    monkeypatch.setattr(experiment.task, "train_step", lambda *args: (traces.append(1), train_step(*args))[1])
+    play = experiment.task.play
+    monkeypatch.setattr(experiment.task, "play", lambda *args: (traces.append(1), play(*args))[1])
     engine = engine_of(experiment, "loop")
     for first, number in ((0, 1), (1, 2), (3, 7), (0, 4), (4, 1)):
         engine.run(first, number)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,7 +14,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgan_lab import models
 from tfgan_lab.config import MLP, SGD, Game, Init, Latents
+from tfgan_lab.errors import UserError
 from tfgan_lab.gan import GAN, global_mean
+from tfgan_lab.losses import LOSSES, Loss
 from tfgan_lab.optimizers import FusedSGD
 
 INIT = Init(kernel="normal", std=0.7, bias="uniform", bias_low=-0.2, bias_high=0.2)
@@ -84,8 +87,9 @@ class Table:
     def play(self, step: int) -> dict[str, float]:
         """One step; its metrics by name, its calls in `calls`."""
         self.calls.clear()
-        row = self.gan.train_step(tf.constant(step, tf.int64), *batch(step, self.game))
-        return dict(zip(self.gan.metric_names, row.numpy(), strict=True))
+        row = self.gan.play(tf.constant(step, tf.int64), *batch(step, self.game))
+        assert {*row} == {*self.gan.metric_names}
+        return {name: float(value) for name, value in row.items()}
 
 
 def batch(step: int, game: Game) -> tuple[tf.Tensor, tf.Tensor]:
@@ -167,7 +171,7 @@ class Reference:
     def g_update(self, z: np.ndarray, labels: Any) -> None:
         with tf.GradientTape() as tape:
             p = forward(self.d, forward(self.g, tf.cast(z, tf.float64), labels, "g"), labels, "d")
-            loss = tf.reduce_mean(tf.math.log(1 - p) if self.game.g_loss == "minimax" else -tf.math.log(p))
+            loss = tf.reduce_mean(tf.math.log(1 - p) if self.game.loss == "minimax" else -tf.math.log(p))
         self.descend(self.g, tape.gradient(loss, self.g))
         self.metrics["g_loss"] = float(loss)
 
@@ -411,3 +415,60 @@ def test_moments_of_the_real_and_the_generated_numbers() -> None:
 
 def test_global_mean_is_the_mean_outside_of_a_strategy() -> None:
     assert_allclose(global_mean(tf.constant([1.0, 2.0, 6.0])), 3.0)
+
+
+def plain_pair() -> tuple[keras.Model, keras.Model]:
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    g = keras.Sequential([keras.Input((3,)), layers.Dense(8, "relu"), layers.Dense(4, "tanh"), layers.Reshape(SHAPE)])
+    d = keras.Sequential([layers.Flatten(), layers.Dense(8, "relu"), layers.Dropout(0.1), layers.Dense(1)])
+    return g, d
+
+
+def test_two_plain_keras_models_are_a_game() -> None:
+    g, d = plain_pair()
+    gan = GAN(g, d, keras.optimizers.Adam(2e-3), keras.optimizers.Adam(2e-3))
+    assert gan.latents == Latents(dim=3)
+    before = [[v.numpy() for v in net.trainable_variables] for net in (g, d)]
+    rows = [gan.step(i, batch(i, gan.game)[0].numpy()) for i in range(3)]
+    assert {*rows[0]} == {"d_loss", "d_real", "d_fake", "g_loss", "p_real", "p_fake"}
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    assert all(moved(a, [v.numpy() for v in net.trainable_variables]) for a, net in zip(before, (g, d), strict=True))
+    # Keras' Adam moves each weight by about the rate in its first step, whatever the gradient.
+    first = GAN(*plain_pair(), keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
+    weights = [v.numpy() for v in first.discriminator.model.trainable_variables]
+    first.step(0, batch(0, first.game)[0])
+    changes = [
+        np.abs(v.numpy() - w) for v, w in zip(first.discriminator.model.trainable_variables, weights, strict=True)
+    ]
+    assert max(change.max() for change in changes) == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_a_plain_generator_that_hides_its_width_is_refused_in_one_line() -> None:
+    _, d = plain_pair()
+    with pytest.raises(UserError, match=r"how wide its latents are: begin it with keras.Input\(\(Z,\)\)"):
+        GAN(keras.Sequential([keras.layers.Dense(4)]), d, keras.optimizers.SGD(), keras.optimizers.SGD())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains_in_the_game(loss: str) -> None:
+    table = Table(loss=loss)
+    before = table.weights()
+    metrics = table.play(0)
+    terms = [value for name, value in metrics.items() if name.startswith("d_") and name != "d_loss"]
+    assert metrics["d_loss"] == pytest.approx(sum(terms), rel=1e-6)
+    assert all(moved(a, b) for a, b in zip(before, table.weights(), strict=True))
+
+
+def test_a_loss_from_outside_is_one_function_and_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    squares = lambda: Loss(
+        {"d_real": lambda r, f: (r - 3) ** 2, "d_fake": lambda r, f: (f + 3) ** 2}, lambda r, f: (f - 3) ** 2
+    )
+    monkeypatch.setitem(LOSSES, "squares", squares)
+    table = Table(loss="squares")
+    metrics = table.play(0)
+    judged = [call for call in table.calls if call.role == "d"]
+    real, fake = np.split(judged[0].out, 2)
+    assert metrics["d_real"] == pytest.approx(np.mean((real - 3) ** 2), rel=1e-5)
+    assert metrics["d_fake"] == pytest.approx(np.mean((fake + 3) ** 2), rel=1e-5)
+    assert metrics["g_loss"] == pytest.approx(np.mean((judged[1].out - 3) ** 2), rel=1e-5)

@@ -212,14 +212,14 @@ def test_the_known_difference_of_bceloss() -> None:
     """Where D is that sure, PyTorch's BCELoss loses the gradient that our losses keep: what the docstring says."""
     import tensorflow as tf
 
-    from tfgan_lab.losses import non_saturating
+    from tfgan_lab.losses import make_loss
 
     for logit, same in ((-27.0, True), (-30.0, False)):
         theirs = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
         torch.nn.functional.binary_cross_entropy(torch.sigmoid(theirs), torch.ones(1, dtype=torch.float64)).backward()
         ours = tf.Variable([logit], dtype=tf.float64)
         with tf.GradientTape() as tape:
-            loss = non_saturating(ours)
+            loss = make_loss("non_saturating").g(None, ours)
         assert float(tape.gradient(loss, ours)[0]) == pytest.approx(-1, abs=1e-11)
         assert (abs(float(theirs.grad[0]) + 1) < 1e-11) is same
         assert np.isfinite(float(loss[0]))

@@ -19,6 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab.errors import UserError, nearest, shortened
+from tfgan_lab.losses import faults as loss_faults
 from tfgan_lab.specs import (
     MLP,
     STRICT,
@@ -135,7 +136,7 @@ class Game:
     d_dropout_in_g_step: bool = True  # post P000 switches D to eval mode there
     d_loss: Literal["sum", "half_sum"] = "sum"
     smoothing: Share = 0.0  # one-sided: real labels are 1 - smoothing
-    g_loss: Literal["non_saturating", "minimax"] = "non_saturating"
+    loss: str = "non_saturating"  # what both players minimise: a name of `tfgan_lab.losses.LOSSES`
 
     @property
     def real_batches(self) -> int:
@@ -452,6 +453,7 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("gaussian data and a 'set' discriminator go together")
     if config.discriminator.kind == "set" and config.batch_size != config.discriminator.set_size:
         faults.append("batch_size must equal discriminator.set_size: one set is one example")
+    faults += loss_faults(config.game.loss, config.game.smoothing, config.game.d_update)
     if config.game.first == "generator" and config.game.fakes != "shared":
         faults.append("game.first='generator' (post P003) goes with game.fakes='shared'")
     if config.game.fakes == "shared" and (

@@ -1,20 +1,25 @@
 """READ FIRST: the two-player game. A discriminator step, a generator step, and their order.
 
 `GAN.train_step` is one step of a post's inner loop; `config.Game` says in what the posts differ. The networks are
-handed in: this file knows that G maps latents (and labels) to images, and D images (and labels) to logits.
+handed in, and so is the noise: this file knows that G maps latents (and labels) to images, and D images (and labels)
+to logits.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
-from collections.abc import Iterator
-from typing import Any
+import functools
+import inspect
+import operator
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tfgan_lab.config import Game, Latents
-from tfgan_lab.losses import GENERATOR_LOSSES, fake_loss, real_loss
+from tfgan_lab.errors import UserError
+from tfgan_lab.losses import make_loss
 from tfgan_lab.randomness import draw_labels, draw_latents, num_rows, step_seed, stream_key
 
 
@@ -27,174 +32,204 @@ def global_mean(per_example: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(per_example) / tf.cast(tf.size(per_example) * replicas, per_example.dtype)
 
 
+class Turn(NamedTuple):
+    """All that is random when one set of fakes is made and judged. Seeds are int64 [2], for dropout in one pass each."""
+
+    latents: Any  # [B, Z]
+    labels: Any  # int32 [B], or None
+    in_g: Any  # G, making the fakes
+    on_real: Any  # D on real examples
+    on_fake: Any  # D on the fakes
+    in_g_step: Any  # D on the fakes when G is updated
+
+
 class GAN:
     """A generator G and a discriminator D with their optimisers.
 
     Args:
-      generator: call(latents [B, Z], labels [B] or None, training, seed) -> images [B, …].
-      discriminator: call(images [B, …], labels [B] or None, training, seed) -> logits [B].
-      g_optimizer, d_optimizer: With `apply(gradients)`, made for the trainable variables of each.
+      generator: call(latents [B, Z], labels [B] or None, training, seed) -> images [B, …]; or any Keras model that maps
+        latents to images, or with `num_labels` [latents, labels] to images.
+      discriminator: call(images [B, …], labels [B] or None, training, seed) -> logits [B]; or any Keras model.
+      g_optimizer, d_optimizer: Ours (`tfgan_lab.optimizers`, made for each player's variables), or Keras'.
       game: The knobs of the step.
-      latents: The noise.
+      latents: The noise; if None N(0, 1), as wide as the generator's input.
       num_labels: Classes of a conditional GAN, or 0.
       seed: The run's seed; every random number is a function of it, a stream's name and the step.
       moments: Also report mean and standard deviation of the real and generated numbers (post P004).
+
+    Raises:
+      UserError: The game's loss is not known, or a Keras generator does not say how wide its input is.
     """
 
     batch_axis = 0  # where examples are counted
 
     def __init__(
         self, generator: Any, discriminator: Any, g_optimizer: Any, d_optimizer: Any,
-        game: Game, latents: Latents, num_labels: int, seed: int, moments: bool = False,
+        game: Game | None = None, latents: Latents | None = None, num_labels: int = 0, seed: int = 0, moments: bool = False,
     ) -> None:  # fmt: skip
-        self.generator, self.discriminator = generator, discriminator
-        self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
+        self.game = game or Game()
+        self.loss = make_loss(self.game.loss, self.game.smoothing)
+        self.latents, self.num_labels, self.seed = latents or _latents_of(generator), num_labels, seed
+        self.generator, self.discriminator = _with_seed(generator), _with_seed(discriminator)
+        if not getattr(discriminator, "built", True):
+            labels = tf.zeros([1], tf.int32) if num_labels else None
+            self.discriminator(self.generator(tf.zeros([1, self.latents.dim]), labels), labels)
+        self.g_optimizer = _ready(g_optimizer, generator.trainable_variables)
+        self.d_optimizer = _ready(d_optimizer, discriminator.trainable_variables)
         self.g_variables = [v.value for v in generator.trainable_variables]
         self.d_variables = [v.value for v in discriminator.trainable_variables]
-        self.game, self.latents, self.num_labels, self.seed = game, latents, num_labels, seed
         self.moments = moments
-        self._noise: dict[str, Any] = {}
-        self.d_scale = 0.5 if game.d_loss == "half_sum" else 1.0
-        self.metric_names = ["d_loss", "d_real", "d_fake", "g_loss", "p_real", "p_fake"]
+        self.d_scale = 0.5 if self.game.d_loss == "half_sum" else 1.0
+        self.metric_names = ["d_loss", *self.loss.d, "g_loss", "p_real", "p_fake"]
         if moments:
             self.metric_names += ["real_mean", "real_std", "fake_mean", "fake_std"]
+        self._played: Any = None
 
-    def train_step(self, step: Any, images: Any, labels: Any) -> tf.Tensor:
+    def step(self, i: int, real: Any, labels: Any = None) -> dict[str, float]:
+        """Plays step `i` on a real batch [B, …] (and its labels [B]): for a training loop of your own.
+
+        Returns:
+          The step's losses and D's mean opinions by name.
+        """
+        if self._played is None:
+            self._played = tf.function(self.play, autograph=False)
+        row = self._played(tf.constant(i, tf.int64), tf.convert_to_tensor(real, tf.float32), labels)
+        return {name: float(value) for name, value in row.items()}
+
+    def play(self, step: Any, real: Any, labels: Any) -> dict[str, tf.Tensor]:
+        """`train_step` with the noise of that step (a scalar: how many were done before)."""
+        return self.train_step(real, labels, self.draw_noise(step, num_rows(real, self.batch_axis)))
+
+    def train_step(self, real: Any, labels: Any, noise: Mapping[str, Turn]) -> dict[str, tf.Tensor]:
         """One step of the game: the configured updates of D and G, in the configured order.
 
         Args:
-          step: Scalar, how many steps were done before.
-          images: Real ones, [B, …]; with `game.real_batches` k > 1 [B, k, …].
+          real: Real examples, [B, …]; with `game.real_batches` k > 1 [B, k, …].
           labels: int [B] (or [B, k]), or None.
+          noise: From `draw_noise`.
 
         Returns:
-          [len(metric_names)]: this replica's shares of the step's metrics.
+          This replica's shares of the step's metrics: those of `metric_names`, each a scalar.
         """
-        game = self.game
-        labels = labels if self.num_labels else None
+        game, all_real = self.game, real
+        all_labels = labels = labels if self.num_labels else None
         if game.fakes == "shared":
-            return self._step_on_shared_fakes(step, images, labels)
+            return self._step_on_shared_fakes(real, labels, noise["shared"])
         for i in range(game.d_steps):
-            real = images[:, i] if game.real_batches > 1 else images
-            real_labels = labels[:, i] if game.real_batches > 1 and labels is not None else labels
-            d_metrics = self._discriminator_update(step, f"d{i}", real, real_labels)
+            if game.real_batches > 1:
+                real, labels = all_real[:, i], None if all_labels is None else all_labels[:, i]
+            metrics = self._discriminator_update(noise[f"d{i}"], real, labels)
         for j in range(game.g_steps):
+            turn = noise[f"g{j}"]
             with self._watch(self.g_variables) as tape:
-                fake_labels, fakes = self._draw_fakes(step, f"g{j}", num_rows(real, self.batch_axis))
-                g_loss = self._generator_loss(step, f"g{j}", fakes, fake_labels)
+                g_loss = self._generator_loss(turn, real, labels, self._fakes(turn))
             self.g_optimizer.apply(tape.gradient(g_loss, self.g_variables))
-        return self._in_order({**d_metrics, "g_loss": g_loss})
+        return {**metrics, "g_loss": g_loss}
 
-    def _step_on_shared_fakes(self, step: Any, images: Any, labels: Any) -> tf.Tensor:
+    def _step_on_shared_fakes(self, real: Any, labels: Any, turn: Turn) -> dict[str, tf.Tensor]:
         """P002 (D first, then G on the same latents) and P003 (G first, then D on the same fakes)."""
         with self._watch(self.g_variables) as tape:
-            fake_labels, fakes = self._draw_fakes(step, "shared", num_rows(images, self.batch_axis))
+            fakes = self._fakes(turn)
             if self.game.first == "discriminator":
                 with tape.stop_recording():
-                    metrics = self._joint_update(step, "shared", images, labels, fakes, fake_labels)
-            g_loss = self._generator_loss(step, "shared", fakes, fake_labels)
+                    metrics = self._joint_update(turn, real, labels, fakes)
+            g_loss = self._generator_loss(turn, real, labels, fakes)
         self.g_optimizer.apply(tape.gradient(g_loss, self.g_variables))
         if self.game.first == "generator":
-            metrics = self._joint_update(step, "shared", images, labels, fakes, fake_labels)
-        return self._in_order({**metrics, "g_loss": g_loss})
+            metrics = self._joint_update(turn, real, labels, fakes)
+        return {**metrics, "g_loss": g_loss}
 
-    def _discriminator_update(self, step: Any, turn: str, real: Any, labels: Any) -> dict[str, tf.Tensor]:
+    def _discriminator_update(self, turn: Turn, real: Any, labels: Any) -> dict[str, tf.Tensor]:
         if self.game.d_update == "joint":
-            fake_labels, fakes = self._draw_fakes(step, turn, num_rows(real, self.batch_axis))
-            return self._joint_update(step, turn, real, labels, fakes, fake_labels)
+            return self._joint_update(turn, real, labels, self._fakes(turn))
         with self._watch(self.d_variables) as tape:
-            real_logits = self._discriminate(real, labels, self._seed(f"dropout/real/{turn}", step))
-            d_real = self._mean(real_loss(real_logits, self.game.smoothing))
+            real_logits = self._discriminate(real, labels, turn.on_real)
+            d_real = self._mean(self.loss.d["d_real"](real_logits, None))
             loss = self.d_scale * d_real
         self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
-        fake_labels, fakes = self._draw_fakes(step, turn, num_rows(real, self.batch_axis))
+        fakes = self._fakes(turn)
         with self._watch(self.d_variables) as tape:
-            fake_logits = self._discriminate(fakes, fake_labels, self._seed(f"dropout/fake/{turn}", step))
-            d_fake = self._mean(fake_loss(fake_logits))
+            fake_logits = self._discriminate(fakes, turn.labels, turn.on_fake)
+            d_fake = self._mean(self.loss.d["d_fake"](None, fake_logits))
             loss = self.d_scale * d_fake
         self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
-        return self._d_metrics(d_real, d_fake, real_logits, fake_logits, real, fakes)
+        return self._d_metrics({"d_real": d_real, "d_fake": d_fake}, real_logits, fake_logits, real, fakes)
 
-    def _joint_update(
-        self, step: Any, turn: str, real: Any, labels: Any, fakes: Any, fake_labels: Any
-    ) -> dict[str, tf.Tensor]:
-        """One D update on mean(-log D(x)) + mean(-log(1 - D(G(z)))), G held fixed."""
+    def _joint_update(self, turn: Turn, real: Any, labels: Any, fakes: Any) -> dict[str, tf.Tensor]:
+        """One D update on the sum of the loss's terms, G held fixed."""
         with self._watch(self.d_variables) as tape:
-            real_logits, fake_logits = self._real_and_fake_logits(step, turn, real, labels, fakes, fake_labels)
-            d_real = self._mean(real_loss(real_logits, self.game.smoothing))
-            d_fake = self._mean(fake_loss(fake_logits))
-            loss = self.d_scale * (d_real + d_fake)
+            real_logits, fake_logits = self._real_and_fake_logits(turn, real, labels, fakes)
+            terms = self._d_terms(real_logits, fake_logits)
+            loss = self.d_scale * _sum(terms)
         self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
-        return self._d_metrics(d_real, d_fake, real_logits, fake_logits, real, fakes)
+        return self._d_metrics(terms, real_logits, fake_logits, real, fakes)
 
-    def _real_and_fake_logits(
-        self, step: Any, turn: str, real: Any, labels: Any, fakes: Any, fake_labels: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _real_and_fake_logits(self, turn: Turn, real: Any, labels: Any, fakes: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """D on both: in one pass where that is the same, in two where D takes batch statistics."""
-        real_seed, fake_seed = self._seed(f"dropout/real/{turn}", step), self._seed(f"dropout/fake/{turn}", step)
         if self.discriminator.uses_batch_statistics:
-            return self._discriminate(real, labels, real_seed), self._discriminate(fakes, fake_labels, fake_seed)
+            return self._discriminate(real, labels, turn.on_real), self._discriminate(fakes, turn.labels, turn.on_fake)
         axis = self.batch_axis
         both = tf.concat([real, fakes], axis)  # [2B, …]
-        both_labels = None if labels is None else tf.concat([labels, fake_labels], axis)  # [2B]
-        logits = self._discriminate(both, both_labels, tf.concat([real_seed, fake_seed], axis=0))
+        both_labels = None if labels is None else tf.concat([labels, turn.labels], axis)  # [2B]
+        seeds = tf.stack([turn.on_real, turn.on_fake])  # [2, 2]
+        logits = self.discriminator(both, both_labels, training=True, seed=seeds)
         real_logits, fake_logits = tf.split(logits, 2, axis)  # [B], [B]
         return real_logits, fake_logits
 
-    def _generator_loss(self, step: Any, turn: str, fakes: tf.Tensor, fake_labels: Any) -> tf.Tensor:
-        logits = self.discriminator(
-            fakes, fake_labels, training=self.game.d_dropout_in_g_step, seed=self._seed(f"dropout/d_in_g/{turn}", step)
-        )
-        return self._mean(GENERATOR_LOSSES[self.game.g_loss](logits))
+    def _generator_loss(self, turn: Turn, real: Any, labels: Any, fakes: tf.Tensor) -> tf.Tensor:
+        judge = functools.partial(self._discriminate, seed=turn.in_g_step, training=self.game.d_dropout_in_g_step)
+        real_logits = judge(real, labels) if self.loss.paired else None
+        return self._mean(self.loss.g(real_logits, judge(fakes, turn.labels)))
 
-    def _draw_fakes(self, step: Any, turn: str, rows: Any) -> tuple[Any, tf.Tensor]:
-        latents, labels = self._noise[turn] if self._noise else self._draw_noise(step, turn, rows)
-        return labels, self.generator(latents, labels, training=True, seed=self._seed(f"dropout/g/{turn}", step))
+    def _fakes(self, turn: Turn) -> tf.Tensor:
+        return self.generator(turn.latents, turn.labels, training=True, seed=turn.in_g[None])
 
-    def _draw_noise(self, step: Any, turn: str, rows: Any) -> tuple[tf.Tensor, Any]:
-        seed = self._seed(f"latents/{turn}", step)[0]
-        latents = draw_latents(self.latents.distribution, self.latents.dim, rows, seed)
-        labels = draw_labels(self.num_labels, rows, self._seed(f"labels/{turn}", step)[0]) if self.num_labels else None
-        return latents, labels
+    def _discriminate(self, images: Any, labels: Any, seed: tf.Tensor, training: bool = True) -> tf.Tensor:
+        return self.discriminator(images, labels, training=training, seed=seed[None])  # [B]
 
-    def draw_noise(self, steps: tf.Tensor, rows: int) -> dict[str, Any]:
-        """Latents [N, B, Z] and labels [N, B] (or None) of N steps at once, by the turn that uses them: see `given`."""
-        game = self.game
-        turns = [*(f"d{i}" for i in range(game.d_steps)), *(f"g{j}" for j in range(game.g_steps))]
-        return {turn: self._draw_noise(steps, turn, rows) for turn in (["shared"] if game.fakes == "shared" else turns)}
+    def draw_noise(self, step: Any, rows: Any) -> dict[str, Turn]:
+        """The noise of a step, by turn: "d0" … "g0" …, or "shared" where both players use one set of fakes.
 
-    def given(self, noise: dict[str, Any]) -> GAN:
-        """The same game, its noise of one step drawn before."""
-        other = copy.copy(self)
-        other._noise = noise
-        return other
+        Args:
+          step: Scalar, how many steps were done before; or [N] of them, and all that is drawn has an axis N in front.
+          rows: This replica's examples, B.
+        """
+        if self.game.fakes == "shared":
+            return {"shared": self._draw_turn("shared", step, rows)}
+        turns = [*(f"d{i}" for i in range(self.game.d_steps)), *(f"g{j}" for j in range(self.game.g_steps))]
+        return {turn: self._draw_turn(turn, step, rows) for turn in turns}
 
-    def losses(self, step: Any, images: Any, labels: Any) -> dict[str, tf.Tensor]:
+    def _draw_turn(self, turn: str, step: Any, rows: Any) -> Turn:
+        seed = functools.partial(self._seed, step=step)
+        latents = draw_latents(self.latents.distribution, self.latents.dim, rows, seed(f"latents/{turn}"))
+        labels = draw_labels(self.num_labels, rows, seed(f"labels/{turn}")) if self.num_labels else None
+        return Turn(latents, labels, *(seed(f"dropout/{way}/{turn}") for way in ("g", "real", "fake", "d_in_g")))
+
+    def losses(self, step: Any, real: Any, labels: Any) -> dict[str, tf.Tensor]:
         """Both losses of a step's batch with the networks as they are now, nothing updated (post P002's print).
 
         `step` is the one whose latents are used again: the last that was done.
         """
+        turn = self._draw_turn("shared", step, num_rows(real, self.batch_axis))
         labels = labels if self.num_labels else None
         # Passes in training mode move BatchNorm's running statistics: put them back.
         statistics = [v.value for net in (self.generator, self.discriminator) for v in net.non_trainable_variables]
         before = [variable.read_value() for variable in statistics]
-        fake_labels, fakes = self._draw_fakes(step, "shared", num_rows(images, self.batch_axis))
-        real_logits, fake_logits = self._real_and_fake_logits(step, "shared", images, labels, fakes, fake_labels)
-        d_real = self._mean(real_loss(real_logits, self.game.smoothing))
-        d_fake = self._mean(fake_loss(fake_logits))
-        g_loss = self._generator_loss(step, "shared", fakes, fake_labels)
+        fakes = self._fakes(turn)
+        terms = self._d_terms(*self._real_and_fake_logits(turn, real, labels, fakes))
+        g_loss = self._generator_loss(turn, real, labels, fakes)
         for variable, value in zip(statistics, before, strict=True):
             variable.assign(value)
-        return {"d_loss": self.d_scale * (d_real + d_fake), "d_real": d_real, "d_fake": d_fake, "g_loss": g_loss}
+        return {"d_loss": self.d_scale * _sum(terms), **terms, "g_loss": g_loss}
 
-    def _discriminate(self, images: Any, labels: Any, seed: tf.Tensor) -> tf.Tensor:
-        return self.discriminator(images, labels, training=True, seed=seed)
+    def _d_terms(self, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: self._mean(term(real_logits, fake_logits)) for name, term in self.loss.d.items()}
 
     def _d_metrics(
-        self, d_real: Any, d_fake: Any, real_logits: Any, fake_logits: Any, real: Any, fakes: Any
+        self, terms: dict[str, tf.Tensor], real_logits: Any, fake_logits: Any, real: Any, fakes: Any
     ) -> dict[str, tf.Tensor]:
         metrics = {
-            "d_loss": self.d_scale * (d_real + d_fake), "d_real": d_real, "d_fake": d_fake,
+            "d_loss": self.d_scale * _sum(terms), **terms,
             "p_real": self._mean(tf.sigmoid(real_logits)), "p_fake": self._mean(tf.sigmoid(fake_logits)),
         }  # fmt: skip
         if self.moments:
@@ -204,11 +239,8 @@ class GAN:
                 metrics[f"{name}_std"] = tf.math.reduce_std(numbers, axes)
         return metrics
 
-    def _in_order(self, metrics: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.stack([metrics[name] for name in self.metric_names])
-
     def _seed(self, stream: str, step: Any) -> tf.Tensor:
-        return step_seed(stream_key(self.seed, stream), step)[None]  # [1, 2]
+        return step_seed(stream_key(self.seed, stream), step)  # [2], or [N, 2]
 
     def _mean(self, per_example: tf.Tensor) -> tf.Tensor:
         return global_mean(per_example)
@@ -220,3 +252,42 @@ class GAN:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             yield tape
+
+
+class _Plain:
+    """A Keras model of somebody else's, called as ours are: it draws its own dropout, and its logits are made [B]."""
+
+    uses_batch_statistics = True  # unknown; two passes are right in any case
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        self.non_trainable_variables = model.non_trainable_variables
+
+    def __call__(self, x: Any, labels: Any = None, training: bool = False, seed: Any = None) -> tf.Tensor:
+        out = self.model(x if labels is None else [x, labels], training=training)
+        return tf.squeeze(out, axis=1) if out.shape.rank == 2 and out.shape[1] == 1 else out
+
+
+def _with_seed(network: Any) -> Any:
+    is_plain = isinstance(network, keras.Model) and "seed" not in inspect.signature(network.call).parameters
+    return _Plain(network) if is_plain else network
+
+
+def _latents_of(generator: Any) -> Latents:
+    shapes = getattr(generator, "input_shape", None) if getattr(generator, "built", False) else None
+    if shapes is None:
+        raise UserError(
+            "generator: it does not say how wide its latents are: begin it with keras.Input((Z,)), or give latents=Latents(dim=Z)."
+        )
+    shape = shapes[0] if isinstance(shapes[0], tuple) else shapes
+    return Latents(dim=shape[-1])
+
+
+def _ready(optimizer: Any, variables: Any) -> Any:
+    if isinstance(optimizer, keras.optimizers.Optimizer) and not optimizer.built:
+        optimizer.build(variables)
+    return optimizer
+
+
+def _sum(terms: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    return functools.reduce(operator.add, terms.values())

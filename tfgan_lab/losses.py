@@ -1,45 +1,139 @@
-"""The players' losses on logits: per example [B], never averaged here (see `gan.py` for the one place).
+"""What the players minimise: a table of losses on logits, per example [B], never averaged here (see `gan.py`).
 
 With D = sigmoid(logits), sigmoid cross-entropy is -log D for target 1 and -log(1 - D) for target 0,
-without ever taking the logarithm of a rounded probability.
+without ever taking the logarithm of a rounded probability. TensorFlow is loaded when a loss is computed: configs
+are checked without it.
+
+A loss of your own is one function and one row, in your config file too:
+
+    LOSSES["mine"] = lambda: Loss(d={"d_real": lambda real, fake: …, "d_fake": lambda real, fake: …}, g=lambda real, fake: …)
 """
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import tensorflow as tf
+from tfgan_lab.errors import UserError, nearest
+
+Term = Callable[[Any, Any], Any]  # (real logits [B], fake logits [B]) -> [B]
 
 
-def sigmoid_cross_entropy(logits: Any, target: float) -> tf.Tensor:
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """The losses of both players.
+
+    Attributes:
+      d: D's terms by the name under which they are reported; D minimises the sum of their means. A term "d_real" that
+        looks at the real logits alone and "d_fake" at the fake ones alone can be minimised in separate updates.
+      g: G's.
+      paired: Its terms look at real and fake logits together: G's too, and D's cannot be taken apart.
+    """
+
+    d: Mapping[str, Term]
+    g: Term
+    paired: bool = False
+
+
+def sigmoid_cross_entropy(logits: Any, target: float) -> Any:
     """-target log D - (1 - target) log(1 - D), stable for any logit; [B] -> [B].
 
     max(l, 0) - l * target + log(1 + exp(-|l|)), whose gradient is D - target everywhere, at zero too.
     """
+    import tensorflow as tf
+
     logits = tf.convert_to_tensor(logits)
     return tf.nn.sigmoid_cross_entropy_with_logits(
         labels=tf.fill(tf.shape(logits), tf.constant(target, logits.dtype)), logits=logits
     )
 
 
-def real_loss(logits: Any, smoothing: float = 0.0) -> tf.Tensor:
-    """D's loss on real examples, one-sided label smoothing (Salimans et al., 2016, section 3.4): [B]."""
-    return sigmoid_cross_entropy(logits, 1.0 - smoothing)
+def _positive_part(x: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.relu(x)
 
 
-def fake_loss(logits: Any) -> tf.Tensor:
-    """D's loss on generated examples, -log(1 - D(G(z))) (Goodfellow et al., 2014, eq. 1): [B]."""
-    return sigmoid_cross_entropy(logits, 0.0)
+def _cross_entropy(smoothing: float) -> dict[str, Term]:
+    """D's -log D(x) - log(1 - D(G(z))), with one-sided label smoothing (Salimans et al., 2016, section 3.4)."""
+    return {
+        "d_real": lambda real, fake: sigmoid_cross_entropy(real, 1.0 - smoothing),
+        "d_fake": lambda real, fake: sigmoid_cross_entropy(fake, 0.0),
+    }
 
 
-def non_saturating(logits: Any) -> tf.Tensor:
-    """G's loss -log D(G(z)) (Goodfellow et al., 2014, section 3, last paragraph): [B]."""
-    return sigmoid_cross_entropy(logits, 1.0)
+def non_saturating(smoothing: float = 0.0) -> Loss:
+    """G minimises -log D(G(z)) (Goodfellow et al., 2014, section 3, last paragraph)."""
+    return Loss(_cross_entropy(smoothing), lambda real, fake: sigmoid_cross_entropy(fake, 1.0))
 
 
-def minimax(logits: Any) -> tf.Tensor:
-    """G's loss log(1 - D(G(z))), the value function itself (Goodfellow et al., 2014, eq. 1): [B]."""
-    return -sigmoid_cross_entropy(logits, 0.0)
+def minimax(smoothing: float = 0.0) -> Loss:
+    """G minimises log(1 - D(G(z))), the value function itself (Goodfellow et al., 2014, equation 1)."""
+    return Loss(_cross_entropy(smoothing), lambda real, fake: -sigmoid_cross_entropy(fake, 0.0))
 
 
-GENERATOR_LOSSES = {"non_saturating": non_saturating, "minimax": minimax}
+def least_squares() -> Loss:
+    """LSGAN: squared distances of the logits to 1 and 0, halved (Mao et al., 2017, equation 9)."""
+    return Loss(
+        {"d_real": lambda real, fake: 0.5 * (real - 1.0) ** 2, "d_fake": lambda real, fake: 0.5 * fake**2},
+        lambda real, fake: 0.5 * (fake - 1.0) ** 2,
+    )
+
+
+def hinge() -> Loss:
+    """D minimises max(0, 1 - D(x)) + max(0, 1 + D(G(z))) of logits, G -D(G(z)) (Lim & Ye, 2017; Miyato et al., 2018)."""
+    return Loss(
+        {
+            "d_real": lambda real, fake: _positive_part(1.0 - real),
+            "d_fake": lambda real, fake: _positive_part(1.0 + fake),
+        },
+        lambda real, fake: -fake,
+    )
+
+
+def relativistic() -> Loss:
+    """RpGAN: each real example against a fake one, -log sigmoid(D(x) - D(G(z))) (Jolicoeur-Martineau, 2018, section 4)."""
+    return Loss(
+        {"d_pair": lambda real, fake: sigmoid_cross_entropy(real - fake, 1.0)},
+        lambda real, fake: sigmoid_cross_entropy(fake - real, 1.0),
+        paired=True,
+    )
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "non_saturating": non_saturating,
+    "minimax": minimax,
+    "least_squares": least_squares,
+    "hinge": hinge,
+    "relativistic": relativistic,
+}
+
+
+def has_targets(name: str) -> bool:
+    """Whether that loss is a cross-entropy with targets for D's sigmoid, which smoothing moves."""
+    return "smoothing" in inspect.signature(LOSSES[name]).parameters
+
+
+def faults(name: str, smoothing: float, d_update: str) -> list[str]:
+    """Why a config's `game` cannot use that loss so; empty if it can. Computes nothing."""
+    if name not in LOSSES:
+        return [f"game.loss: there is no loss {name!r}.{nearest(name, LOSSES)}"]
+    found = []
+    if smoothing and not has_targets(name):
+        found.append(f"game.smoothing is a target of cross-entropy, and game.loss={name!r} has none: set it to 0")
+    if d_update == "separate" and LOSSES[name]().paired:
+        found.append(f"game.loss={name!r} compares real with fake: it needs game.d_update='joint'")
+    return found
+
+
+def make_loss(name: str, smoothing: float = 0.0) -> Loss:
+    """The loss of that name.
+
+    Raises:
+      UserError: No such loss, with the nearest names; smoothing where the loss has no targets.
+    """
+    if wrong := faults(name, smoothing, "joint"):
+        raise UserError("; ".join(wrong))
+    return LOSSES[name](smoothing=smoothing) if smoothing else LOSSES[name]()

@@ -332,13 +332,9 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
 
 def _each_log(many: ManySeeds) -> Any:
     losses_after = getattr(many.runs[0].config, "log_losses", "step") == "after_update"
-    losses = tf.function(many.task.losses, autograph=False)
 
     def log(step: int) -> None:
-        found: dict[str, Any] = {}
-        if losses_after:
-            images, labels = next(iter(many.batches.dataset(step - 1)))
-            found = losses(tf.constant(step - 1, tf.int64), images, labels)
+        found = many.engine.losses(step - 1) if losses_after else {}
         for index, run in enumerate(many.runs):
             if run.is_on(step):
                 values = run.window.take()

@@ -29,8 +29,7 @@ class SeedsGAN(GAN):
         self.seeds = tuple(seeds)
 
     def _seed(self, stream: str, step: Any) -> tf.Tensor:
-        keys = [stream_key(seed, stream) for seed in self.seeds]
-        return step_seeds(keys, step)[None]  # [1, S, 2], or of N steps [1, N, S, 2]
+        return step_seeds([stream_key(seed, stream) for seed in self.seeds], step)  # [S, 2], or of N steps [N, S, 2]
 
     def _mean(self, per_example: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(per_example, axis=1)  # [S]

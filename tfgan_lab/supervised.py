@@ -29,32 +29,35 @@ class Supervised:
         self.loss, self.shift, self.seed = loss, shift, seed
         self.variables = [v.value for v in classifier.trainable_variables]
 
-    def train_step(self, step: Any, images: Any, labels: Any) -> tf.Tensor:
+    def play(self, step: Any, images: Any, labels: Any) -> dict[str, tf.Tensor]:
+        """`train_step` with the noise of that step."""
+        return self.train_step(images, labels, self.draw_noise(step, num_rows(images)))
+
+    def train_step(self, images: Any, labels: Any, noise: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One update on the mean cross-entropy over examples (and, of sigmoids, over classes).
 
+        Args:
+          images: [B, H, W, C].
+          labels: int [B].
+          noise: From `draw_noise`.
+
         Returns:
-          [2]: this replica's shares of loss and accuracy.
+          This replica's shares of "loss" and "accuracy".
         """
         if self.shift:
-            images = shift_images(images, self.shift, step_seed(stream_key(self.seed, "shift"), step))
+            images = shift_images(images, self.shift, noise["shift"])
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
-            dropout_seed = step_seed(stream_key(self.seed, "dropout"), step)[None]  # [1, 2]
-            logits = self.classifier(images, training=True, seed=dropout_seed)  # [B, classes]
+            logits = self.classifier(images, training=True, seed=noise["dropout"][None])  # [B, classes]
             loss = global_mean(self._losses(logits, labels))
         self.optimizer.apply(tape.gradient(loss, self.variables))
         right = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels), logits.dtype)
-        return tf.stack([loss, global_mean(right)])
+        return {"loss": loss, "accuracy": global_mean(right)}
 
-    def draw_noise(self, steps: tf.Tensor, rows: int) -> dict[str, Any]:
-        """Nothing: a classifier sees no latents."""
-        del steps, rows
-        return {}
-
-    def given(self, noise: dict[str, Any]) -> Supervised:
-        """Itself; see `GAN.given`."""
-        del noise
-        return self
+    def draw_noise(self, step: Any, rows: Any) -> dict[str, tf.Tensor]:
+        """Seeds of a step's shifts and dropout, int64 [2]; at steps [N]: [N, 2]. A classifier sees no latents."""
+        del rows
+        return {stream: step_seed(stream_key(self.seed, stream), step) for stream in ("shift", "dropout")}
 
     def _losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         if self.loss == "softmax":

@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfgan_lab import data as data_lib
 from tfgan_lab.config import Config, GanConfig, validate
@@ -252,7 +251,7 @@ class _Run:
     def _log(self, step: int) -> None:
         values = self.window.take()
         if getattr(self.config, "log_losses", "step") == "after_update":
-            values |= self._losses_after_update(step)
+            values |= {name: float(value) for name, value in self.engine.losses(step - 1).items()}
         row = self._keep("train", step, values)
         if self.config.log_line:
             self._say(self.config.log_line, row)
@@ -264,13 +263,6 @@ class _Run:
             "step_in_epoch": (step - 1) % per_epoch + 1, "steps_per_epoch": per_epoch,
         }  # fmt: skip
         say(template.format(**(row | place)))
-
-    def _losses_after_update(self, step: int) -> dict[str, float]:
-        images, labels = next(iter(self.experiment.batches.dataset(step - 1)))
-        if not hasattr(self, "_losses"):
-            self._losses = tf.function(self.experiment.task.losses, autograph=False)
-        losses = self._losses(tf.constant(step - 1, tf.int64), images, labels)
-        return {name: float(value) for name, value in losses.items()}
 
     def _judge(self, step: int) -> None:
         values = self.evaluate(step)

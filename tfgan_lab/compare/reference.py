@@ -21,6 +21,7 @@ from tfgan_lab.config import Config, GanConfig, Gaussian, differences
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
 from tfgan_lab.files import write_atomically
+from tfgan_lab.losses import has_targets
 from tfgan_lab.training.workdir import Workdir
 
 _FILE = Path(__file__).with_name("reference.json")
@@ -119,13 +120,13 @@ def _balance(config: Config) -> dict[str, float]:
 
     With smoothing s it is p = (1 - s) / 2 (Goodfellow et al., 2014, proposition 1, with target 1 - s for real).
     """
-    if not isinstance(config, GanConfig):
+    if not isinstance(config, GanConfig) or not has_targets(config.game.loss):
         return {}
     smoothing = config.game.smoothing
     p = (1 - smoothing) / 2
     d = -((1 - smoothing) * math.log(p) + (1 + smoothing) * math.log(1 - p))
     balance = {"d_loss": d / (2 if config.game.d_loss == "half_sum" else 1), "p_real": p, "p_fake": p}
-    if config.game.g_loss == "non_saturating":
+    if config.game.loss == "non_saturating":
         balance["g_loss"] = -math.log(p)
     if isinstance(config.data, Gaussian):
         balance |= dict(zip(("fake_mean", "fake_std"), target_moments(config.data), strict=True))

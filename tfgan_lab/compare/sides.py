@@ -44,7 +44,7 @@ class OurSide:
         self.networks: dict[str, Any] = experiment.networks
         self.pairs = {role: pairs_of(network, self.config.post) for role, network in self.networks.items()}
         self.free = {role: without_effect(network, self.config.post) for role, network in self.networks.items()}
-        self._compiled = tf.function(experiment.task.train_step, autograph=False)
+        self._compiled = tf.function(experiment.task.play, autograph=False)
 
     def weights(self, role: str) -> Arrays:
         """The network's tensors, running statistics included."""
@@ -92,9 +92,7 @@ class OurSide:
         for role, optimizer in self.experiment.optimizers.items():
             self._watch(role, optimizer, updates)
         try:
-            metrics = self.experiment.task.train_step(
-                tf.constant(step, tf.int64), tf.constant(images), tf.constant(labels)
-            )
+            metrics = self.experiment.task.play(tf.constant(step, tf.int64), tf.constant(images), tf.constant(labels))
         finally:
             for optimizer in self.experiment.optimizers.values():
                 del optimizer.apply
@@ -115,10 +113,9 @@ class OurSide:
 
         optimizer.apply = watched
 
-    def _losses(self, metrics: tf.Tensor) -> dict[str, float]:
-        values = dict(zip(self.experiment.task.metric_names, metrics.numpy().astype(np.float64), strict=True))
+    def _losses(self, metrics: Mapping[str, tf.Tensor]) -> dict[str, float]:
         return {
-            name: float(values[name]) for name in ("d_real", "d_fake", "d_loss", "g_loss", "loss") if name in values
+            name: float(metrics[name]) for name in ("d_real", "d_fake", "d_loss", "g_loss", "loss") if name in metrics
         }
 
 

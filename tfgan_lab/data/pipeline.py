@@ -99,8 +99,7 @@ class ImageBatches:
         """
         rows = self.batch_size * self.per_step // part[1]
         if self.in_memory:
-            images, parallel = self._resident, None  # made here, not inside map, whose graph would own it
-            pixels = lambda indices: tf.gather(images, indices)
+            parallel, pixels = None, lambda indices: tf.gather(self._resident, indices)
         else:
             parallel, stored = 2, self.examples.images
             pixels = lambda indices: tf.numpy_function(stored.__getitem__, [indices], tf.uint8)
@@ -112,12 +111,12 @@ class ImageBatches:
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         return steps.map(_plain(at), num_parallel_calls=parallel).prefetch(8)
 
-    def chunk(self, first_step: int, number: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """What `batch` needs of the steps from the first on: uint8 [N, B * k, H, W, C] and int32 [N, B * k].
+    def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `batch` needs of steps [N]: uint8 [N, B * k, H, W, C] and int32 [N, B * k].
 
         The examples must be in memory.
         """
-        indices = self._indices_of(first_step + tf.range(number, dtype=tf.int64), number)  # [N, B * k]
+        indices = self._indices_of(steps, steps.shape[0])  # [N, B * k]
         labels = self.examples.labels
         found = tf.zeros_like(indices, tf.int32) if labels is None else tf.gather(tf.constant(labels), indices)
         return tf.gather(self._resident, indices), found
@@ -142,7 +141,8 @@ class ImageBatches:
 
     @functools.cached_property
     def _resident(self) -> tf.Tensor:
-        return tf.constant(self.examples.images)
+        with tf.init_scope():  # not in the graph of a dataset's function, which would own it
+            return tf.constant(self.examples.images)
 
     def _arrange(self, pixels: tf.Tensor, rows: int) -> tf.Tensor:
         pixels = tf.ensure_shape(pixels, [rows, *self.examples.shape])
@@ -180,9 +180,9 @@ class GaussianBatches:
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         return steps.map(_plain(self._draw)).prefetch(64)
 
-    def chunk(self, first_step: int, number: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """What `batch` needs of the steps from the first on: the batches themselves, [N, B, 1] and [N, B]."""
-        return self._draw(first_step + tf.range(number, dtype=tf.int64))
+    def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `batch` needs of steps [N]: the batches themselves, [N, B, 1] and [N, B]."""
+        return self._draw(steps)
 
     def batch(self, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A step's batch as `dataset` gives it, from its part of a chunk."""

@@ -45,15 +45,14 @@ class SeedsBatches:
         )
 
     def _at(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels = self.chunk(step, 1)
+        images, labels = self.chunk(step[None])
         return self.batch(images[0], labels[0])
 
-    def chunk(self, first_step: Any, number: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """[N, S, B, …] and [N, S, B] of the steps from the first on."""
+    def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """[N, S, B, …] and [N, S, B] of steps [N]."""
         if isinstance(self.parts[0], GaussianBatches):
-            steps = first_step + tf.range(number, dtype=tf.int64)
             return self.parts[0].drawn(step_seeds([part.key for part in self.parts], steps))
-        images, labels = zip(*(part.chunk(first_step, number) for part in self.parts), strict=True)
+        images, labels = zip(*(part.chunk(steps) for part in self.parts), strict=True)
         return tf.stack(images, axis=1), tf.stack(labels, axis=1)
 
     def batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -140,7 +140,7 @@ def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> li
         ]
     if real is None:
         real, fake, where = seen, train.get("p_fake_mean"), "on training batches of the last tenth of training"
-    if real is None or fake is None:
+    if real is None or fake is None or "p_real" not in reference.balance:
         return []
     numbers = f"{where} it gives real data {real:.3f} and generated data {fake:.3f}"
     balance = reference.balance["p_real"]
@@ -149,8 +149,8 @@ def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> li
     if real >= _WON * (1 - config.game.smoothing) and fake <= _LOST:
         learns = (
             "From -log D(G(z)) the generator still learns, but slowly"
-            if config.game.g_loss == "non_saturating"
-            else "The minimax loss is flat there, so the generator hardly learns: use --config.game.g_loss=non_saturating"
+            if config.game.loss == "non_saturating"
+            else "The minimax loss is flat there, so the generator hardly learns: use --config.game.loss=non_saturating"
         )
         return [
             f"The discriminator has won: {numbers}. {learns}; or make D weaker (a lower rate, dropout, label smoothing)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class Engine:
 
     Args:
       strategy: From `make_strategy`.
-      task: With `metric_names` and `train_step(step, images, labels)` (`GAN` or `Supervised`).
+      task: With `metric_names`, `draw_noise(step, rows)` and `train_step(images, labels, noise)` (`GAN` or `Supervised`).
       batches: With `dataset(first_step, part)` (see `tfgan_lab.data.pipeline`).
       part: (index, count) of this process among those of the run: which rows of each batch are its own.
     """
@@ -31,6 +32,7 @@ class Engine:
     ) -> None:
         self.strategy, self.task, self.batches, self.part = strategy, task, batches, part
         self._chunk = tf.function(self._steps, autograph=False)
+        self._losses: Any = None
         self._iterator: Any = None
         self._next_step = -1
 
@@ -63,8 +65,7 @@ class Engine:
         def one_step(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             images, labels = iterator.get_next()
             shares = self.strategy.run(self._step, args=(first_step + tf.cast(i, tf.int64), images, labels))
-            metrics = self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
-            return i + 1, history.write(i, tf.cast(metrics, tf.float32))
+            return i + 1, history.write(i, self._sum(shares))
 
         first, history = tf.constant(0), tf.TensorArray(tf.float32, num_steps)
         _, history = tf.while_loop(lambda i, _: i < num_steps, one_step, (first, history))
@@ -77,7 +78,21 @@ class Engine:
         if here > 1:
             place = context.replica_id_in_sync_group % here
             images, labels = (tf.reshape(x, [here, -1, *x.shape[1:]])[place] for x in (images, labels))
-        return self.task.train_step(step, images, labels)
+        return self._stacked(self.task.play(step, images, labels))
+
+    def _stacked(self, metrics: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return tf.stack([metrics[name] for name in self.task.metric_names])
+
+    def _sum(self, shares: Any) -> tf.Tensor:
+        return tf.cast(self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None), tf.float32)
+
+    def losses(self, step: int) -> dict[str, np.ndarray]:
+        """The losses of the batch and noise of a step that was done, with the networks as they are now (post P002's print)."""
+        if self._losses is None:
+            self._losses = tf.function(self.task.losses, autograph=False)
+        images, labels = next(iter(self.batches.dataset(step)))
+        found = self._losses(tf.constant(step, tf.int64), images, labels)
+        return {name: value.numpy() for name, value in found.items()}
 
 
 class XlaEngine(Engine):
@@ -95,13 +110,13 @@ class XlaEngine(Engine):
         self._size = max(1, min(_XLA_STEPS, _XLA_BYTES // batches.bytes_per_step))
         self._program = tf.function(self._compiled, autograph=False, jit_compile=True)
         self._kept = False
-        self._first, self._made = 0, None  # what is made before: from which step on, and for how many
+        self._chunks: Any = None
+        self._first, self._made = 0, None  # the chunk at hand, and its first step
 
     def _history(self, first_step: int, num_steps: int) -> np.ndarray:
         parts, step, end = [], first_step, first_step + num_steps
         while step < end:
-            if self._made is None or not 0 <= step - self._first < self._size:
-                self._first, self._made = step, self._make(step)
+            self._fetch(step)
             start, stop = step - self._first, min(self._size, end - self._first)
             parts.append(self._program(self._made, tf.constant(start), tf.constant(stop)).numpy()[start:stop])
             if not self._kept:
@@ -110,27 +125,37 @@ class XlaEngine(Engine):
             step = self._first + stop
         return np.concatenate(parts)
 
-    def _make(self, first_step: int) -> Any:
-        """Step numbers, examples and noise of the steps from the first on, [size, …] each."""
-        with philox.in_arithmetic():
-            steps = first_step + tf.range(self._size, dtype=tf.int64)
-            return (
-                steps,
-                self.batches.chunk(first_step, self._size),
-                self.task.draw_noise(steps, self.batches.batch_size),
-            )
+    def _fetch(self, step: int) -> None:
+        """Takes the chunk that holds a step: the next one of the pipeline, or, after a jump, one that begins there."""
+        if self._made is not None and 0 <= step - self._first < self._size:
+            return
+        if self._made is None or step != self._first + self._size:
+            self._chunks = iter(self._chunks_from(step))
+        self._first, self._made = step, next(self._chunks)
+
+    def _chunks_from(self, first_step: int) -> tf.data.Dataset:
+        """Examples and noise of so many steps at a time, [size, …] each: the same chain of tf.data, in larger pieces."""
+
+        @tf.autograph.experimental.do_not_convert
+        def make(first: tf.Tensor) -> Any:
+            with philox.in_arithmetic():
+                steps = first + tf.range(self._size, dtype=tf.int64)
+                return self.batches.chunk(steps), self.task.draw_noise(steps, self.batches.batch_size)
+
+        return tf.data.Dataset.range(first_step, tf.int64.max, self._size).map(make)
 
     def _compiled(self, made: Any, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         def one_step(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            at_i = lambda array: None if array is None else array[i]
-            step, (images, labels), noise = tf.nest.map_structure(at_i, made)
-            metrics = self.task.given(noise).train_step(step, *self.batches.batch(images, labels))
-            return i + 1, history.write(i, tf.cast(metrics, tf.float32))
+            (images, labels), noise = tf.nest.map_structure(lambda part: part[i], made)
+            return i + 1, history.write(i, self._sum(self.strategy.run(self._step_on, args=(images, labels, noise))))
 
         with philox.in_arithmetic():
             # Not a loop over a range: its length would be part of the program, and each length compiled anew.
             _, history = tf.while_loop(lambda i, _: i < stop, one_step, (start, tf.TensorArray(tf.float32, self._size)))
         return history.stack()  # [size, metrics]
+
+    def _step_on(self, images: tf.Tensor, labels: tf.Tensor, noise: Any) -> tf.Tensor:
+        return self._stacked(self.task.train_step(*self.batches.batch(images, labels), noise))
 
 
 def make_engine(
