@@ -82,7 +82,7 @@ def test_chunks_made_at_once_hold_the_batches_of_the_dataset(small_source: Any) 
         batches = experiment_of(
             reference, small_source, **({} if reference == "gaussian" else {"batch_size": "7"})
         ).batches
-        images, labels = batches.chunk(11, 20)
+        images, labels = batches.chunk(tf.range(11, 31, dtype=tf.int64))
         for step, expected in zip(range(20), batches.dataset(11), strict=False):
             found = batches.batch(images[step], labels[step])
             for ours, theirs in zip(found, expected, strict=True):

@@ -13,8 +13,8 @@ from catalogue import offline
 from tfgan_lab.judge import Judge
 from tfgan_lab.measure import monitor as monitor_lib
 from tfgan_lab.measure.monitor import Monitor
-from tfgan_lab.trainer import _Run
 from tfgan_lab.training import evaluation
+from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.evaluation import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
 
@@ -127,7 +127,7 @@ def test_losses_after_the_update_are_of_the_batch_and_the_latents_of_that_step()
     def losses(step: Any, images: Any, labels: Any) -> dict[str, Any]:
         return {"d_loss": images[0], "g_loss": tf.cast(step, tf.float32)}
 
-    experiment = SimpleNamespace(batches=SimpleNamespace(dataset=batches), task=SimpleNamespace(losses=losses))
-    run: Any = SimpleNamespace(experiment=experiment)
+    task: Any = SimpleNamespace(losses=losses)
+    engine = Engine(tf.distribute.get_strategy(), task, SimpleNamespace(dataset=batches))
     for step in (1, 8):
-        assert _Run._losses_after_update(run, step) == {"d_loss": step - 1, "g_loss": step - 1}
+        assert engine.losses_after(step) == {"d_loss": step - 1, "g_loss": step - 1}

@@ -334,7 +334,7 @@ def _each_log(many: ManySeeds) -> Any:
     losses_after = getattr(many.runs[0].config, "log_losses", "step") == "after_update"
 
     def log(step: int) -> None:
-        found = many.engine.losses(step - 1) if losses_after else {}
+        found = many.engine.losses_after(step) if losses_after else {}
         for index, run in enumerate(many.runs):
             if run.is_on(step):
                 values = run.window.take()

@@ -251,7 +251,7 @@ class _Run:
     def _log(self, step: int) -> None:
         values = self.window.take()
         if getattr(self.config, "log_losses", "step") == "after_update":
-            values |= {name: float(value) for name, value in self.engine.losses(step - 1).items()}
+            values |= {name: float(value) for name, value in self.engine.losses_after(step).items()}
         row = self._keep("train", step, values)
         if self.config.log_line:
             self._say(self.config.log_line, row)

@@ -86,12 +86,12 @@ class Engine:
     def _sum(self, shares: Any) -> tf.Tensor:
         return tf.cast(self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None), tf.float32)
 
-    def losses(self, step: int) -> dict[str, np.ndarray]:
-        """The losses of the batch and noise of a step that was done, with the networks as they are now (post P002's print)."""
+    def losses_after(self, step: int) -> dict[str, np.ndarray]:
+        """The losses of the last of `step` steps' batch and latents, with the networks as they are now (post P002's print)."""
         if self._losses is None:
             self._losses = tf.function(self.task.losses, autograph=False)
-        images, labels = next(iter(self.batches.dataset(step)))
-        found = self._losses(tf.constant(step, tf.int64), images, labels)
+        images, labels = next(iter(self.batches.dataset(step - 1)))
+        found = self._losses(tf.constant(step - 1, tf.int64), images, labels)
         return {name: value.numpy() for name, value in found.items()}
 
 
