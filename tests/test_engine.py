@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 
