@@ -61,6 +61,25 @@ def test_the_file_alone_says_what_the_saved_model_says(
                 assert_allclose(out[name], value, atol=1e-5)
 
 
+def test_labels_out_of_range_give_no_image(form: str, trained: Any, tmp_path: Path) -> None:
+    """Neither runtime knows errors."""
+    shutil.copytree(trained("cgan_branch:smoke") / "export", tmp_path / "export")
+    file, _ = convert(tmp_path / "export", form)
+    model = tf.saved_model.load(str(tmp_path / "export"))
+    z = model.signatures["serving_default"].structured_input_signature[1]["latents"].shape[1]
+    given = {"latents": np.zeros([4, z], np.float32), "labels": np.array([0, 10, -1, 9], np.int32)}
+    if form == "litert":
+        from ai_edge_litert.interpreter import Interpreter
+
+        (images,) = Interpreter(str(file)).get_signature_runner("serving_default")(**given).values()
+    else:
+        import onnxruntime
+
+        (images,) = onnxruntime.InferenceSession(str(file)).run(None, given)
+    assert np.isnan(images).all(axis=(1, 2, 3)).tolist() == [False, True, True, False]
+    assert ((images[[0, 3]] >= 0) & (images[[0, 3]] <= 1)).all()
+
+
 def test_the_command_prints_the_largest_difference(
     form: str, trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

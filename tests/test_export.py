@@ -96,6 +96,35 @@ def test_tensorflow_alone_draws_what_the_run_draws(index: int, alone: Any, train
             assert 0 <= drawn.min() < drawn.max() <= 1
 
 
+def test_each_weight_is_saved_once(trained: Any) -> None:
+    for reference in RUNS:
+        run = restore_run(trained(reference))
+        network = run.networks.get("generator") or run.networks["classifier"]
+        saved = tf.train.list_variables(str(trained(reference) / "export" / "variables" / "variables"))
+        sizes = [int(np.prod(shape)) for name, shape in saved if name.endswith("VARIABLE_VALUE")]
+        assert sorted(sizes) == sorted(int(np.prod(v.shape)) for v in network.variables)
+
+
+def test_images_are_clipped_whatever_the_output(trained: Any) -> None:
+    run = restore_run(trained(RUNS[0]))
+    module = export.GeneratorModule(run.networks["generator"], run.config)
+    module._generate = lambda latents, labels: tf.reshape(latents[:, :4], [-1, 2, 2, 1])
+    drawn = module.draw(tf.constant([[-3.0, -1, 0, 3]]), None).numpy().ravel()
+    assert_array_equal(drawn, [0, 0, 0.5, 1])
+
+
+@pytest.mark.parametrize("labels", [[0, 10], [-1, 3], [2**31 - 1, 0]])
+def test_labels_out_of_range_are_refused_by_every_signature(labels: list[int], trained: Any) -> None:
+    signatures = tf.saved_model.load(str(trained(RUNS[1]) / "export")).signatures
+    z = signatures["serving_default"].structured_input_signature[1]["latents"].shape[1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="labels are 0 to 9"):
+        signatures["serving_default"](latents=tf.zeros([2, z]), labels=tf.constant(labels))
+    wrong = next(label for label in labels if not -1 <= label < 10) if labels != [-1, 3] else -2
+    for name in ("sample", "png"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="labels are 0 to 9"):
+            signatures[name](seed=tf.constant(1, tf.int64), count=tf.constant(2), label=tf.constant(wrong))
+
+
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_latents_are_served_as_the_live_network_answers(index: int, alone: Any, trained: Any) -> None:
     run = restore_run(trained(RUNS[index]))
@@ -264,6 +293,19 @@ def test_exporting_again_replaces_the_old_model(run: RestoredRun, tmp_path: Path
         assert export_network(run.config, run.networks["generator"], folder, {"step": step}) <= 1e-5
         assert load_generator(folder).facts["step"] == step
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "no temporary folders"
+
+
+def test_files_made_of_an_export_stay_beside_the_new_one(run: RestoredRun, tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "model"
+    export_network(run.config, run.networks["generator"], folder, {"step": 1})
+    (folder / "generator.tflite").write_bytes(b"of step 1")
+    (folder / "generator.tflite").chmod(0o640)
+    export_network(run.config, run.networks["generator"], folder, {"step": 1})
+    assert capsys.readouterr().out == ""
+    export_network(run.config, run.networks["generator"], folder, {"step": 2})
+    assert "model still holds generator.tflite of step 1: export again" in capsys.readouterr().out
+    assert (folder / "generator.tflite").read_bytes() == b"of step 1"
+    assert (folder / "generator.tflite").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_model_that_differs_from_the_live_one_is_not_put_in_place(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from users_files import FILE_KINDS, FOLDER_KINDS, ODD_NAMES, fill, make, state
 
 from tfgan_lab import files
 from tfgan_lab.errors import UserError
@@ -25,12 +26,6 @@ def refusal(call: Callable[..., Any], *arguments: Any) -> str:
         call(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def fill(folder: Path, content: str = "new") -> None:
-    (folder / "deep").mkdir()
-    for name in ("model", "facts.json", "deep/weights"):
-        (folder / name).write_text(content)
 
 
 def write_folder(folder: Path, content: str = "new") -> None:
@@ -97,53 +92,7 @@ def test_a_file_is_ours_by_its_mark_alone(tmp_path: Path) -> None:
     assert "cannot be written" in refusal(refuse_foreign, users / "below")
 
 
-def make(kind: str, path: Path) -> None:
-    """One of a user's things."""
-    match kind:
-        case "file":
-            path.write_text("mine")
-            path.chmod(0o604)
-        case "empty":
-            path.touch(0o600)
-        case "link":
-            path.symlink_to("its target")
-        case "link to ours":
-            (path.parent / "ours").write_bytes(json_bytes({}))
-            path.symlink_to("ours")
-        case "FIFO":
-            os.mkfifo(path, 0o620)
-        case "folder":
-            path.mkdir()
-            (path / "thesis.tex").write_text("mine")
-        case "model":
-            path.mkdir()
-            (path / "model").write_text("of another program")
-        case "export with notes":
-            path.mkdir()
-            fill(path, "old")
-            (path / "notes").write_text("mine")
-        case "export with a link":
-            path.mkdir()
-            fill(path, "old")
-            (path / "model").unlink()
-            (path / "model").symlink_to("deep/weights")
-
-
-def state(folder: Path) -> dict[str, Any]:
-    """Everything in a folder: type, mode, and content or target."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        mode = path.lstat().st_mode
-        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if stat.S_ISREG(mode) else None
-        found[str(path.relative_to(folder))] = (mode, content)
-    return found
-
-
-NAMES = st.sampled_from(
-    ["gen", ".gen.x", "[a]", "*", "?", "a b", "\\", "-rf", ".gen.12345678.part", "é", "$HOME", "new\nline"]
-)
-FILE_KINDS = ["file", "empty", "link", "link to ours", "FIFO", "folder"]
-FOLDER_KINDS = ["file", "link", "FIFO", "folder", "model", "export with notes", "export with a link"]
+NAMES = st.sampled_from(ODD_NAMES)
 
 
 @settings(max_examples=60)

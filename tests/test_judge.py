@@ -198,6 +198,71 @@ def test_weights_that_are_not_those_of_the_facts_are_refused(tmp_path: Path) -> 
         load_judge(tmp_path / "own.npz")
 
 
+def damage(folder: Path, kind: str, exported: dict[str, Path]) -> Path:
+    """A judge to name that is none."""
+    own = folder / "own.npz"
+    for suffix in (".npz", ".json"):
+        shutil.copy(SHIPPED.with_suffix(suffix), own.with_suffix(suffix))
+    facts: Any = json.loads(json.dumps(FACTS))
+    match kind:
+        case "a list":
+            facts = [1]
+        case "no fields":
+            del facts["fields"]
+        case "odd fields":
+            facts["fields"] = {"kind": 3}
+        case "a GAN's fields":
+            facts["fields"] = dataclasses.asdict(offline("gaussian"))
+        case "another network":
+            facts["fields"]["classifier"] = facts["fields"]["classifier"] | {"features": 32}
+        case "no arrays":
+            own.write_bytes(b"x" * 100)
+        case "too few arrays":
+            np.savez(own, a=np.zeros(3))
+        case "a foreign SavedModel":
+            foreign = tf.Module()
+            foreign.weight = tf.Variable([1.0])
+            function = tf.function(lambda x: dict.fromkeys(("probabilities", "features", "scores"), x + foreign.weight))
+            named = function.get_concrete_function(tf.TensorSpec([None], tf.float32, "x"))
+            tf.saved_model.save(foreign, str(folder / "foreign"), signatures={"serving_default": named})
+            return folder / "foreign"
+        case "wrong shapes":
+            foreign = tf.Module()
+            foreign.weight = tf.Variable([1.0])
+            function = tf.function(
+                lambda images: dict.fromkeys(("probabilities", "features", "scores"), images + foreign.weight)
+            )
+            named = function.get_concrete_function(tf.TensorSpec([None, 28, 28, 1], tf.float32, "images"))
+            tf.saved_model.save(foreign, str(folder / "foreign"), signatures={"serving_default": named})
+            return folder / "foreign"
+        case "a generator":
+            return exported["mlp_gan"]
+        case "a file":
+            (folder / "judge").write_text("x")
+            return folder / "judge"
+        case "a folder called .npz":
+            (folder / "x.npz").mkdir()
+            return folder / "x.npz"
+    if isinstance(facts, dict):
+        facts["sha256"] = hashlib.sha256(own.read_bytes()).hexdigest()
+    own.with_suffix(".json").write_text(json.dumps(facts))
+    return own
+
+
+DAMAGES = [
+    "a list", "no fields", "odd fields", "a GAN's fields", "another network", "no arrays", "too few arrays", "a foreign SavedModel",
+    "wrong shapes", "a generator", "a file", "a folder called .npz",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_or_foreign_judge_is_one_line(kind: str, exported: Any, tmp_path: Path) -> None:
+    path = damage(tmp_path, kind, exported)
+    with pytest.raises(UserError) as caught:
+        load_judge(path)
+    assert str(path) in str(caught.value)
+
+
 @pytest.mark.slow
 def test_a_trained_run_is_packed_and_judges_the_same(tmp_path: Path, digits: Any, embedded: Any) -> None:
     from tfgan_lab.trainer import train

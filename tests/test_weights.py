@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from tfgan_lab.compare import import_torch as importing
 from tfgan_lab.compare.parity import CONFIGS, parity_config
 from tfgan_lab.compare.state_files import read_state, write_state
-from tfgan_lab.compare.weights import Pair, counter_names, from_torch, pairs_of, to_torch
+from tfgan_lab.compare.weights import COUNTER, Pair, counter_names, from_torch, pairs_of, to_torch
 from tfgan_lab.errors import UserError
 from tfgan_lab.training.restored import fresh_networks, restore_run
 
@@ -163,12 +163,72 @@ def test_no_pickle_is_unpacked(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
     with pytest.raises(UserError, match="holds more than tensors"):
         read_state(tmp_path / "module.pt")
-    torch.save({"epoch": 3, "net": {"weight": torch.zeros(2)}}, tmp_path / "nested.pt")
+    torch.save({"epoch": 3, "net": {"layer": {"weight": torch.zeros(2)}}}, tmp_path / "nested.pt")
     with pytest.raises(UserError, match=r"no tensors: epoch \(a int\), net \(a dict\)"):
         read_state(tmp_path / "nested.pt")
+    for refused in ("module.pt", "nested.pt"):
+        with pytest.raises(UserError) as caught:
+            read_state(tmp_path / refused)
+        assert "torch.save(network.state_dict(), " in str(caught.value)
+        assert "weights_only" not in str(caught.value)
+        assert str(caught.value).isprintable()
     torch.save([torch.zeros(2)], tmp_path / "list.pt")
     with pytest.raises(UserError, match="no state_dict but a list"):
         read_state(tmp_path / "list.pt")
+
+
+def wrappings(state: dict[str, Any]) -> dict[str, Any]:
+    """What people save of a network whose state_dict has names "model.0.weight", "model.2.bias" and the like."""
+    plain = {name.removeprefix("model."): array for name, array in state.items()}
+    return {
+        "as the post's": state,
+        "DataParallel": {f"module.{name}": array for name, array in state.items()},
+        "nn.Sequential": plain,
+        "DataParallel of an nn.Sequential": {f"module.{name}": array for name, array in plain.items()},
+        "an attribute of another name": {f"net.main.{name}": array for name, array in plain.items()},
+        "another place in the nn.Sequential": {
+            f"{3 * int(name.split('.')[0])}.{name.split('.')[1]}": array for name, array in reversed(plain.items())
+        },
+        "a checkpoint": {"state_dict": state, "epoch": 3, "optimizer": {"state": {}, "param_groups": []}},
+        "a checkpoint of the one network": {"model_state_dict": plain, "epoch": 3},
+        "a checkpoint of both": {"generator": state, "discriminator": {"weight": plain["0.weight"]}, "epoch": 3},
+    }
+
+
+@pytest.mark.parametrize("name", ["mlp_gan:smoke", "dcgan_montage:smoke", "gaussian"])
+def test_what_people_save_is_taken(name: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from tfgan_lab.experiments import load_config
+
+    config: Any = load_config(name)
+    network = fresh_networks(config)["generator"]
+    state = random_state(network, config.post)
+    for index, module in enumerate(dict.fromkeys(key.rpartition(".")[0] for key in state)):
+        for key in [key for key in state if key.rpartition(".")[0] == module and name == "gaussian"]:
+            state[f"model.{2 * index}.{key.rpartition('.')[2]}"] = state.pop(key)  # as a plain nn.Sequential
+    tensors = {key: torch.from_numpy(array) for key, array in state.items()}
+    for what, saved in wrappings(tensors).items():
+        torch.save(saved, tmp_path / "given.pt")
+        found = importing.under_posts_names(read_state(tmp_path / "given.pt", "generator"), network, config.post)
+        from_torch(network, found, config.post, what)
+        for one, (key, array) in zip(to_torch(network, config.post).values(), state.items(), strict=True):
+            if not key.endswith(COUNTER):
+                np.testing.assert_array_equal(one, array, err_msg=f"{what}: {key}")
+
+
+def test_a_checkpoint_of_several_networks_is_refused_by_their_names(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"netG": {"a": torch.zeros(2)}, "netD\x1b[1m": {"a": torch.zeros(2)}}, tmp_path / "both.pt")
+    with pytest.raises(UserError, match=r"several state_dicts \(netG, netD\\x1b\[1m\): .*\['netG'\]"):
+        read_state(tmp_path / "both.pt", "generator")
+
+
+def test_layers_that_are_not_the_networks_stay_as_they_are_called() -> None:
+    network = gaussian_generator()
+    for names in (["0.weight", "0.bias"], ["a.weight", "b.bias"], ["weight"], ["x.y.z", "x.y"]):
+        assert list(importing.under_posts_names(dict.fromkeys(names, 0), network, "P004")) in (
+            names, [name.partition(".")[2] for name in names],
+        )  # fmt: skip
 
 
 def test_a_missing_file_and_a_strange_ending(tmp_path: Path) -> None:

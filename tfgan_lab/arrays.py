@@ -1,15 +1,32 @@
-"""Reads .npz files that strangers may have made: numbers only, never a pickle, never more than fits."""
+"""Writes .npz files, and reads those that others may have made: numbers only, never a pickle, never more than fits."""
 
 from __future__ import annotations
 
 import io
 import os
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tfgan_lab.files import MARK
+
 MOST_BYTES = 2 * 2**30  # unpacked; a file of kilobytes can say that it holds terabytes
+
+
+def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
+    """An .npz of arrays by name, which carries the mark of our files as the archive's comment."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return marked_archive(buffer)
+
+
+def marked_archive(archive: io.BytesIO) -> bytes:
+    """A ZIP archive (an .npz, or what torch.save writes) with the mark of our files as its comment."""
+    with zipfile.ZipFile(archive, "a") as file:
+        file.comment = MARK.encode()
+    return archive.getvalue()
 
 
 def read_arrays(file: str | os.PathLike[str] | bytes, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:

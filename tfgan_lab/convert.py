@@ -1,12 +1,12 @@
 """Exported models for elsewhere: LiteRT (TFLite) and ONNX files made of a SavedModel, each run in its own runtime and compared.
 
-Only the signature `serving_default` travels: random numbers and PNG files stay TensorFlow's.
+Only the signature `serving_default` travels: random numbers and PNG files stay TensorFlow's. Nor do their runtimes know
+errors: for a label that the generator was not trained with, its images are NaN.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.errors import UserError
+from tfgan_lab.export import read_facts
 from tfgan_lab.files import write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.runtime import no_pattern, quiet_stderr
@@ -78,8 +79,10 @@ def _inputs(saved_model: Path, signature: Any) -> dict[str, np.ndarray]:
     if "latents" not in specs:
         images = tf.random.stateless_uniform([CHECKED, *specs["images"].shape[1:]], [0, 0])
         return {"images": images.numpy()}
-    facts = json.loads((saved_model / "generator.json").read_text(encoding="utf-8"))
-    latents = draw_latents(facts["latent_distribution"], facts["latent_dim"], CHECKED, sample_seed(0)).numpy()
+    facts = read_facts(saved_model)
+    if not {"latent_distribution", "num_labels"} <= facts.keys():
+        raise UserError(f"{saved_model}/generator.json is damaged: export it again.")
+    latents = draw_latents(facts["latent_distribution"], specs["latents"].shape[1], CHECKED, sample_seed(0)).numpy()
     labels = {"labels": np.arange(CHECKED, dtype=np.int32) % facts["num_labels"]} if "labels" in specs else {}
     return {"latents": latents, **labels}
 

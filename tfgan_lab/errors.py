@@ -19,11 +19,20 @@ class UserError(Exception):
 
     code = 2
 
+    def __str__(self) -> str:
+        # Names of files, keys and fields come from outside, and one line it stays.
+        return printable(super().__str__())
+
 
 class TrainingDiverged(UserError):
     """A loss became NaN or infinite: exit code 3, so that scripts can tell it from a mistyped flag."""
 
     code = 3
+
+
+def printable(text: str) -> str:
+    """Text that may come from outside, safe on a terminal: escapes, line ends and the like as Python writes them."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -41,5 +50,5 @@ def shortened(text: str, most: int = 120) -> str:
 
 
 def shown(name: str | os.PathLike[str]) -> str:
-    """A file's name for messages and records: bytes that are no UTF-8 are escaped."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A file's name for messages and records: bytes that are no UTF-8 are escaped, and what is not `printable`."""
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))

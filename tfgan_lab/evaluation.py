@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -16,11 +16,13 @@ from tfgan_lab import data as data_lib
 from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_dict
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import write_atomically
+from tfgan_lab.export import load_generator, read_facts
+from tfgan_lab.files import json_bytes, refuse_foreign, write_atomically
 from tfgan_lab.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
 from tfgan_lab.measure import classifier, digits, distribution, montage
 from tfgan_lab.measure.draws import Sampler, draw, labels_of, untrained_sampler
 from tfgan_lab.measure.rows import lines, table
+from tfgan_lab.report import classifier_plots
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 
@@ -60,10 +62,13 @@ def evaluate(
       "model", "data", "judge", "n", "details", and the time and memory it took.
 
     Raises:
-      UserError: No such model, data or judge; too few samples for a metric; NaN samples.
+      UserError: No such model, data or judge; too few samples for a metric; NaN samples; `out` is there and not ours.
     """
     started, cpu = time.perf_counter(), time.process_time()
     subject = _subject(Path(run), out)
+    refuse_foreign(subject.out)
+    if isinstance(subject.config, ClassifierConfig):
+        refuse_foreign(*classifier_plots.files(subject.out.parent))
     source = data_lib.open_source(subject.config.data, data_dir or subject.data_dir)
     result: dict[str, Any] = {
         "model": {
@@ -89,7 +94,7 @@ def evaluate(
         "cpu_seconds": round(time.process_time() - cpu, 1),
         "peak_memory_mb": _peak_memory(),
     }
-    write_atomically(subject.out, (json.dumps(result, indent=1) + "\n").encode())
+    write_atomically(subject.out, json_bytes(result))
     result["written"] = str(subject.out)
     return result
 
@@ -117,7 +122,9 @@ def print_table(result: dict[str, Any]) -> None:
 
 def in_words(provenance: Any) -> str:
     """A provenance in one line, from run.json's or generator.json's record of it."""
-    return str(Provenance(**provenance)) if isinstance(provenance, dict) else str(provenance).removeprefix("data: ")
+    with contextlib.suppress(TypeError, ValueError):  # of a record that another program wrote
+        return str(Provenance(**provenance))
+    return str(provenance).removeprefix("data: ")
 
 
 def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
@@ -133,7 +140,7 @@ def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
             str(path),
             config,
             folder.export,
-            _facts(folder.export),
+            read_facts(folder.export),
             data_dir,
             Path(out or path / "metrics.json"),
         )
@@ -141,7 +148,7 @@ def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
         raise UserError(
             f"{path} holds neither a run (config.json) nor a SavedModel: name one of them with --workdir or --saved_model."
         )
-    facts = _facts(path)
+    facts = read_facts(path)
     if "fields" not in facts:
         raise UserError(
             f"{path} has no config in its generator.json: was it exported by tfgan-lab? Export it again, or evaluate its --workdir."
@@ -156,17 +163,7 @@ def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
     )
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
 def _sampler(subject: _Subject) -> Sampler:
-    from tfgan_lab.export import load_generator
-
     return load_generator(subject.saved_model).sample
 
 
@@ -258,9 +255,8 @@ def _classifier(subject: _Subject, source: Any) -> dict[str, Any]:
 
 
 def _answers_and_pictures(subject: _Subject, test: Any) -> tuple[classifier.Answers, list[str]]:
-    from tfgan_lab.report import classifier_plots
-
-    answers, folder = _answers(load_judge(subject.saved_model), test), subject.out.parent
+    folder = subject.out.parent
+    answers = _answers(load_judge(subject.saved_model), test)
     return answers, [str(folder / name) for name in classifier_plots.write(folder, answers, test, subject.config)]
 
 

@@ -28,6 +28,11 @@ def json_bytes(content: Mapping[str, Any]) -> bytes:
     return (json.dumps({"written_by": MARK, **content}, indent=1) + "\n").encode()
 
 
+def markdown_bytes(text: str) -> bytes:
+    """A Markdown file that carries the mark, as a comment at its end."""
+    return f"{text}\n\n<!-- {MARK} -->\n".encode()
+
+
 def is_ours(path: str | os.PathLike[str]) -> bool:
     """Whether a regular file that carries the mark is there."""
     if _mode(Path(path), stat.S_IFREG) is None:

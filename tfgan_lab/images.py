@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
+
+from tfgan_lab.files import MARK
 
 
 def to_uint8(images: np.ndarray, value_range: str) -> np.ndarray:
@@ -61,8 +63,9 @@ def colour(picture: np.ndarray, colormap: str) -> np.ndarray:
 
 def png_bytes(picture: np.ndarray) -> bytes:
     """Encodes uint8 [H, W, C] as PNG."""
-    buffer = io.BytesIO()
-    _pil(picture).save(buffer, "PNG")
+    buffer, facts = io.BytesIO(), PngImagePlugin.PngInfo()
+    facts.add_text("Software", MARK)
+    _pil(picture).save(buffer, "PNG", pnginfo=facts)
     return buffer.getvalue()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -17,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.arrays import read_arrays
+from tfgan_lab.arrays import npz_bytes, read_arrays
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import json_bytes, refuse_foreign, write_atomically
 from tfgan_lab.metrics.checks import unit_images
 from tfgan_lab.saved_models import load_saved_model
 
@@ -114,9 +113,27 @@ def load_judge(path: str | os.PathLike[str] | None = None) -> Judge:
     if path is None:
         return _from_weights(SHIPPED)
     path = Path(path)
-    if path.suffix == ".npz":
-        return _from_weights(path)
-    return _from_saved_model(path / "export" if (path / "export" / "saved_model.pb").is_file() else path)
+    try:
+        if path.suffix == ".npz":
+            return _tried(_from_weights(path))
+        return _tried(_from_saved_model(path / "export" if (path / "export" / "saved_model.pb").is_file() else path))
+    except UserError:
+        raise
+    except Exception as error:  # TensorFlow and Keras raise nearly anything on what another program wrote
+        line = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(
+            f"judge {path} is damaged or no classifier of tfgan-lab ({line}): name the run folder of one."
+        ) from None
+
+
+def _tried(judge: Judge) -> Judge:
+    opinion = judge(np.zeros([2, *judge.image_shape]))
+    shapes = [part.shape for part in (opinion.probabilities, opinion.scores, opinion.features)]
+    if {len(shape) for shape in shapes} != {2} or {shape[0] for shape in shapes} != {2} or shapes[0] != shapes[1]:
+        raise ValueError(f"of two images it gives {', '.join(map(str, shapes))}")
+    if not np.allclose(opinion.probabilities.sum(axis=1), 1, atol=1e-3) or not np.isfinite(opinion.features).all():
+        raise ValueError("it gives no probabilities, or NaN")
+    return judge
 
 
 def write_judge(
@@ -146,9 +163,8 @@ def write_judge(
             f"--workdir={workdir} is a {config.kind}: a judge is a classifier, such as --config=mnist_judge."
         )
     network = run.networks["classifier"]
-    buffer = io.BytesIO()
-    weights: dict[str, Any] = {f"{index:03d}": np.asarray(v) for index, v in enumerate(network.variables)}
-    np.savez_compressed(buffer, **weights)
+    refuse_foreign(out, out.with_suffix(".json"))
+    content = npz_bytes({f"{index:03d}": np.asarray(v) for index, v in enumerate(network.variables)})
     splits, _ = load_mnist(config.data.source, data_dir or record.get("data_dir"))  # type: ignore[union-attr]
     live = judge_of(network, config, {"name": config.name})
     accuracy = {}
@@ -157,14 +173,14 @@ def write_judge(
         right = live(part.images / np.float32(255)).labels == part.labels  # type: ignore[operator]
         accuracy[name] = {"accuracy": float(right.mean()), "n": part.num, "sha256": part.provenance.sha256}
     facts = {
-        "name": config.name, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), "accuracy": accuracy,
+        "name": config.name, "sha256": hashlib.sha256(content).hexdigest(), "accuracy": accuracy,
         "trained_on": record.get("data", {}).get("train"), "steps": run.step, "seed": config.seed,
         "command": f"tfgan-lab train --config={config.name} --data_dir=FOLDER_WITH_MNIST --workdir=runs/{config.name}",
         "packed_by": f"python -c \"from tfgan_lab.judge import write_judge; write_judge('runs/{config.name}', '{out.name}')\"",
         "versions": record.get("versions"), "fields": dataclasses.asdict(config),
     }  # fmt: skip
-    write_atomically(out, buffer.getvalue())
-    write_atomically(out.with_suffix(".json"), (json.dumps(facts, indent=1) + "\n").encode())
+    write_atomically(out, content)
+    write_atomically(out.with_suffix(".json"), json_bytes(facts))
     return facts
 
 
@@ -193,19 +209,25 @@ def _from_weights(path: Path) -> Judge:
         raise UserError(
             f"judge {path} (with its .json) cannot be read: {error}. Install the package again, or name a run folder."
         ) from None
-    if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
+    if not isinstance(facts, dict) or hashlib.sha256(content).hexdigest() != facts.get("sha256"):
         raise UserError(f"judge {path} is damaged: its sha256 is not the one in its .json. Install the package again.")
-    config = from_dict(facts["fields"])
-    assert isinstance(config, ClassifierConfig)
+    try:
+        config = from_dict(facts["fields"])
+    except UserError as error:
+        raise ValueError(f"its .json: {error}") from None
+    if not isinstance(config, ClassifierConfig):
+        raise ValueError(f"its .json is of a {config.kind}")
     network = build_classifier(config, shape_of(config.data))
     arrays = read_arrays(content)
     for variable, name in zip(network.variables, sorted(arrays), strict=True):
         variable.assign(arrays[name])
-    return judge_of(network, config, facts)
+    return judge_of(network, config, {"name": path.stem, **facts})
 
 
 def _from_saved_model(folder: Path) -> Judge:
     import tensorflow as tf
+
+    from tfgan_lab.export import read_facts
 
     if not (folder / "saved_model.pb").is_file():
         raise UserError(
@@ -222,10 +244,7 @@ def _from_saved_model(folder: Path) -> Judge:
         raise UserError(
             f"{folder} is no classifier that this version exported (its outputs: {', '.join(sorted(outputs)) or 'none'}): export it again."
         )
-    try:
-        facts = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        facts = {}
+    facts = read_facts(folder)
     shape = tuple(signature.structured_input_signature[1]["images"].shape[1:])
     kept = {key: facts.get(key) for key in ("trained_on", "step", "seed")}
     facts = {"name": facts.get("config", folder.name), "sha256": hashlib.sha256(weights).hexdigest(), **kept}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import io
+import math
 import os
 from pathlib import Path
 
 import numpy as np
 
 from tfgan_lab import images as images_lib
+from tfgan_lab.arrays import npz_bytes
 from tfgan_lab.config import GanConfig, Gaussian
+from tfgan_lab.data import shape_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.export import GeneratorModule
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import refuse_foreign, write_atomically
 from tfgan_lab.report.samples import png_of
 from tfgan_lab.training.restored import RestoredRun, restore_run
+from tfgan_lab.training.workdir import Workdir
+
+_PIECE = 1000
+_MOST_PIXELS, _MOST_BYTES = 2**26, 2**32  # of one picture, which viewers still open, and of one array
 
 
 def sample_run(
@@ -39,12 +45,29 @@ def sample_run(
     if not isinstance(config, GanConfig):
         raise UserError(f"--workdir={workdir} is a {config.kind}, which draws nothing: sample takes a GAN's run.")
     if label is not None and not config.num_labels:
-        raise UserError(f"--label={label}: {config.name} has no labels: leave --label away.")
+        raise UserError(f"--label={label}: {config.name} has no labels: omit --label.")
     if label is not None and not 0 <= label < config.num_labels:
         raise UserError(f"--label={label}: labels are 0 to {config.num_labels - 1}.")
+    num = num or default_number(config, label)
     module = GeneratorModule(run.networks["generator"], config)
-    drawn = module.sample(seed, num or default_number(config, label), -1 if label is None else label)
-    return drawn.numpy(), run
+    z, labels = module.inputs(seed, num, -1 if label is None else label)
+    # In pieces: the layers' outputs take many times the samples' memory.
+    pieces = (slice(start, start + _PIECE) for start in range(0, num, _PIECE))
+    drawn = [module.draw(z[piece], None if labels is None else labels[piece]).numpy() for piece in pieces]
+    return np.concatenate(drawn), run
+
+
+def refuse_too_many(workdir: str | os.PathLike[str], num: int, out: str) -> None:
+    """Raises `UserError`, which names the largest number, if so many samples of a run are too many for one file."""
+    config = Workdir(workdir).read_single_config()
+    height, width, *_ = shape = (*shape_of(config.data), 1)
+    picture = out.endswith(".png")
+    if picture and isinstance(config.data, Gaussian):
+        return  # its picture shows densities
+    most = _MOST_PIXELS // ((height + 2) * (width + 2)) if picture else _MOST_BYTES // (4 * math.prod(shape))
+    if num > most:
+        instead = ", or an .npz" if picture else ""
+        raise UserError(f"--num={num}: {Path(out).name} can hold {most:,} of these samples: say fewer{instead}.")
 
 
 def default_number(config: GanConfig, label: int | None) -> int:
@@ -64,10 +87,9 @@ def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredR
       UserError: Another ending, or the file cannot be written.
     """
     out = Path(out)
+    refuse_foreign(out)
     if out.suffix == ".npz":
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, samples=drawn)
-        write_atomically(out, buffer.getvalue())
+        write_atomically(out, npz_bytes({"samples": drawn}))
     elif out.suffix == ".png":
         write_atomically(out, _picture(drawn, run, label))
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import numpy as np
 
 from tfgan_lab.config import Config, GanConfig, Mnist, differences, override
 from tfgan_lab.errors import TrainingDiverged, UserError
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import json_bytes, markdown_bytes, refuse_foreign, write_atomically
 from tfgan_lab.runtime import settings_of, start_for
 from tfgan_lab.training.terminal import say
 from tfgan_lab.training.workdir import Workdir
@@ -72,6 +71,7 @@ def sweep(
     configs = _configs(config, field, values)
     start_for(next(iter(configs.values())))
     folder = Path(workdir)
+    refuse_foreign(*(folder / f"sweep.{ending}" for ending in ("json", "md", "svg", "png")))
     _try_all(configs, field, folder, data_dir, judge)
     outcomes = [_run(one, field, value, folder, data_dir, judge) for value, one in configs.items()]
     result: dict[str, Any] = {
@@ -79,8 +79,8 @@ def sweep(
         "seed": config.seed, "data": Workdir(folder / outcomes[0].folder).read_record().get("data"),
         "runs": [{"value": o.value, "folder": o.folder, **o.numbers, **({"diverged": o.diverged} if o.diverged else {})} for o in outcomes],
     }  # fmt: skip
-    write_atomically(folder / "sweep.json", (json.dumps(result, indent=1) + "\n").encode())
-    write_atomically(folder / "sweep.md", (markdown(result) + "\n").encode())
+    write_atomically(folder / "sweep.json", json_bytes(result))
+    write_atomically(folder / "sweep.md", markdown_bytes(markdown(result)))
     from tfgan_lab.evaluation import in_words
     from tfgan_lab.report import sweep_plots
     from tfgan_lab.report.style import write_figure
@@ -168,14 +168,10 @@ def finished(run: Workdir, config: Config) -> bool:
     """Whether a run of this very config is there, trained to its end and exported."""
     if not run.exists() or differences(run.read_config(), config):
         return False
-    facts = run.export / "generator.json"
-    if not facts.is_file():
-        return False
-    try:
-        step = json.loads(facts.read_text(encoding="utf-8")).get("step")
-    except (OSError, ValueError, AttributeError):
-        return False
-    return step == run.read_record().get("total_steps")
+    from tfgan_lab.export import read_facts
+
+    step = read_facts(run.export).get("step")
+    return step is not None and step == run.read_record().get("total_steps")
 
 
 def _last_evaluation(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

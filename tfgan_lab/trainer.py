@@ -16,7 +16,7 @@ from tfgan_lab import data as data_lib
 from tfgan_lab.config import Config, GanConfig, validate
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import finish
-from tfgan_lab.export import export_network
+from tfgan_lab.export import export_network, refuse_no_export
 from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
@@ -87,6 +87,7 @@ def _lead(config: Config, folder: Workdir, data_dir: str | None, team: Team) -> 
     try:
         # All is checked before anything is written: a mistake's correction finds the folder as it was.
         folder.refuse_drift(config)
+        refuse_no_export(folder.export)
         record = folder.record_of(config)
         source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
         refuse_other_data(folder, record, source)

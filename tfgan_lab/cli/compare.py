@@ -8,6 +8,7 @@ from absl import flags
 
 from tfgan_lab.cli.verb import Verb, config_flag, data_flag, required, start, workdir_flag
 from tfgan_lab.errors import UserError
+from tfgan_lab.files import refuse_foreign
 
 
 def _parity_flags(values: flags.FlagValues) -> None:
@@ -19,6 +20,7 @@ def _parity_flags(values: flags.FlagValues) -> None:
 
 def _parity(values: Any, overrides: dict[str, str]) -> None:
     reference = required(values, "config")
+    refuse_foreign(*([values.json] if values.json else []))
     start()
     from tfgan_lab.compare.parity import first_difference, format_table, run_parity, write_json
     from tfgan_lab.config import override, validate
@@ -68,6 +70,7 @@ def _export_torch_flags(values: flags.FlagValues) -> None:
 
 def _export_torch(values: Any, overrides: dict[str, str]) -> None:
     workdir, out = required(values, "workdir"), required(values, "out")
+    refuse_foreign(out)
     start()
     from tfgan_lab.compare.import_torch import export_torch
 

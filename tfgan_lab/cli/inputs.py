@@ -7,6 +7,7 @@ from typing import Any
 from absl import flags
 
 from tfgan_lab.cli.verb import Verb, config_flag, data_flag, load, no_flags, required, start
+from tfgan_lab.files import refuse_foreign
 
 
 def _show_flags(values: flags.FlagValues) -> None:
@@ -19,6 +20,7 @@ def _data(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.data import open_source
 
     config = load(values.config, None, overrides)
+    refuse_foreign(*([values.out] if values.out else []))
     start()
     source = open_source(config.data, values.data_dir)
     print(source.chosen)

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TextIO
 
-from tfgan_lab.errors import READER_GONE_CODE, UserError
+from tfgan_lab.errors import READER_GONE_CODE, UserError, printable
 
 
 class OutputLost(UserError, OSError):
@@ -29,9 +29,9 @@ class Output(io.TextIOWrapper):
         self._stream = stream  # it would close the buffer when it goes
 
     def write(self, text: str) -> int:
-        """As of any stream; raises `OutputLost`, or BrokenPipeError if the reader has gone away."""
+        """As of any stream, names with escapes made harmless; raises `OutputLost`, or BrokenPipeError without a reader."""
         try:
-            return super().write(text)
+            return super().write("\n".join(map(printable, text.split("\n"))))
         except OSError as error:
             raise self._note(error) from None
 

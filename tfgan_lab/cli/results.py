@@ -8,6 +8,7 @@ from absl import flags
 
 from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb, data_flag, judge_flag, required, start, workdir_flag
 from tfgan_lab.errors import UserError
+from tfgan_lab.files import refuse_foreign
 from tfgan_lab.words import counted
 
 
@@ -36,9 +37,11 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
     out = values.out or f"{workdir}/drawn.png"
     if not out.endswith((".png", ".npz")):
         raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
+    refuse_foreign(out)
     start()
-    from tfgan_lab.sample import sample_run, write_samples
+    from tfgan_lab.sample import refuse_too_many, sample_run, write_samples
 
+    refuse_too_many(workdir, values.num or 1, out)
     drawn, run = sample_run(workdir, values.num, values.seed, values.label)
     for note in run.notes:
         print(note)
@@ -64,7 +67,7 @@ def _evaluate_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "out",
         None,
-        "The JSON file to write. Left away: metrics.json in --workdir, or beside --saved_model.",
+        "The JSON file to write. Left away: metrics.json in --workdir, where report.html is brought up to date, too; or beside --saved_model.",
         flag_values=values,
     )
     data_flag(values)
@@ -74,12 +77,15 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
     if values.workdir and values.saved_model:
         raise UserError("--workdir and --saved_model exclude each other: name one.")
     run = values.saved_model or required(values, "workdir")
+    has_page = values.workdir and not values.out
+    if has_page:
+        refuse_foreign(f"{run}/report.html")
     start(onednn=True)
     from tfgan_lab.evaluation import evaluate, print_table
     from tfgan_lab.report.page import report
 
     print_table(evaluate(run, values.data_dir, values.num, values.judge, values.seed, values.out))
-    if values.workdir and not values.out:
+    if has_page:
         print(f"on its page: {report([values.workdir], data_dir=values.data_dir)}", flush=True)
 
 
@@ -102,16 +108,18 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     from pathlib import Path
 
     from tfgan_lab import convert
-    from tfgan_lab.export import export_network
+    from tfgan_lab.export import export_network, refuse_no_export
     from tfgan_lab.training.restored import restore_run
+    from tfgan_lab.training.workdir import Workdir
 
     others = [form for form in dict.fromkeys(values.format) if form != "saved_model"]
     for form in others:
         convert.refuse_missing_converters(form)
+    out = values.out or str(Workdir(workdir).export)
+    refuse_no_export(out)
     run = restore_run(workdir)
     network = run.networks.get("generator") or run.networks["classifier"]
     data = run.workdir.read_record().get("data", {})
-    out = values.out or str(run.workdir.export)
     difference = export_network(
         run.config, network, out, {"step": run.step, "seed": run.config.seed, "trained_on": data}
     )

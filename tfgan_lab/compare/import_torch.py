@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from tfgan_lab import config as config_lib
 from tfgan_lab.compare.blank import blank_experiment
 from tfgan_lab.compare.state_files import read_state, write_state
-from tfgan_lab.compare.weights import from_torch, to_torch
+from tfgan_lab.compare.weights import from_torch, pairs_of, to_torch
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.experiments import load_config
 from tfgan_lab.training.checkpoints import Checkpoints
@@ -63,7 +65,7 @@ def import_torch(
                 f"--discriminator={discriminator_path}: {config.name} takes no (second) discriminator: leave it away."
             )
         paths["discriminator"] = Path(discriminator_path)
-    imported = {role: _load(networks[role], path, config) for role, path in paths.items()}
+    imported = {role: _load(role, networks[role], path, config) for role, path in paths.items()}
     folder = Workdir(workdir)
     if folder.exists():
         raise UserError(f"--workdir={folder.path} holds a run already: name a new or empty folder.")
@@ -109,6 +111,30 @@ def _role(role: str | None, networks: dict[str, Any], config: config_lib.Config)
     return role
 
 
-def _load(network: Any, path: Path, config: config_lib.Config) -> dict[str, Any]:
-    counters = from_torch(network, read_state(path), config.post, str(path))
+def under_posts_names(state: Mapping[str, Any], network: Any, post: str) -> dict[str, Any]:
+    """A state_dict under the names of the post's network, if it is one of the same layers.
+
+    Prefixes that all names share go ("module." of DataParallel, "net."), and the layers of a plain nn.Sequential are
+    taken in order. What does not fit so stays as it is.
+    """
+    expected = [pair.name for pair in pairs_of(network, post)]
+    names = {name: name for name in state}
+    while not set(expected) & set(names.values()):
+        heads = {name.partition(".")[0] for name in names.values()}
+        if len(heads) != 1 or not all(name.partition(".")[2] for name in names.values()):
+            break
+        names = {name: short.partition(".")[2] for name, short in names.items()}
+    if all(re.fullmatch(r"\d+\.\w+", short) for short in names.values()):
+        modules = list(dict.fromkeys(name.rpartition(".")[0] for name in expected))
+        places = sorted({int(short.partition(".")[0]) for short in names.values()})
+        if len(places) == len(modules):
+            own = dict(zip(places, modules, strict=True))
+            parts = {name: short.split(".") for name, short in names.items()}
+            names = {name: f"{own[int(place)]}.{tensor}" for name, (place, tensor) in parts.items()}
+    return {names[name]: value for name, value in state.items()}
+
+
+def _load(role: str, network: Any, path: Path, config: config_lib.Config) -> dict[str, Any]:
+    state = under_posts_names(read_state(path, role), network, config.post)
+    counters = from_torch(network, state, config.post, str(path))
     return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "counters": counters}

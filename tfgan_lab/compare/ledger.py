@@ -38,9 +38,10 @@ from tfgan_lab.config import Config, GanConfig, Gaussian, differences, from_json
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.experiments import load_config
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import is_ours, json_bytes, markdown_bytes, refuse_foreign, write_atomically
 
 BUDGETS = ("posted", "short")
+_WRITTEN = ("ledger.json", "ledger.md", "ledger.png", "peers.png", "reference.json")
 _TOGETHER = 8  # seeds in one graph
 
 
@@ -329,6 +330,7 @@ def write_ledger(folder: str | os.PathLike[str], budget: str = "posted") -> dict
     from tfgan_lab.report.style import png
 
     folder = Path(folder)
+    refuse_foreign(*(folder / name for name in _WRITTEN))
     result: dict[str, Any] = {
         "rule": RULE, "known": KNOWN, "budget": budget,
         "claims": [judge_claim(claim, budget, folder) for claim in CLAIMS],
@@ -339,8 +341,8 @@ def write_ledger(folder: str | os.PathLike[str], budget: str = "posted") -> dict
             f"--workdir={folder} holds no finished run of a claim with --budget={budget}: leave --notrain away, or name another."
         )
     try:
-        write_atomically(folder / "ledger.json", (json.dumps(result, indent=1) + "\n").encode())
-        write_atomically(folder / "ledger.md", (markdown(result) + "\n").encode())
+        write_atomically(folder / "ledger.json", json_bytes(result))
+        write_atomically(folder / "ledger.md", markdown_bytes(markdown(result)))
         write_atomically(folder / "ledger.png", png(ledger_plots.ledger(result)))
         if result["peers"]:
             write_atomically(folder / "peers.png", png(ledger_plots.peers(result["peers"])))
@@ -355,7 +357,8 @@ def write_ledger(folder: str | os.PathLike[str], budget: str = "posted") -> dict
 def last_budget(folder: str | os.PathLike[str]) -> str:
     """The budget of the ledger that was last written in a folder; "posted" if there is none."""
     try:
-        budget = json.loads((Path(folder) / "ledger.json").read_text(encoding="utf-8"))["budget"]
+        path = Path(folder) / "ledger.json"
+        budget = json.loads(path.read_text(encoding="utf-8"))["budget"] if is_ours(path) else None
     except (OSError, ValueError, KeyError, TypeError):
         return BUDGETS[0]
     return budget if budget in BUDGETS else BUDGETS[0]
@@ -387,6 +390,7 @@ def ledger(
 
         require_torch()
     folder = Path(folder)
+    refuse_foreign(*(folder / name for name in _WRITTEN))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(str(folder / ".ledger.lock"))

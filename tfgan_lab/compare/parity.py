@@ -30,7 +30,6 @@ networks here do not get there within the 100 steps (with batches of 8 instead o
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ from tfgan_lab.compare.peers import make_peer
 from tfgan_lab.compare.sides import Arrays, OurSide, TheirSide, Update, common_start
 from tfgan_lab.config import SGD, ConvDiscriminator, ConvGenerator, GanConfig, Mnist, Montage
 from tfgan_lab.experiments import load_config
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import json_bytes, refuse_foreign, write_atomically
 from tfgan_lab.training.experiment import build
 
 CONFIGS = (
@@ -334,4 +333,5 @@ def write_json(path: str | os.PathLike[str], rows: list[Row], **facts: Any) -> N
         "first_difference": first and dataclasses.asdict(first),
         "rows": [dataclasses.asdict(row) for row in rows],
     }
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    refuse_foreign(path)
+    write_atomically(path, json_bytes(content))

@@ -20,7 +20,7 @@ from tfgan_lab.compare.posts import CLAIMS, P002_EARLY, P002_LATE, is_posts_data
 from tfgan_lab.config import Config, GanConfig, Gaussian, differences
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import MARK, write_atomically
 from tfgan_lab.losses import has_targets
 from tfgan_lab.training.workdir import Workdir
 
@@ -157,7 +157,7 @@ def write_reference(folder: str | os.PathLike[str], out: str | os.PathLike[str])
         length = max((points[-1][0] for points in bands.values()), default=0)
         if length > result.get(name, {}).get("epochs", 0):
             result[name] = {"seeds": len(runs), "epochs": length, "bands": bands}
-    write_atomically(Path(out), (json.dumps(result, separators=(",", ":")) + "\n").encode())
+    write_atomically(Path(out), (json.dumps({"written_by": MARK, **result}, separators=(",", ":")) + "\n").encode())
     return result
 
 

@@ -14,6 +14,11 @@ from tfgan_lab.report.style import BLUE, ORANGE, STYLE, write_figure
 from tfgan_lab.words import of_post
 
 
+def files(folder: Path) -> list[Path]:
+    """What `write` writes into a folder."""
+    return [folder / f"{name}.{ending}" for name in ("confusion", "scores") for ending in ("png", "svg")]
+
+
 def write(folder: Path, answers: Answers, test: Any, config: Any) -> list[str]:
     """Writes confusion.png and scores.png (and .svg) and returns their names."""
     provenance = f"{test.provenance}; {of_post(config.post)}, seed {config.seed}"

@@ -14,7 +14,7 @@ from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.data import Source, describe_target
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import refuse_foreign, write_atomically
 from tfgan_lab.report import plots
 from tfgan_lab.report.samples import columns_of, png_of, saved_samples
 from tfgan_lab.report.style import write_figure
@@ -62,6 +62,7 @@ def write_preview(source: Source, out: str) -> str:
         raise UserError("--out: this data is drawn as it is needed: there is nothing to preview.")
     if not out.endswith(".png"):
         raise UserError(f"--out={out}: the file's name must end in .png.")
+    refuse_foreign(out)
     picture = images_lib.grid(some_images(source.train, 64))
     write_atomically(out, images_lib.png_bytes(images_lib.enlarge(picture)))
     return out

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from tfgan_lab import __version__, config
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import MARK, refuse_foreign, write_atomically
 from tfgan_lab.report.page_run import Parts, RunPage, gather, parts_of
 from tfgan_lab.report.tables import config_table, metrics_table
 from tfgan_lab.training.workdir import Workdir
@@ -42,6 +42,7 @@ def report(workdirs: Sequence[str | os.PathLike[str]], out: str | None = None, d
     if len({folder.path.resolve() for folder in folders}) < len(folders):
         raise UserError("--workdir: the same run is named twice.")
     target = Path(out) if out else _default_target([folder.path for folder in folders])
+    refuse_foreign(target)
     share = (MOST_BYTES - _FRAME) // len(folders)
     runs = [gather(folder, parts_of(folder, data_dir), f"r{i}", share) for i, folder in enumerate(folders)]
     for run, folder in zip(runs, folders, strict=True):
@@ -72,7 +73,7 @@ def render(runs: Sequence[RunPage]) -> str:
     environment.filters["script_json"] = _script_json
     environment.filters["code_marks"] = _code_marks
     return environment.get_template("page.html").render(
-        runs=runs, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
+        runs=runs, mark=MARK, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
         data={run.key: {"moments": run.moments, "densities": run.densities, "net": run.net} for run in runs},
         config_json={run.key: config.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
     )  # fmt: skip

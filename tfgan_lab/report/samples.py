@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import images as images_lib
-from tfgan_lab.arrays import read_arrays
+from tfgan_lab.arrays import npz_bytes, read_arrays
 from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.data import describe_target, shape_of
 from tfgan_lab.data.pipeline import draw_target
@@ -50,9 +49,7 @@ class Sampler:
     def keep(self, folder: Path, step: int) -> np.ndarray:
         """Writes step-NNN.npz alone, from which pictures can be drawn; returns what is in it."""
         drawn = self.draw()
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, samples=drawn)
-        write_atomically(folder / f"step-{step:08d}.npz", buffer.getvalue())
+        write_atomically(folder / f"step-{step:08d}.npz", npz_bytes({"samples": drawn}))
         return drawn
 
     def write(self, folder: Path, step: int) -> np.ndarray:

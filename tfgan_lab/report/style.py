@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.figure import Figure
 
-from tfgan_lab.files import write_atomically
+from tfgan_lab.files import MARK, write_atomically
 
 # Okabe & Ito (2008): told apart with any colour vision.
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#999999", "#D55E00"
@@ -30,7 +30,7 @@ STYLE: dict[str, Any] = {
 
 def png(figure: Figure) -> bytes:
     """Encodes a figure as PNG and closes it; the same figure gives the same bytes."""
-    return _encoded(figure, "png", STYLE, {"Software": None})
+    return _encoded(figure, "png", STYLE, {"Software": MARK})
 
 
 def svg(figure: Figure, style: Mapping[str, Any] = STYLE) -> bytes:
@@ -42,7 +42,7 @@ def write_figure(folder: Path, name: str, figure: Figure) -> str:
     """Writes NAME.png and NAME.svg; returns the first's name."""
     vector = io.BytesIO()
     with plt.rc_context(STYLE):
-        figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": MARK})
     write_atomically(folder / f"{name}.svg", vector.getvalue())
     write_atomically(folder / f"{name}.png", png(figure))
     return f"{name}.png"
@@ -60,7 +60,7 @@ def wrapped(figure: Figure, text: str) -> str:
     return textwrap.fill(text, int(figure.get_figwidth() * 18))  # characters of 7 points in an inch
 
 
-def _encoded(figure: Figure, form: str, style: Mapping[str, Any], metadata: dict[str, None]) -> bytes:
+def _encoded(figure: Figure, form: str, style: Mapping[str, Any], metadata: dict[str, str | None]) -> bytes:
     buffer = io.BytesIO()
     with plt.rc_context(dict(style)):
         figure.savefig(buffer, format=form, metadata=metadata)

@@ -1,0 +1,221 @@
+"""Every verb that writes, among a user's own files: it refuses to replace them, in one line, and leaves all as it was."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from users_files import FILE_KINDS, FOLDER_KINDS, ODD_NAMES, make, state
+
+from tfgan_lab import cli
+from tfgan_lab.cli.output import Output
+from tfgan_lab.evaluation import in_words
+from tfgan_lab.export import read_facts
+from tfgan_lab.files import is_ours
+
+GAN, LABELLED, NUMBERS, CLASSIFIER = "mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"
+# By what they write, with RUN for the folder of a run.
+FILES = {
+    "x.png": ["sample --workdir=RUN --num=4 --out=", "data --config=mlp_gan --config.data.source=embedded --out="],
+    "x.npz": ["sample --workdir=RUN --num=4 --out=", "compare export-torch --workdir=RUN --out="],
+    "x.pt": ["compare export-torch --workdir=RUN --out="],
+    "x.json": ["evaluate --workdir=RUN --num=2000 --out=", "compare parity --config=gaussian --updates=1 --json="],
+    "x.html": ["report --workdir=RUN --out="],
+    "x.h5": ["data make-montage --num=1 --out="],
+}
+FILE_VERBS = [(verb, name) for name, verbs in FILES.items() for verb in verbs]
+FOLDER_VERBS = [
+    ("sweep --config=gaussian:smoke --field=seed --values=0 --workdir=", "sweep.md"),
+    ("compare ledger --config=gaussian --workdir=", "reference.json"),
+    ("compare ledger --config=gaussian --notrain --workdir=", "ledger.json"),
+    ("train --config=gaussian:smoke --workdir=", "thesis.tex"),
+    ("compare import-torch --config=gaussian:smoke --state_dict=RUN/state.npz --workdir=", "thesis.tex"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(trained: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the Gaussian of its own, with its generator's state_dict in it."""
+    folder = tmp_path_factory.mktemp("writers") / "run"
+    shutil.copytree(trained(NUMBERS), folder)
+    assert cli.main(["compare", "export-torch", f"--workdir={folder}", f"--out={folder / 'state.npz'}"]) == 0
+    return folder
+
+
+@pytest.fixture
+def call(
+    run: Path, trained: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Runs a verb that ends in `--out=` with what it shall write; returns its exit code and what it said on stderr."""
+
+    def of(verb: str, out: Path) -> tuple[int, str]:
+        of_images = verb.startswith(("sample", "data"))
+        words = verb.replace("RUN", str(trained(GAN) if of_images else run)).split()
+        code = cli.main([*words[:-1], words[-1] + str(out)])
+        return code, capsys.readouterr().err
+
+    return of
+
+
+@pytest.mark.parametrize("kind", FILE_KINDS)
+@pytest.mark.parametrize(("verb", "name"), FILE_VERBS)
+def test_a_users_file_is_refused(verb: str, name: str, kind: str, call: Any, tmp_path: Path) -> None:
+    make(kind, tmp_path / name)
+    before = state(tmp_path)
+    code, error = call(verb, tmp_path / name)
+    assert (code, error.count("\n")) == (2, 1)
+    assert str(tmp_path / name) in error
+    assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", FOLDER_KINDS)
+def test_a_users_folder_is_no_place_for_an_export(kind: str, call: Any, tmp_path: Path) -> None:
+    make(kind, tmp_path / "gen")
+    make("folder", tmp_path / ".gen.x")
+    before = state(tmp_path)
+    code, error = call("export --workdir=RUN --out=", tmp_path / "gen")
+    assert (code, error.count("\n")) == (2, 1)
+    assert str(tmp_path / "gen") in error
+    assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", FILE_KINDS)
+@pytest.mark.parametrize(("verb", "name"), FOLDER_VERBS)
+def test_a_folder_with_a_users_file_is_refused(verb: str, name: str, kind: str, call: Any, tmp_path: Path) -> None:
+    make(kind, tmp_path / name)
+    before = state(tmp_path)
+    code, error = call(verb, tmp_path)
+    assert (code, error.count("\n")) == (2, 1)
+    assert str(tmp_path) in error
+    left = {path: what for path, what in state(tmp_path).items() if path not in (".lock", ".owner")}
+    assert left == before
+
+
+def test_every_verb_leaves_a_folder_full_of_a_users_files(call: Any, tmp_path: Path) -> None:
+    """Each writes its own beside them, under an odd name, a second time over its own, which keeps its mode."""
+    for index, name in enumerate(ODD_NAMES):
+        make(["file", "link", "FIFO", "folder", "export with notes"][index % 5], tmp_path / name)
+    before = state(tmp_path)
+    written = []
+    for index, (verb, name) in enumerate([*FILE_VERBS, ("export --workdir=RUN --out=", "x")]):
+        out = tmp_path / f"{ODD_NAMES[index]}{index}{Path(name).suffix}"
+        assert call(verb, out) == (0, ""), verb
+        written.append(out)
+        if "make-montage" in verb:
+            continue  # it asks for --overwrite
+        assert out.is_dir() or is_ours(out)
+        out.chmod(0o750 if out.is_dir() else 0o600)
+        if "parity" not in verb:  # seconds
+            assert call(verb, out) == (0, ""), f"again: {verb}"
+        assert stat.S_IMODE(out.stat().st_mode) == (0o750 if out.is_dir() else 0o600)
+    after = state(tmp_path)
+    ours = {str(path.relative_to(tmp_path)) for out in written for path in (out, *out.rglob("*"))}
+    assert {name: what for name, what in after.items() if name not in ours} == before
+
+
+def test_devices_are_refused(call: Any, tmp_path: Path) -> None:
+    for verb, name in FILE_VERBS:
+        if name in ("x.pt", "x.json"):
+            (tmp_path / name).unlink(missing_ok=True)
+            (tmp_path / name).symlink_to("/dev/full")
+            assert call(verb, tmp_path / name)[0] == 2
+    code, error = call("evaluate --workdir=RUN --out=", Path("/dev/full"))
+    assert (code, error.count("\n")) == (2, 1)
+    assert "/dev/full is a device" in error
+
+
+@pytest.mark.slow
+def test_training_keeps_the_files_made_of_its_export(trained: Any, tmp_path: Path, capsys: Any) -> None:
+    shutil.copytree(trained(NUMBERS), tmp_path / "run")
+    litert = tmp_path / "run" / "export" / "generator.tflite"
+    litert.write_bytes(b"of step 20")
+    assert cli.main(["train", f"--workdir={tmp_path / 'run'}", "--config.steps=21"]) == 0
+    assert "still holds generator.tflite of step 20: export again" in capsys.readouterr().out
+    assert litert.read_bytes() == b"of step 20"
+
+
+def test_evaluating_brings_the_page_up_to_date(run: Path, tmp_path: Path, call: Any) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    page = tmp_path / "run" / "report.html"
+    assert "Wasserstein" not in page.read_text()
+    assert call(f"evaluate --num=1000 --workdir={tmp_path}/", Path("run")) == (0, "")
+    assert "Wasserstein" in page.read_text()
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["n"] == {"numbers": 1000}
+    page.write_text("the user's own")
+    before = state(tmp_path)
+    code, error = call(f"evaluate --num=500 --workdir={tmp_path}/", Path("run"))
+    assert (code, error.count("\n")) == (2, 1)
+    assert "report.html is there already" in error
+    assert state(tmp_path) == before
+
+
+def test_too_many_samples_for_one_file_are_refused_before_they_are_drawn(
+    trained: Any, call: Any, tmp_path: Path
+) -> None:
+    code, error = call("sample --workdir=RUN --num=1000000 --out=", tmp_path / "x.png")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "x.png can hold 74,565 of these samples" in error
+    code, error = call(f"compare export-torch --workdir={trained(GAN)} --out=", tmp_path / "x.npz")
+    assert code == 0
+    with np.load(tmp_path / "x.npz") as arrays:
+        assert "model.0.weight" in arrays.files
+
+
+JUNK = {
+    "no JSON": "{", "a list": "[1]", "null": "null", "deep": "[" * 100_000, "other kinds": json.dumps(
+        {"step": "many", "fields": [], "num_labels": "ten", "trained_on": [], "config": 3, "post": {}, "latent_dim": None}
+    ), "odd data": json.dumps({"step": 1, "trained_on": {"train": {"count": "x"}, "test": 3}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_of_a_junk_generator_json_nothing_odd_is_read(junk: str, tmp_path: Path) -> None:
+    (tmp_path / "generator.json").write_text(JUNK[junk])
+    facts = read_facts(tmp_path)
+    assert facts.get("step", 1) == 1
+    assert in_words(facts.get("trained_on", {}).get("train", "none")) in ("none", "{'count': 'x'}")
+
+
+def test_a_junk_generator_json_ends_no_verb_in_a_traceback(run: Path, tmp_path: Path, capsys: Any) -> None:
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("report.html"))
+    for junk in ("other kinds", "odd data"):
+        (tmp_path / "run" / "export" / "generator.json").write_text(JUNK[junk])
+        assert cli.main(["evaluate", f"--workdir={tmp_path / 'run'}", "--num=500"]) == 0
+        assert cli.main(["evaluate", f"--saved_model={tmp_path / 'run' / 'export'}", "--num=500"]) == 2
+        assert "has no config in its generator.json" in capsys.readouterr().err
+    assert cli.main(["export", f"--workdir={tmp_path / 'run'}"]) == 0
+    assert read_facts(tmp_path / "run" / "export")["step"] == 20
+
+
+def test_names_with_escapes_reach_no_terminal(call: Any, tmp_path: Path) -> None:
+    make("file", tmp_path / "\x1b[31mred\x07.png")
+    _, error = call("sample --workdir=RUN --num=4 --out=", tmp_path / "\x1b[31mred\x07.png")
+    assert "\\x1b[31mred\\x07.png" in error
+    assert "\x1b" not in error
+
+
+def test_what_is_printed_holds_no_escapes() -> None:
+    buffer = io.BytesIO()
+    with Output(io.TextIOWrapper(buffer, "utf-8")) as output:
+        print("\x1b[31mred.png…\nand\tmore\x07", file=output)
+        assert buffer.getvalue().decode() == "\\x1b[31mred.png…\nand\\tmore\\x07\n"
+
+
+def test_umask_is_obeyed(call: Any, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert call("sample --workdir=RUN --num=4 --out=", tmp_path / "x.png")[0] == 0
+        assert call("export --workdir=RUN --out=", tmp_path / "x")[0] == 0
+    finally:
+        os.umask(before)
+    assert not any(
+        path.stat().st_mode & 0o077 for path in (tmp_path / "x.png", *(tmp_path / "x").rglob("*"), tmp_path / "x")
+    )
