@@ -13,7 +13,8 @@ def run() -> None:
 
         sys.stdout = Output(sys.stdout)
         sys.exit(main())
-    except KeyboardInterrupt:  # while this was imported
+    except KeyboardInterrupt:  # while the command line was imported
+        print("tfgan-lab: interrupted.", file=sys.stderr)
         sys.exit(130)
 
 
