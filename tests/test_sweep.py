@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -14,11 +15,13 @@ from catalogue import offline
 from PIL import Image
 
 from tfgan_lab import cli, trainer
+from tfgan_lab import data as data_lib
 from tfgan_lab import sweep as sweep_lib
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.judge import load_judge
 from tfgan_lab.measure.draws import draw
 from tfgan_lab.sweep import folder_name, markdown, sweep
+from tfgan_lab.training.workdir import Workdir
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,28 @@ def test_the_numbers_are_the_runs_own(swept: Any) -> None:
         labels = load_judge()(draw(load_generator(folder / run["folder"]).sample, 1000, 0, 1000)).labels
         assert run["digits"] == (np.bincount(labels, minlength=10) > 10).sum()
         assert 1 <= run["classifier_score"] <= 10
+
+
+def test_a_judge_that_does_not_know_the_data_counts_nothing(
+    swept: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels turned by one stand for another data set of the shape of digits."""
+    folder, result = swept
+    config, run = (
+        offline("mlp_gan:smoke", steps="4", evaluate__steps="2"),
+        Workdir(folder / result["runs"][0]["folder"]),
+    )
+    open_source = data_lib.open_source
+
+    def other(data: Any, data_dir: str | None) -> Any:
+        source: Any = open_source(data, data_dir)
+        return dataclasses.replace(source, test=dataclasses.replace(source.test, labels=(source.test.labels + 1) % 10))
+
+    assert set(sweep_lib._judged(config, run, None, None)) == {"digits", "classifier_score"}
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(data_lib, "open_source", other)
+    assert sweep_lib._judged(config, run, None, None) == {}
+    assert "The judge is wrong on" in capsys.readouterr().out
 
 
 def test_the_table_and_the_picture(swept: Any) -> None:

@@ -159,7 +159,7 @@ def _run(config: Config, field: str, value: str, folder: Path, data_dir: str | N
             diverged = f"diverged: {str(error).split(':')[0]}"
             say(diverged)
     rows = run.read_metrics()
-    numbers = {} if diverged else _last_evaluation(rows) | _judged(config, run, judge)
+    numbers = {} if diverged else _last_evaluation(rows) | _judged(config, run, data_dir, judge)
     moments = saved_samples(run.samples, config) if isinstance(config, GanConfig) else []
     return Outcome(value, name, numbers, rows, moments[-1][1] if moments else None, diverged)
 
@@ -183,14 +183,21 @@ def _draws_digits(config: Config) -> bool:
     return isinstance(config, GanConfig) and isinstance(config.data, Mnist)
 
 
-def _judged(config: Config, run: Workdir, judge: str | None) -> dict[str, float]:
+def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str | None) -> dict[str, float]:
     if not _draws_digits(config):
         return {}
+    from tfgan_lab.data import open_source
     from tfgan_lab.export import load_generator
-    from tfgan_lab.judge import load_judge
+    from tfgan_lab.judge import MUST_REACH, doubt, load_judge
     from tfgan_lab.measure.digits import digits_drawn
     from tfgan_lab.measure.draws import draw
     from tfgan_lab.metrics import classifier_score
 
-    opinion = load_judge(judge)(draw(load_generator(run.path).sample, _NUM, config.seed, _PIECE))
+    judge = load_judge(judge_path)
+    right = judge.accuracy(open_source(config.data, data_dir or run.read_record().get("data_dir")).test)
+    if unsure := doubt(right):
+        say(unsure)
+    if right < MUST_REACH:
+        return {}
+    opinion = judge(draw(load_generator(run.path).sample, _NUM, config.seed, _PIECE))
     return {"digits": float(digits_drawn(opinion.labels)), "classifier_score": classifier_score(opinion.probabilities)}
