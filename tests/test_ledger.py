@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from scipy import stats
 
@@ -341,31 +342,37 @@ def test_rendering_again_keeps_the_budget(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "ledger.json").read_text())["budget"] == "short"
 
 
-def _double(number: int) -> int:
-    return 2 * number
+def children() -> list[psutil.Process]:
+    """This process' own, but for the one in which joblib cleans up after all of them."""
+    found = psutil.Process().children(recursive=True)
+    return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
 
 
-def _nothing() -> None:
-    pass
+@pytest.mark.parametrize("workers", [1, 2])
+def test_calls_run_in_other_processes(workers: int) -> None:
+    found = list(worker_pool.run_calls(os.getppid, [()] * 20, workers, int))
+    assert sorted(found) == [(index, os.getpid()) for index in range(20)]
+    assert not children()
 
 
-def _die(number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return number
+def test_an_exception_or_an_early_end_leaves_no_worker() -> None:
+    calls = worker_pool.run_calls(time.sleep, [(0,), (60,), (-1,)], 2, int)
+    assert next(calls) == (0, None)
+    assert children()
+    with pytest.raises(ValueError, match="non-negative"):
+        next(calls)
+    assert not children()
+    calls = worker_pool.run_calls(time.sleep, [(0,), (60,)], 1, int)
+    next(calls)
+    calls.close()
+    assert not children()
 
 
-@pytest.mark.slow
-def test_more_calls_than_a_worker_lives_for() -> None:
-    """Workers are replaced after eight calls; the standard pool alone would wait for ever."""
-    found = dict(worker_pool.run_calls(_double, [(i,) for i in range(20)], 2, _nothing))
-    assert found == {i: 2 * i for i in range(20)}
-
-
-@pytest.mark.slow
 def test_a_killed_worker_is_one_line() -> None:
     with pytest.raises(worker_pool.Stopped, match="a worker was killed") as caught:
-        list(worker_pool.run_calls(_die, [(1,)], 1, _nothing))
+        list(worker_pool.run_calls(signal.raise_signal, [(signal.SIGKILL,)], 1, int))
     assert caught.value.code == 75
+    assert not children()
 
 
 def test_a_config_without_a_claim_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,6 +153,11 @@ def tensorflow_version() -> str:
         return ""
 
 
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpu_features() -> set[str]:
     """What this CPU can do and what it is called, where Linux tells; else empty."""
     try:
@@ -164,7 +169,7 @@ def cpu_features() -> set[str]:
 
 def _machine(threads: int) -> str:
     """What a compiled program depends on besides itself."""
-    cores = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    cores = threads or usable_cores()
     cpu = " ".join(sorted(cpu_features())) or f"{platform.processor()} {platform.node()}"
     facts = [tensorflow_version(), platform.machine(), cpu, str(cores), os.environ.get("XLA_FLAGS", "")]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

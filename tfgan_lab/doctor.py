@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfgan_lab import __version__
+from tfgan_lab.cache import usable_cores
 from tfgan_lab.errors import UserError
 
 # By distribution name: the module that it brings.
@@ -74,8 +75,7 @@ def _version(name: str) -> str:
 
 
 def _cores() -> str:
-    cores = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    cores, usable = os.cpu_count() or 1, usable_cores()
     return f"{usable} of {cores} CPU cores" if usable < cores else f"{cores} CPU core{'s' if cores > 1 else ''}"
 
 

@@ -105,6 +105,7 @@ def _ledger_flags(values: flags.FlagValues) -> None:
 
 
 def _ledger(values: Any, overrides: dict[str, str]) -> None:
+    from tfgan_lab.cache import usable_cores
     from tfgan_lab.compare import ledger
     from tfgan_lab.compare.posts import PEER_TRIALS, claims_of
     from tfgan_lab.report.ledger_text import headline
@@ -117,7 +118,7 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     folder = values.workdir or "runs/ledger"
     if values.train:
         seeds = range(values.first_seed, values.first_seed + values.seeds)
-        workers = values.jobs or ledger.available_cores()
+        workers = values.jobs or usable_cores()
         result = ledger.ledger(
             claims, trials if values.peers else [], seeds, values.budget or "posted", folder, values.data_dir, workers
         )

@@ -147,11 +147,6 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int) -> None:
             sys.stdout.flush()
 
 
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _start_worker() -> None:
     from tfgan_lab.runtime import start_tensorflow
 

@@ -1,25 +1,24 @@
-"""Runs calls in a few processes; whoever dies or is stopped, nothing is left running and nothing that was saved is lost."""
+"""Runs calls in a few processes (joblib's loky); whoever dies or is stopped, nothing is left running."""
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
-import concurrent.futures.process
 import contextlib
-import multiprocessing
 import os
 import signal
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
 from typing import Any
 
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import BrokenProcessPool
 from tqdm import tqdm
 
 from tfgan_lab.errors import UserError
 
 RESUME_CODE = 75  # as of `train` after SIGTERM: the same command goes on
-_CALLS_A_WORKER = 8  # then a fresh process takes over, so that memory does not grow
-_GRACE_SECONDS = 60.0  # for a worker to save what it is at
 
 
 class Stopped(UserError):
@@ -33,6 +32,8 @@ def run_calls(
 ) -> Iterator[tuple[int, Any]]:
     """Yields (index, call(*arguments[index])) as the calls end.
 
+    Workers are killed when the calls are stopped: what a call saved stays. A worker whose memory has grown is replaced.
+
     Args:
       call: A module's function; what it is given and returns is pickled on its way between our own processes.
       arguments: Of each call.
@@ -42,57 +43,33 @@ def run_calls(
     Raises:
       Stopped: SIGTERM came, or a worker was killed.
     """
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start, (start,), max_tasks_per_child=_CALLS_A_WORKER
-    )
-    waiting = collections.deque(enumerate(arguments))
-    running: dict[concurrent.futures.Future[Any], int] = {}
+    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(start, os.getpid()))
     try:
-        with _raising_at_sigterm():
-            while waiting or running:
-                # Never more than one call a worker: the pool does not replace retired workers for calls that already wait.
-                while waiting and len(running) < workers:
-                    index, given = waiting.popleft()
-                    running[pool.submit(call, *given)] = index
-                done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in done:
-                    yield running.pop(future), future.result()
-        pool.shutdown()
-    except concurrent.futures.process.BrokenProcessPool:
-        _stop(pool)
+        with _raising_at_sigterm(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")  # replaced: as it shall be
+            indices = {pool.submit(call, *given): index for index, given in enumerate(arguments)}
+            for future in as_completed(indices):
+                yield indices[future], future.result()
+    except BrokenProcessPool:
         raise Stopped(
             "a worker was killed (out of memory?): run the same command again to go on, with fewer --jobs if need be."
         ) from None
-    except BaseException:
-        _stop(pool)
-        raise
+    finally:
+        pool.shutdown(kill_workers=True)
 
 
-def _stop(pool: concurrent.futures.ProcessPoolExecutor) -> None:
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        with contextlib.suppress(OSError):
-            process.terminate()
-    for process in processes:
-        process.join(_GRACE_SECONDS)
-        if process.is_alive():
-            process.kill()
-
-
-def _start(start: Callable[[], None]) -> None:
+def _start(start: Callable[[], None], parent: int) -> None:
     # Ctrl-C reaches all processes of a terminal: the parent says what becomes of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
-    # tqdm's own lock is a semaphore between processes, which a worker that is stopped would leave behind with a warning.
+    threading.Thread(target=_leave_with_the_parent, args=(parent,), daemon=True).start()
+    # tqdm's own lock is a semaphore between processes, which a worker that is killed would leave behind with a warning.
     tqdm.set_lock(threading.RLock())
     start()
 
 
-def _leave_with_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
+def _leave_with_the_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
     os._exit(RESUME_CODE)
 
 

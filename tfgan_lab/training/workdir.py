@@ -16,6 +16,7 @@ from typing import Any
 import filelock
 
 from tfgan_lab import config as config_lib
+from tfgan_lab.cache import usable_cores
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import write_atomically
 from tfgan_lab.training.records import is_fact, is_row
@@ -320,6 +321,6 @@ def environment() -> dict[str, Any]:
         },
         "started": as_started(),
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
     }  # fmt: skip
