@@ -22,7 +22,7 @@ _CANVAS = 'width="264px" height="280px" viewBox="0 0 264 280"'
 _VIEW = f'width="{WIDTH}" height="{HEIGHT}" viewBox="10 -44 244 299" preserveAspectRatio="xMidYMid slice"'
 _GRAPHICS = [graphic for graphic in avatars.ClothingGraphic if graphic.name != "CUSTOM_TEXT"]  # text depends on fonts
 _HATS, _BARE = 0.12, 0.5  # shares: of hats among tops, and of faces without glasses, and without beards
-_FEW = 64  # faces that are drawn before processes would have started
+_FEW = 64  # faces: drawn before processes would have started, and held in memory at a time
 
 
 def draw_face(seed: int, index: int) -> np.ndarray:
@@ -77,5 +77,7 @@ def draw_face(seed: int, index: int) -> np.ndarray:
 def draw_faces(seed: int, num: int, start: int = 0) -> Iterator[np.ndarray]:
     """Draws faces `start` to `start + num - 1` of set `seed`, in their order, on all cores."""
     workers = 1 if num <= _FEW else joblib.cpu_count()
-    calls = (joblib.delayed(draw_face)(seed, start + position) for position in range(num))
-    yield from joblib.Parallel(n_jobs=workers, return_as="generator")(calls)
+    with joblib.Parallel(n_jobs=workers) as parallel:
+        for first in range(start, start + num, _FEW):
+            indices = range(first, min(first + _FEW, start + num))
+            yield from parallel(joblib.delayed(draw_face)(seed, index) for index in indices)
