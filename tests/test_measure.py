@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from montages import stored
+from montages import refusal, stored
 from scipy import integrate, optimize, stats
 
 from tfgan_lab.config import Gaussian
@@ -114,6 +114,9 @@ def test_two_halves_share_no_image_and_are_the_same_streamed_or_not(tmp_path: Pa
     for a, b in zip((first, second), montage.two_halves(streamed, 1000, seed=1), strict=True):
         np.testing.assert_array_equal(a, b)
     assert len(montage.two_halves(faces, 7, seed=1)[0]) == 7
+    for few in (1, 39):
+        examples = Examples(few, (16, 16, 3), Provenance("noise", "train", few, "0"), images[:few])
+        assert f"n={few}, sha256 0: too few to be measured" in refusal(lambda: montage.two_halves(examples, 9, seed=1))  # noqa: B023
 
 
 def test_random_features_are_the_same_every_time_and_see_colours() -> None:

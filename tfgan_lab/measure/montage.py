@@ -6,11 +6,13 @@ import numpy as np
 
 from tfgan_lab import metrics
 from tfgan_lab.data.examples import Examples
+from tfgan_lab.errors import UserError
 from tfgan_lab.measure.random_features import NAME, RandomFeatures
 from tfgan_lab.measure.rows import Metric, Number
 from tfgan_lab.metrics import jackknife_interval, mean_interval
 
 MOST = 1_000  # images of each set: they are held in memory as floats
+_FEWEST = 20  # that the jackknife of the Fréchet distance takes
 _PAIRS = 200
 _GROUPS = 5  # of the colours' jackknife, which goes through all pixels for each
 
@@ -39,7 +41,15 @@ def column(images: np.ndarray, reference: np.ndarray, seed: int) -> dict[str, Nu
 
 
 def two_halves(examples: Examples, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint random sets of real images, equally many, at most `most` each: float32 in [0, 1]."""
+    """Two disjoint random sets of real images, equally many, at most `most` each: float32 in [0, 1].
+
+    Raises `UserError` where there are too few for the metrics of `column`.
+    """
+    if examples.num < 2 * _FEWEST:
+        raise UserError(
+            f"{examples.provenance}: too few to be measured, as real images are also compared with each other: "
+            f"evaluate needs {2 * _FEWEST}."
+        )
     half = min(most, examples.num // 2)
     rows = np.random.default_rng(seed).permutation(examples.num)[: 2 * half]
     images = examples.images[rows].astype(np.float32) / np.float32(255)
