@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import python_avatars as avatars
 import resvg_py
+from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 
 HEIGHT, WIDTH = 218, 178  # of the post's images
@@ -77,7 +78,11 @@ def draw_face(seed: int, index: int) -> np.ndarray:
 def draw_faces(seed: int, num: int, start: int = 0) -> Iterator[np.ndarray]:
     """Draws faces `start` to `start + num - 1` of set `seed`, in their order, on all cores."""
     workers = 1 if num <= _FEW else joblib.cpu_count()
-    with joblib.Parallel(n_jobs=workers) as parallel:
-        for first in range(start, start + num, _FEW):
-            indices = range(first, min(first + _FEW, start + num))
-            yield from parallel(joblib.delayed(draw_face)(seed, index) for index in indices)
+    try:
+        with joblib.Parallel(n_jobs=workers) as parallel:
+            for first in range(start, start + num, _FEW):
+                indices = range(first, min(first + _FEW, start + num))
+                yield from parallel(joblib.delayed(draw_face)(seed, index) for index in indices)
+    finally:
+        if workers > 1:
+            get_reusable_executor().shutdown()  # else idle processes stay for minutes
