@@ -157,6 +157,7 @@ def test_an_override_changes_that_field_alone_and_not_its_argument() -> None:
         ("game.d_steps", "1000000", "game.d_steps"),
         ("replicas", "1000000", "replicas"),
         ("num_labels", "11", "num_labels"),
+        ("num_seeds", "1000000000", "num_seeds"),
     ],
 )
 def test_a_wrong_override_is_refused_in_one_line_that_names_the_field(field: str, text: str, said: str) -> None:
@@ -170,6 +171,12 @@ def test_a_wrong_override_is_refused_in_one_line_that_names_the_field(field: str
 )
 def test_the_target_distribution_is_one_that_float32_can_hold(field: str, number: str) -> None:
     assert field in refusal(override, validate(load_config("gaussian:smoke")), {field: number})
+
+
+def test_a_histogram_needs_two_numbers() -> None:
+    gaussian = validate(load_config("gaussian:smoke"))
+    assert "num_samples" in refusal(override, gaussian, {"num_samples": "1"})
+    assert override(gaussian, {"num_samples": "2"}).num_samples == 2
 
 
 def test_all_faults_are_named_at_once() -> None:

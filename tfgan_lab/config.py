@@ -175,7 +175,9 @@ class RunConfig:
     epochs: Epochs = 0.0
     steps: Count = 0  # if not zero, it counts and `epochs` becomes 0; set by a flag, either clears the other
     seed: Seed = 0
-    num_seeds: Positive = 1  # train seed, seed + 1, … at once, each in a run folder of its own
+    num_seeds: Annotated[int, Field(gt=0, le=10_000)] = (
+        1  # train seed, seed + 1, … at once, each in a run folder of its own
+    )
     log: Every = dataclasses.field(default_factory=Every)  # a printed line and a row of metrics.jsonl
     log_line: str = "step {step}"  # a str.format template over the row's values; "" prints nothing
     evaluate: Every = dataclasses.field(default_factory=Every)  # on the test split
@@ -442,6 +444,8 @@ def _contradictions(config: Config) -> list[str]:
         )
     if config.precision == "bfloat16" and isinstance(config.data, Gaussian):
         faults.append("precision='bfloat16' would round the Gaussian's numbers to 1/64: use float32")
+    if isinstance(config.data, Gaussian) and config.num_samples == 1:
+        faults.append("num_samples must be 2 at least: one number has no histogram")
     conditional = {"branch", "maxout"}
     if config.num_labels == 0 and {config.generator.kind, config.discriminator.kind} & conditional:
         faults.append("branch and maxout networks take labels: num_labels must not be 0")

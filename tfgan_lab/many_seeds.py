@@ -39,6 +39,7 @@ from tfgan_lab.training.loop import (
     run_loop,
     stopping_at_once,
 )
+from tfgan_lab.training.memory import weights_that_fit
 from tfgan_lab.training.team import make_team
 from tfgan_lab.training.terminal import Terminal, say
 from tfgan_lab.training.workdir import Workdir, environment
@@ -109,10 +110,11 @@ class ManySeeds:
             override(config, {"seed": str(seed), "num_seeds": "1", "placement": "one"}) for seed in seeds
         ]
         self.slot = build(configs[0], source)
-        networks = {
-            "generator": Seeds([models.build_generator(one, source.shape) for one in configs]),
-            "discriminator": Seeds([models.build_discriminator(one, source.shape) for one in configs]),
-        }
+        with weights_that_fit():
+            networks = {
+                "generator": Seeds([models.build_generator(one, source.shape) for one in configs]),
+                "discriminator": Seeds([models.build_discriminator(one, source.shape) for one in configs]),
+            }
         numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
         optimizers = {role: make_optimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}
         self.state = {role: [v.value for v in net.variables] for role, net in networks.items()}

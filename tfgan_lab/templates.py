@@ -12,7 +12,9 @@ from tfgan_lab.errors import nearest
 _FORMAT = re.compile(r"[<>^]?[ +-]?\d{0,2},?(\.\d{1,2})?[a-zA-Z%]?")
 _STEP = 2**31  # of any size: a format such as "c" takes small numbers only
 # What stands in every line beside its row's numbers.
-PLACE = {"kind": "train", "step": _STEP, "steps": _STEP, "step_in_epoch": _STEP, "steps_per_epoch": _STEP, "epoch": _STEP, "epochs": "1"}  # fmt: skip
+PLACE: dict[str, Any] = {"kind": "train"} | dict.fromkeys(
+    ("step", "steps", "step_in_epoch", "steps_per_epoch", "epoch", "epochs"), _STEP
+)
 
 
 def template_faults(name: str, template: str, numbers: Sequence[str]) -> list[str]:

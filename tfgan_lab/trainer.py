@@ -39,6 +39,7 @@ from tfgan_lab.training.loop import (
     run_loop,
     stopping_at_once,
 )  # fmt: skip
+from tfgan_lab.training.memory import out_of_memory_in_one_line
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.team import Team, facts_to_agree_on, make_team
 from tfgan_lab.training.tensorboard import TensorBoard
@@ -72,10 +73,11 @@ def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None 
         from tfgan_lab.many_seeds import train_seeds
 
         assert isinstance(config, GanConfig)
-        return train_seeds(config, workdir, data_dir)
+        with out_of_memory_in_one_line():
+            return train_seeds(config, workdir, data_dir)
     # Before anything else touches TensorFlow: afterwards it takes no cluster.
     team = make_team(config)
-    with team.naming_the_lost():
+    with team.naming_the_lost(), out_of_memory_in_one_line():
         if team.is_chief:
             return _lead(config, Workdir(workdir), data_dir, team)
         _follow(config, data_dir, team)
@@ -274,7 +276,10 @@ class _Run:
                 self._say(self.config.evaluate_line, row)
 
     def _measure(self, step: int) -> None:
-        self.monitor = self.monitor or Monitor(self.experiment)
+        if self.monitor is None:
+            self.monitor = Monitor(self.experiment)
+            if self.monitor.note:
+                say(self.monitor.note)
         values = self.monitor()
         if values:
             self._keep("metrics", step, values)

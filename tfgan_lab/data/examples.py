@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def digest(images: np.ndarray, labels: np.ndarray | None = None) -> str:
 
     So the same data has the same digest whether it came from TFDS or from idx files.
     """
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
+    rows = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))  # also of no images
     if labels is not None:
         rows = np.concatenate([rows, labels.astype(np.uint8)[:, None]], axis=1)
     return digest_of([hashlib.sha256(row.tobytes()).digest() for row in rows])

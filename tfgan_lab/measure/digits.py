@@ -9,6 +9,7 @@ import numpy as np
 
 from tfgan_lab import metrics
 from tfgan_lab.data import Source
+from tfgan_lab.errors import UserError
 from tfgan_lab.judge import Judge, Opinion
 from tfgan_lab.measure.rows import Metric, Number
 from tfgan_lab.metrics import Estimate, bootstrap_interval, jackknife_interval
@@ -68,8 +69,29 @@ class RealDigits:
         return self.test[:half], self.test[-half:]
 
 
+def too_few(test_labels: np.ndarray, num_features: int, num_train: int | None = None) -> str:
+    """Why data is too little to compare samples with by so many features; "" if it is not.
+
+    Args:
+      test_labels: Of the test split.
+      num_features: Of the judge.
+      num_train: Training images, where these are compared too.
+    """
+    least = num_features * 5 // 4  # a tenth less, as the jackknife takes, is still more than there are features
+    absent = sorted(set(range(10)) - set(test_labels.tolist()))
+    if len(test_labels) < least:
+        return f"{len(test_labels)} test images, wanted {least} at least"
+    if num_train is not None and num_train < least:
+        return f"{num_train} training images to compare with, wanted {least} at least"
+    return f"no {absent[0]} among the test images" if absent else ""
+
+
 def real_digits(source: Source, judge: Judge, seed: int) -> RealDigits:
-    """Takes both splits of a digit source and has the judge look at the test split."""
+    """Takes both splits of a digit source and has the judge look at the test split.
+
+    Raises:
+      UserError: They are too small to compare samples with.
+    """
     train: Any = source.train
     test: Any = source.test
     # The embedded digits are sorted by class: nothing here may depend on the order.
@@ -84,8 +106,12 @@ def real_digits(source: Source, judge: Judge, seed: int) -> RealDigits:
     # Last, because those that stand in for samples are the first: a width is never chosen on the samples themselves.
     train_rows = np.concatenate([train_rows[~np.isin(train_rows, widths)], widths])
     test_images = _unit(test.images[test_rows])
+    opinion = judge(test_images)
+    fault = too_few(test.labels, opinion.features.shape[1], train.num - len(widths))
+    if fault:
+        raise UserError(f"{test.provenance.source} cannot be evaluated on: {fault}. Name other data with --data_dir.")
     return RealDigits(
-        test_images, test.labels[test_rows], judge(test_images), _unit(train.images[train_rows]), train.labels[train_rows],
+        test_images, test.labels[test_rows], opinion, _unit(train.images[train_rows]), train.labels[train_rows],
         _unit(train.images[widths]), which,
     )  # fmt: skip
 

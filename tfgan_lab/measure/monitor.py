@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfgan_lab import metrics
 from tfgan_lab.export import GeneratorModule
 from tfgan_lab.judge import MUST_REACH, load_judge
-from tfgan_lab.measure.digits import digits_drawn
+from tfgan_lab.measure.digits import digits_drawn, too_few
 from tfgan_lab.measure.draws import draw, labels_of
 from tfgan_lab.randomness import stream_key
 from tfgan_lab.training.experiment import Experiment
@@ -37,17 +37,20 @@ class Monitor:
         self._labels = test.labels
         opinion = self._judge(test.images[rows] / np.float32(255))
         self._right = float((opinion.labels == test.labels[rows]).mean())
-        self._real = metrics.feature_moments(opinion.features)
+        fault = too_few(test.labels, opinion.features.shape[1])
+        self.note = f"metrics in training: the judge's accuracy alone ({fault})" if fault else ""
+        self._real = () if fault else metrics.feature_moments(opinion.features)
 
     def __call__(self) -> dict[str, float]:
         """judge_accuracy (on real test images), digits (each more than 1 % of the samples), kl_data (nats, to the
         test split's shares), frechet.
 
         Of a conditional generator also label_accuracy: the share that the judge reads as the digit asked for.
-        Where the judge knows less than half of the real data (Fashion-MNIST has the shape of digits), its accuracy alone.
+        Where the judge knows less than half of the real data (Fashion-MNIST has the shape of digits), or that is too
+        little (then `note` says so), its accuracy alone.
         """
         values = {"judge_accuracy": self._right}
-        if self._right < MUST_REACH:
+        if self._right < MUST_REACH or not self._real:
             return values
         images = draw(
             lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,11 @@ from tfgan_lab import data as data_lib
 from tfgan_lab import models
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Gaussian
 from tfgan_lab.data.pipeline import GaussianBatches, ImageBatches
+from tfgan_lab.errors import UserError
 from tfgan_lab.gan import GAN
 from tfgan_lab.optimizers import make_optimizer
 from tfgan_lab.supervised import Supervised
+from tfgan_lab.training.memory import refuse_beyond_memory, weights_that_fit
 from tfgan_lab.training.strategy import make_strategy
 
 
@@ -61,11 +64,15 @@ class Experiment:
 
 
 def build(config: Config, source: data_lib.Source) -> Experiment:
-    """Builds an experiment; all variables are made here, in the strategy's scope."""
+    """Builds an experiment; all variables are made here, in the strategy's scope.
+
+    Raises:
+      UserError: Data that does not go with the config; more than there is memory for; a placement that cannot be had.
+    """
     strategy = make_strategy(config)
     per_step = config.game.real_batches if isinstance(config, GanConfig) else 1
     batches = make_batches(config, source, per_step)
-    with strategy.scope(), computing_in(config.precision):
+    with strategy.scope(), computing_in(config.precision), weights_that_fit():
         networks: dict[str, Any]
         if isinstance(config, ClassifierConfig):
             networks = {"classifier": models.build_classifier(config, source.shape)}
@@ -79,6 +86,10 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
         optimizers = {
             role: make_optimizer(numbers[role], network.trainable_variables) for role, network in networks.items()
         }
+    if isinstance(config, GanConfig):
+        numbers_drawn = config.num_samples * (config.latents.dim + math.prod(source.shape))
+        # As floats, as pixels and in a picture.
+        refuse_beyond_memory(f"num_samples={config.num_samples:,}", 12 * numbers_drawn, "use fewer")
     task: Any
     if isinstance(config, ClassifierConfig):
         task = Supervised(networks["classifier"], optimizers["classifier"], config.loss, config.shift, config.seed)
@@ -107,4 +118,10 @@ def make_batches(config: Config, source: data_lib.Source, per_step: int) -> Any:
     if isinstance(config.data, Gaussian):
         return GaussianBatches(config.data, config.batch_size, per_step, config.seed)
     assert source.train is not None
+    for part in (source.train, source.test) if getattr(config, "num_labels", 0) else ():
+        highest = int(part.labels.max()) if part is not None and part.labels is not None else 0
+        if highest >= config.num_labels:  # type: ignore[union-attr]
+            raise UserError(
+                f"num_labels={config.num_labels}, but the data has label {highest} ({part.provenance}): use --config.num_labels=10."  # type: ignore[union-attr]
+            )
     return ImageBatches(source.train, config.batch_size, per_step, config.data.pixels, config.seed)
