@@ -42,6 +42,7 @@ def get_config(variant: str = "") -> GanConfig:
         "(Real: [{real_mean:.4f}, {real_std:.4f}], Fake: [{fake_mean:.4f}, {fake_std:.4f}])",
         evaluate=Every(steps=100),
         sample=Every(steps=100),
+        moments=Every(steps=10),
         checkpoint=Every(steps=400),
         compile="xla",
     )

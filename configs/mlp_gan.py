@@ -27,6 +27,7 @@ def get_config(variant: str = "") -> GanConfig:
         d_optimizer=Adam(learning_rate=1e-4),
         game=Game(d_steps=1, d_dropout_in_g_step=False, loss="non_saturating"),
         num_samples=16,
+        untrained=True,
         log=Every(epochs=1),
         log_line="",
         evaluate=Every(epochs=1),

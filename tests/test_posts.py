@@ -34,7 +34,7 @@ POSTS: dict[str, dict[str, Any]] = {
             "first": "discriminator", "d_steps": 1, "fresh_real": False, "d_update": "joint", "fakes": "fresh", "d_dropout_in_g_step": False,
             "d_loss": "sum", "smoothing": 0.0, "g_loss": "non_saturating",
         },
-        "num_samples": 16, "evaluate_print.epochs": 20.0,
+        "num_samples": 16, "evaluate_print.epochs": 20.0, "untrained": True,
     },
     "mlp_gan_smoothed": {
         "post": "P002", "batch_size": 100, "epochs": 100.0, "data.pixels": "tanh", "data.train_split": "train",
@@ -102,7 +102,7 @@ POSTS: dict[str, dict[str, Any]] = {
         "game": {
             "first": "discriminator", "d_steps": 1, "g_steps": 1, "fresh_real": True, "d_update": "joint", "fakes": "fresh", "d_loss": "sum",
         },
-        "log.steps": 100,
+        "log.steps": 100, "moments.steps": 10,
     },
     "gaussian:raw": {"discriminator.preprocess": "raw"},
 }  # fmt: skip

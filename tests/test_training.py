@@ -144,8 +144,10 @@ def test_rows_of_the_metrics(trained: Any) -> None:
         assert 0 < row["p_fake"] < 1
         assert row["epoch"] == row["step"] / 90
     assert found[0]["d_loss"] == pytest.approx(found[0]["d_real"] + found[0]["d_fake"], rel=1e-6)
-    moments = rows(trained("gaussian:smoke"))
-    assert {"real_mean", "real_std", "fake_mean", "fake_std", "d_real", "d_fake", "g_loss"} <= set(moments[0])
+    moments, logged = rows(trained("gaussian:smoke"))[:2]
+    sets = {name: logged[name] for name in ("real_mean", "real_std", "fake_mean", "fake_std")}
+    assert moments == {"kind": "moments", "step": 10, "epoch": 0.1, **sets}
+    assert {"d_real", "d_fake", "g_loss"} <= set(logged)
     assert "accuracy" in rows(trained("mnist_classifier:smoke"))[-1]
 
 

@@ -453,6 +453,8 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("num_labels needs labelled data: data must be mnist")
     if (config.metrics.epochs or config.metrics.steps) and not isinstance(config.data, Mnist):
         faults.append("metrics (in training) are by a judge of digits: data must be mnist")
+    if config.untrained and (config.num_labels or isinstance(config.data, Gaussian)):
+        faults.append("untrained (post P000) is for images without labels")
     if isinstance(config.data, Gaussian) != (config.discriminator.kind == "set"):
         faults.append("gaussian data and a 'set' discriminator go together")
     if config.discriminator.kind == "set" and config.batch_size != config.discriminator.set_size:

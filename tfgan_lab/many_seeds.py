@@ -35,6 +35,7 @@ from tfgan_lab.training.loop import (
     Window,
     advice,
     interval_of,
+    moments_of,
     refuse_infinite_weights,
     run_loop,
     stopping_at_once,
@@ -177,6 +178,14 @@ class ManySeeds:
             if len(own):
                 run.window.add(own)
 
+    def keep_moments(self, first_step: int, history: np.ndarray) -> None:
+        """As a single run does, for each seed that goes well."""
+        for index, run in enumerate(self.runs):
+            interval = interval_of(run.config.moments, self.batches.steps_per_epoch)
+            for step, values in moments_of(run.names, first_step, history[:, :, index], interval):
+                if run.is_on(step):
+                    run.keep("moments", step, values)
+
     def load(self, index: int) -> None:
         """Copies one seed's variables to the slot."""
         self._copy(tf.constant(index))
@@ -308,9 +317,9 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
         parent.refuse_deleted()
         terminal.advance(done)
 
-    done = first
+    done, team = first, make_team(config)
     with stop.listening(), contextlib.suppress(TrainingDiverged):  # of all: no step of this session is kept
-        done = run_loop(many, first, total, events, many, advance, stop, make_team(config))  # type: ignore[arg-type]
+        done = run_loop(many, first, total, events, many, advance, stop, team, many.keep_moments)  # type: ignore[arg-type]
         if done < total:
             many.for_each(_save)(done)
     terminal.close()

@@ -35,6 +35,7 @@ from tfgan_lab.training.loop import (
     advising,
     follow_loop,
     interval_of,
+    moments_of,
     refuse_infinite_weights,
     run_loop,
     stopping_at_once,
@@ -183,7 +184,10 @@ class _Run:
         self._start_pictures()
         stop, started = StopRequest(), time.monotonic()
         with stop.listening():
-            done = run_loop(self.engine, self.first, self.total, events, self.window, self._advance, stop, self.team)
+            done = run_loop(
+                self.engine, self.first, self.total, events, self.window, self._advance, stop, self.team,
+                self._keep_moments,
+            )  # fmt: skip
             seconds = time.monotonic() - started
             if done > self.first:
                 sessions = folder.read_record().get("sessions", [])
@@ -229,9 +233,18 @@ class _Run:
         compiled = " (compile=xla is for one device: they run the loop)" if self.config.compile == "xla" else ""
         return f"on {replicas} replicas{machines}{compiled}, " if replicas > 1 else ""
 
+    def _keep_moments(self, first: int, history: np.ndarray) -> None:
+        if self.sampler is None:
+            return
+        interval = interval_of(self.config.moments, self.experiment.batches.steps_per_epoch)
+        for step, values in moments_of(self.window.names, first, history, interval):
+            self._keep("moments", step, values)
+
     def _start_pictures(self) -> None:
         if self.first == 0 or not (self.folder.path / "real.png").is_file():
             gallery.write_real(self.folder, self.experiment)
+        if self.sampler and self.first == 0 and self.config.untrained:
+            say(gallery.write_untrained(self.folder, self.experiment))
         if self.sampler and self.first == 0:
             self._sample(0)
 

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,6 +40,9 @@ _SAME_STATES = (
     "evaluate_line",
     "checkpoint",
     "sample",
+    "sample_latents",
+    "untrained",
+    "moments",
     "metrics",
     "placement",
 )
@@ -73,11 +76,14 @@ class Reference:
       bands: Of seeds of the same config, by key of metrics.jsonl.
       printed: The post's own numbers: (epoch, value) by key; empty where the post printed none.
       balance: By key, what a discriminator that cannot tell real from fake gives.
+      losses: Which losses are plotted: the "mean" since the last row or, as post P002 prints and plots them, the "last"
+        batch's.
     """
 
     bands: Mapping[str, Band]
     printed: Mapping[str, tuple[tuple[float, float], ...]]
     balance: Mapping[str, float]
+    losses: Literal["mean", "last"] = "mean"
 
 
 def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
@@ -98,7 +104,8 @@ def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
             pairs = [*enumerate(P002_EARLY, 1), *enumerate(P002_LATE, 90)]
             for index, key in enumerate(("d_loss", "g_loss")):
                 printed[key] = tuple((float(epoch), pair[index]) for epoch, pair in pairs)
-    return Reference(bands, printed, _balance(config))
+    after_update = isinstance(config, GanConfig) and config.log_losses == "after_update"
+    return Reference(bands, printed, _balance(config), "last" if after_update else "mean")
 
 
 def _is_faithful(config: Config) -> bool:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfgan_lab import images as images_lib
 from tfgan_lab.compare.reference import reference_of
-from tfgan_lab.config import GanConfig, Gaussian
+from tfgan_lab.config import GanConfig, Gaussian, Init
 from tfgan_lab.data import Source, describe_target
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import refuse_foreign, write_atomically
+from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.report import plots
 from tfgan_lab.report.samples import columns_of, png_of, saved_samples
-from tfgan_lab.report.style import write_figure
+from tfgan_lab.report.style import png, write_figure
 from tfgan_lab.training.experiment import Experiment
+from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 
@@ -27,6 +31,7 @@ _WORDS = {
     "d_loss": "D loss", "d_real": "D loss on real", "d_fake": "D loss on fake", "g_loss": "G loss", "p_real": "D(real)",
     "p_fake": "D(fake)",
 }  # fmt: skip
+_PANELS = 12  # of post P004's picture, which it draws every 10 steps
 _FILM_FRAMES = 60  # more make the file big, not the film better
 
 
@@ -75,6 +80,37 @@ def write_real(folder: Workdir, experiment: Experiment) -> None:
         write_atomically(folder.path / "real.png", images_lib.png_bytes(images_lib.enlarge(picture)))
 
 
+def write_untrained(folder: Workdir, experiment: Experiment) -> str:
+    """What post P000 looks at before it trains: G as PyTorch starts it (its own start values come later), and D's opinion.
+
+    Writes untrained.png, one sample and a batch, and run.json's "untrained": D(G(z)) of five of them. As in the post both
+    networks are in training mode, and G draws the batch again, with other dropout, when D is asked.
+
+    Returns:
+      The post's line, in English.
+    """
+    config: Any = copy.deepcopy(experiment.config)
+    config.generator.init = config.discriminator.init = Init(kernel="torch", bias="torch")
+    networks, latents = fresh_networks(config), config.latents
+
+    def seed(stream: str, turn: int) -> Any:
+        return step_seed(stream_key(config.seed, f"untrained/{stream}"), turn)
+
+    def draw(rows: int, turn: int) -> Any:
+        z = draw_latents(latents.distribution, latents.dim, rows, seed("latents", rows))
+        return networks["generator"](z, training=True, seed=seed("dropout", turn)[None])
+
+    single, batch = (images_lib.to_uint8(draw(n, n), config.data.pixels) for n in (1, config.batch_size))
+    asked = draw(config.batch_size, 0)[:5]
+    logits = networks["discriminator"](asked, training=True, seed=seed("d", 0)[None])
+    beliefs = [round(float(p), 4) for p in tf.sigmoid(logits)]
+    grids = [("one sample", images_lib.grid(single, 1)), (f"a batch of {len(batch)}", images_lib.grid(batch))]
+    figure = plots.labelled_grids(grids, "generator before training", provenance_line(experiment), across=True)
+    write_atomically(folder.path / "untrained.png", png(figure))
+    folder.write_record(untrained=beliefs)
+    return f"D(G(z)) of five samples, both untrained: {' '.join(f'{p:.4f}' for p in beliefs)}"
+
+
 def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Writes all pictures of a finished run and returns their names, the most telling first."""
     config = experiment.config
@@ -82,7 +118,7 @@ def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str
     names = []
     if isinstance(config, GanConfig):
         moments = saved_samples(folder.samples, config)
-        names += _write_generator_pictures(folder, experiment, moments, title, provenance)
+        names += _write_generator_pictures(folder, experiment, moments, rows, title, provenance)
     if any(row["kind"] == "train" for row in rows):
         names.append(
             write_figure(
@@ -95,12 +131,24 @@ def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str
 
 
 def _write_generator_pictures(
-    folder: Workdir, experiment: Experiment, moments: Sequence[tuple[int, np.ndarray]], title: str, provenance: str
+    folder: Workdir,
+    experiment: Experiment,
+    moments: Sequence[tuple[int, np.ndarray]],
+    rows: Sequence[dict[str, Any]],
+    title: str,
+    provenance: str,
 ) -> list[str]:
     config: Any = experiment.config
     last_step, last = moments[-1]
+    kept = [row for row in rows if row["kind"] == "moments"]
     write_atomically(folder.path / "samples.png", png_of(last, config, last_step))
     names = ["samples.png"]
+    if kept:
+        picked = np.unique(np.linspace(0, len(kept) - 1, _PANELS).round().astype(int))
+        figure = plots.normal_curves(
+            [kept[index] for index in picked], f"{title}: normal curves of a step's two sets", provenance
+        )
+        names.append(write_figure(folder.path, "normal_curves", figure))
     if not isinstance(config.data, Gaussian):
         split = "test" if experiment.source.test is not None else "train"
         picked, caption = last[:16], "generated"

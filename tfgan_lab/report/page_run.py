@@ -28,9 +28,10 @@ from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 
-_CHARTS_OF_CLASSIFIERS = (
+_CHARTS = (
     ("confusion", "Which classes it takes for which"),
     ("scores", "Its ten outputs for one image"),
+    ("normal_curves", "Normal curves of a step's two sets, the post's picture"),
 )
 _MOST_DENSITIES = 16
 
@@ -123,7 +124,7 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
     page.curves = page_charts.curves(rows, key, reference_of(config, record.get("data", {})), _floors(page.metrics))
     page.diagnosis = diagnose(config, rows, record.get("data", {}))
     page.claims = claims_in_words(config, folder.path)
-    for name, caption in _CHARTS_OF_CLASSIFIERS:
+    for name, caption in _CHARTS:
         if (folder.path / f"{name}.svg").is_file():
             content = (folder.path / f"{name}.svg").read_text(encoding="utf-8")
             page.charts.append((caption, page_charts.from_file(content, f"{key}-{name}", caption)))

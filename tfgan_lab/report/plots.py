@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -54,17 +55,19 @@ def panels(rows: Sequence[dict[str, Any]], reference: Reference | None = None) -
 
 
 def _losses(train: Any, reference: Reference, axis: Any) -> None:
-    _line(axis, train, "d_loss_mean", "discriminator", BLUE)
-    _line(axis, train, "g_loss_mean", "generator", ORANGE)
+    key_of = "{}_mean" if reference.losses == "mean" else "{}"
+    _line(axis, train, key_of.format("d_loss"), "discriminator", BLUE)
+    _line(axis, train, key_of.format("g_loss"), "generator", ORANGE)
     end = train[-1]["epoch"]
     for key, color in (("d_loss", BLUE), ("g_loss", ORANGE)):
-        _band(axis, reference, f"{key}_mean", color, end)
+        _band(axis, reference, key_of.format(key), color, end)
         _prints(axis, reference, key, color, end)
         if key in reference.balance:
             axis.axhline(reference.balance[key], color=color, linestyle=":", linewidth=1)
     if reference.balance:
         axis.plot([], [], color=GREY, linestyle=":", linewidth=1, label="D cannot tell")
-    axis.set(title="losses, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
+    what = "mean since the last row" if reference.losses == "mean" else "last batch, as printed"
+    axis.set(title=f"losses, {what}", xlabel="epoch", ylabel="cross-entropy (nats)")
     _legend(axis, fontsize=7.5)
 
 
@@ -223,6 +226,38 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
         return figure
 
 
+def normal_curves(moments: Sequence[dict[str, Any]], title: str, provenance: str) -> Figure:
+    """Post P004's picture at moments of training: the normal curves of both sets, each over its own mean ± 9 deviations.
+
+    Args:
+      moments: Rows of metrics.jsonl with mean and deviation of the real and the generated set, a panel each.
+      title: Above.
+      provenance: Below.
+    """
+    with plt.rc_context(STYLE):
+        columns = min(4, len(moments))
+        size = (3 * columns, 2.3 * -(-len(moments) // columns) + 0.7)
+        figure, axes = plt.subplots(
+            -(-len(moments) // columns), columns, figsize=size, squeeze=False, layout="constrained"
+        )
+        for axis, row in zip_longest(axes.flat, moments):
+            if row is None:
+                axis.set_axis_off()
+                continue
+            for name, label, color in (("real", "real", BLUE), ("fake", "generated", ORANGE)):
+                mean, std = row[f"{name}_mean"], max(row[f"{name}_std"], 1e-6)
+                x = np.linspace(mean - 9 * std, mean + 9 * std, 100)
+                axis.plot(x, _normal(x, mean, std), color=color, linewidth=1.3, label=label)
+            axis.set_title(f"step {row['step']:,}", fontsize=8)
+        axes[0, 0].legend(fontsize=7)
+        figure.supylabel("probability density", fontsize=8)
+        return finish(figure, title, provenance)
+
+
+def _normal(x: np.ndarray, mean: float, std: float) -> np.ndarray:
+    return np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
+
+
 def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -> Figure:
     """Post P004's two normal curves, and the histograms that they hide.
 
@@ -252,7 +287,12 @@ def density_panel(axis: Any, real: np.ndarray, fake: np.ndarray) -> None:
             numbers, bins=80, range=(low, high), density=True, histtype="stepfilled", color=color, alpha=0.3,
             label=f"{name}, histogram",
         )  # fmt: skip
-        normal = np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
-        axis.plot(x, normal, color=color, linewidth=1.5, label=f"{name}, N({mean:.2f}, {std:.2f}²), the post's curve")
+        axis.plot(
+            x,
+            _normal(x, mean, std),
+            color=color,
+            linewidth=1.5,
+            label=f"{name}, N({mean:.2f}, {std:.2f}²), the post's curve",
+        )
     axis.set(xlabel="value", ylabel="probability density", ylim=(0, 1.6 / (real.std() * 2.5)))
     axis.legend(fontsize=8)

@@ -16,7 +16,7 @@ from tfgan_lab.data import describe_target, shape_of
 from tfgan_lab.data.pipeline import draw_target
 from tfgan_lab.export import GeneratorModule
 from tfgan_lab.files import write_atomically
-from tfgan_lab.randomness import draw_latents, sample_seed
+from tfgan_lab.randomness import draw_latents, sample_seed, step_seed, stream_key
 from tfgan_lab.report import plots
 from tfgan_lab.report.style import png
 from tfgan_lab.training.experiment import Experiment
@@ -24,7 +24,7 @@ from tfgan_lab.words import counted
 
 
 class Sampler:
-    """Draws the same latents again and again.
+    """Draws the same latents again and again or, with `sample_latents="fresh"`, others at each step.
 
     Conditional generators draw a row per label. The Gaussian's picture holds the post's two normal curves and
     histograms.
@@ -37,18 +37,21 @@ class Sampler:
         with experiment.strategy.scope():
             self._module = GeneratorModule(experiment.networks["generator"], config)
         self._labels = row_labels(config)
-        number = config.num_samples if self._labels is None else len(self._labels)
-        self._latents = draw_latents(config.latents.distribution, config.latents.dim, number, sample_seed(config.seed))
+        self._number = config.num_samples if self._labels is None else len(self._labels)
         self._draw = tf.function(self._module.draw, autograph=False)
 
-    def draw(self) -> np.ndarray:
+    def draw(self, step: int) -> np.ndarray:
         """Images uint8 [N, H, W, C] of the networks as they are now; Gaussian: numbers float32 [N, 1]."""
-        drawn = self._draw(self._latents, self._labels).numpy()
+        seed, latents = self.config.seed, self.config.latents
+        fresh = self.config.sample_latents == "fresh"
+        draws = step_seed(stream_key(seed, "samples"), step) if fresh else sample_seed(seed)
+        z = draw_latents(latents.distribution, latents.dim, self._number, draws)
+        drawn = self._draw(z, self._labels).numpy()
         return drawn if self._module.output == "numbers" else images_lib.to_uint8(drawn, "unit")
 
     def keep(self, folder: Path, step: int) -> np.ndarray:
         """Writes step-NNN.npz alone, from which pictures can be drawn; returns what is in it."""
-        drawn = self.draw()
+        drawn = self.draw(step)
         write_atomically(folder / f"step-{step:08d}.npz", npz_bytes({"samples": drawn}))
         return drawn
 

@@ -138,11 +138,24 @@ class Window:
         return row | {f"{name}_mean": float(value) for name, value in zip(self.names, means, strict=True)}
 
 
+def moments_of(
+    names: Sequence[str], first: int, history: np.ndarray, interval: int
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """Mean and deviation of the real and of the fake set at every `interval`-th step of a chunk, by step; 0: of none."""
+    own = [index for index, name in enumerate(names) if name in ("real_mean", "real_std", "fake_mean", "fake_std")]
+    for step in range(first + 1, first + len(history) + 1):
+        if interval and step % interval == 0:
+            yield step, {names[index]: float(history[step - first - 1, index]) for index in own}
+
+
 def run_loop(
     engine: Engine, first: int, total: int, events: Sequence[Event], window: Window, advance: Callable[[int], None],
-    stop: StopRequest, team: Team,
+    stop: StopRequest, team: Team, watch: Callable[[int, np.ndarray], None] = lambda first, history: None,
 ) -> int:  # fmt: skip
     """Trains from step `first` to `total`, or until stopped (also by another process of the team).
+
+    Args:
+      watch: Is given every chunk: its first step, and its steps' metrics [steps, metrics].
 
     Returns:
       How many steps are done.
@@ -165,6 +178,7 @@ def run_loop(
             per_second = 20.0  # the first call traces: its time says nothing
         _refuse_nan(history, engine.task.metric_names, done)
         window.add(history)
+        watch(done, history)
         done += steps
         advance(steps)
         for event in events:

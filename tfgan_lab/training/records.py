@@ -11,7 +11,7 @@ from tfgan_lab.data.examples import Provenance
 
 _PROVENANCE = {field.name for field in dataclasses.fields(Provenance)}
 _SESSION = {"from", "to", "seconds"}
-_KINDS = ("train", "eval", "metrics")
+_KINDS = ("train", "eval", "metrics", "moments")
 
 
 def is_row(row: Any) -> bool:
