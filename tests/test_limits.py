@@ -77,6 +77,22 @@ def test_memory_that_runs_out_is_one_line(error: Exception) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("reference", "changes", "kernel"),
+    [
+        ("mnist_classifier:smoke", {"classifier__kernels": "(50, 5)"}, 50),
+        ("mnist_classifier:smoke", {"classifier__stride": "40"}, 3),
+        ("mnist_judge:smoke", {"classifier__strides": "(40, 40, 40, 40)"}, 3),
+        ("cgan_conv:smoke", {"discriminator__kernel": "50"}, 50),
+    ],
+)
+def test_a_kernel_that_is_larger_than_its_image_is_one_line(
+    reference: str, changes: dict[str, str], kernel: int, small_source: Any
+) -> None:
+    with pytest.raises(UserError, match=f"a kernel of {kernel} x {kernel} .*smaller kernels"):
+        build(offline(reference, **changes), small_source)
+
+
 # Data.
 
 

@@ -424,3 +424,16 @@ def test_numbers_survive_the_file_exactly(tmp_path: Path) -> None:
     row = {"kind": "train", "step": 1, "epoch": 1.0, "loss": 0.1 + 0.2, "tiny": 5e-324, "large": 1.7976931348623157e308}
     folder.append_metrics(row)
     assert folder.read_metrics() == [row]
+
+
+def test_data_that_is_gone_is_named_with_the_run_that_was_trained_on_it(tmp_path: Path) -> None:
+    run, data = Workdir(tmp_path / "run"), tmp_path / "data"
+    run.claim()
+    assert run.data_dir(None) is None
+    run.write_record(data_dir=str(data))
+    with pytest.raises(UserError, match=rf"run was trained on data in {data}, which is gone.*--data_dir"):
+        run.data_dir(None)
+    assert run.data_dir("elsewhere") == "elsewhere"
+    data.mkdir()
+    assert run.data_dir("") == str(data)
+    run.release()

@@ -65,11 +65,11 @@ def evaluate(
       UserError: No such model, data or judge; too few samples for a metric; NaN samples; `out` is there and not ours.
     """
     started, cpu = time.perf_counter(), time.process_time()
-    subject = _subject(Path(run), out)
+    subject = _subject(Path(run), out, data_dir)
     refuse_foreign(subject.out)
     if isinstance(subject.config, ClassifierConfig):
         refuse_foreign(*classifier_plots.files(subject.out.parent))
-    source = data_lib.open_source(subject.config.data, data_dir or subject.data_dir)
+    source = data_lib.open_source(subject.config.data, subject.data_dir)
     result: dict[str, Any] = {
         "model": {
             "run": subject.name, "config": subject.config.name, "post": subject.config.post, "step": subject.facts.get("step"),
@@ -127,7 +127,7 @@ def in_words(provenance: Any) -> str:
     return str(provenance).removeprefix("data: ")
 
 
-def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
+def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | None) -> _Subject:
     folder = Workdir(path)
     if folder.exists():
         config = folder.read_single_config()
@@ -135,13 +135,12 @@ def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
             raise UserError(
                 f"--workdir={path} has no export yet: `tfgan-lab train --workdir={path}` to its end, or `tfgan-lab export --workdir={path}`."
             )
-        data_dir = folder.read_record().get("data_dir")
         return _Subject(
             str(path),
             config,
             folder.export,
             read_facts(folder.export),
-            data_dir,
+            folder.data_dir(data_dir),
             Path(out or path / "metrics.json"),
         )
     if not (path / "saved_model.pb").is_file():
@@ -158,7 +157,7 @@ def _subject(path: Path, out: str | os.PathLike[str] | None) -> _Subject:
         from_dict(facts["fields"]),
         path,
         facts,
-        None,
+        data_dir,
         Path(out or path.parent / f"{path.resolve().name}.metrics.json"),
     )
 

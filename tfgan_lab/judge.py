@@ -170,7 +170,7 @@ def write_judge(
     network = run.networks["classifier"]
     refuse_foreign(out, out.with_suffix(".json"))
     content = npz_bytes({f"{index:03d}": np.asarray(v) for index, v in enumerate(network.variables)})
-    splits, _ = load_mnist(config.data.source, data_dir or record.get("data_dir"))  # type: ignore[union-attr]
+    splits, _ = load_mnist(config.data.source, run.workdir.data_dir(data_dir))  # type: ignore[union-attr]
     live = judge_of(network, config, {"name": config.name})
     accuracy = {}
     for name in ("validation", "test"):

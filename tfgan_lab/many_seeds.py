@@ -264,7 +264,7 @@ def train_seeds(
     try:
         parent.refuse_drift(config)
         record = parent.record_of(config)
-        source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
+        source = data_lib.open_source(config.data, parent.data_dir(data_dir))
         refuse_other_data(parent, record, source)
         many = ManySeeds(config, source, Path(runs or workdir))
         total, per_epoch = many.slot.total_steps, many.batches.steps_per_epoch

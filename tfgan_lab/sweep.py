@@ -194,7 +194,7 @@ def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str 
     from tfgan_lab.metrics import classifier_score
 
     judge = load_judge(judge_path)
-    right = judge.accuracy(open_source(config.data, data_dir or run.read_record().get("data_dir")).test)
+    right = judge.accuracy(open_source(config.data, run.data_dir(data_dir)).test)
     if unsure := doubt(right):
         say(unsure)
     if right < MUST_REACH:

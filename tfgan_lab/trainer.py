@@ -92,7 +92,7 @@ def _lead(config: Config, folder: Workdir, data_dir: str | None, team: Team) -> 
         folder.refuse_drift(config)
         refuse_no_export(folder.export)
         record = folder.record_of(config)
-        source = data_lib.open_source(config.data, data_dir or record.get("data_dir"))
+        source = data_lib.open_source(config.data, folder.data_dir(data_dir))
         refuse_other_data(folder, record, source)
         experiment = build(config, source)
         engine = make_engine(

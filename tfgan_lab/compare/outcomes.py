@@ -45,7 +45,7 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
             train(config, folder, data_dir)
         except TrainingDiverged as error:
             return keep_outcome(folder, config, {}, started, {**_facts(run), "diverged": str(error).split(":")[0]})
-    source = data_lib.open_source(config.data, data_dir or run.read_record().get("data_dir"))
+    source = data_lib.open_source(config.data, run.data_dir(data_dir))
     refuse_other_data(run, run.read_record(), source)
     experiment = build(config, source)
     restored = restore_run(folder)

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_lab.config import ConvClassifier as ConvClassifierSpec
-from tfgan_lab.models.layers import BatchNorm, activate, conv, dense, layer_seeds
+from tfgan_lab.models.layers import BatchNorm, activate, conv, dense, layer_seeds, size_after
 from tfgan_lab.models.network import Network
 
 
@@ -27,7 +27,7 @@ class ConvClassifier(Network):
         for a, b, kernel in zip(channels, spec.filters, spec.kernels, strict=False):
             self.convs.append(conv(a, b, kernel, spec.stride, spec.init, seeds))
             self.norms.append(BatchNorm(b))
-            size = (size - kernel) // spec.stride + 1
+            size = size_after(size, kernel, spec.stride)
         self.flat = size * size * spec.filters[-1]
         self.out = dense(self.flat, num_labels, spec.init, seeds)
         self.built = True

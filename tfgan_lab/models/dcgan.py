@@ -17,7 +17,16 @@ import tensorflow as tf
 from tfgan_lab.config import ConvDiscriminator as ConvDiscriminatorSpec
 from tfgan_lab.config import ConvGenerator as ConvGeneratorSpec
 from tfgan_lab.errors import UserError
-from tfgan_lab.models.layers import BatchNorm, activate, concat_label, conv, conv_transpose, dense, layer_seeds
+from tfgan_lab.models.layers import (
+    BatchNorm,
+    activate,
+    concat_label,
+    conv,
+    conv_transpose,
+    dense,
+    layer_seeds,
+    size_after,
+)
 from tfgan_lab.models.network import Network
 
 
@@ -33,7 +42,7 @@ def discriminator_sizes(spec: ConvDiscriminatorSpec, size: int) -> list[int]:
     """Side lengths from the input to the last feature map; the post's: [128, 61, 27, 10]."""
     sizes = [size]
     for padding in spec.paddings:
-        sizes.append((sizes[-1] + 2 * padding - spec.kernel) // spec.stride + 1)
+        sizes.append(size_after(sizes[-1], spec.kernel, spec.stride, padding))
     return sizes
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfgan_lab.config import JudgeNet as JudgeNetSpec
 from tfgan_lab.errors import UserError
-from tfgan_lab.models.layers import BatchNorm, conv, dense, dropout, layer_seeds
+from tfgan_lab.models.layers import BatchNorm, conv, dense, dropout, layer_seeds, size_after
 from tfgan_lab.models.network import Network
 
 
@@ -24,7 +24,7 @@ class JudgeNet(Network):
         super().__init__(spec, "classifier", image_shape=list(image_shape), num_labels=num_labels, seed=seed)
         sizes = [min(image_shape[:2])]
         for kernel, stride in zip(spec.kernels, spec.strides, strict=True):
-            sizes.append((sizes[-1] - kernel) // stride + 1)
+            sizes.append(size_after(sizes[-1], kernel, stride))
         if min(sizes) < 1:
             raise UserError(
                 f"classifier: its layers shrink {sizes[0]} pixels to {sizes[1:]}: use fewer layers or smaller kernels."

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfgan_lab import philox
 from tfgan_lab.config import Init
+from tfgan_lab.errors import UserError
 from tfgan_lab.randomness import num_rows, own_rows, stream_key
 
 
@@ -63,6 +64,16 @@ def conv(
     layer = keras.layers.Conv2D(filters, kernel, stride, **_initializers(init, fan_in, fan_out, seeds))
     layer.build((None, None, None, channels))
     return layer
+
+
+def size_after(size: int, kernel: int, stride: int, padding: int = 0) -> int:
+    """Height of what a convolution gives. Raises `UserError` if its kernel is larger than what it gets."""
+    after = (size + 2 * padding - kernel) // stride + 1
+    if after < 1:
+        raise UserError(
+            f"a kernel of {kernel} x {kernel} does not fit {size} x {size} pixels: use fewer layers, or smaller kernels and strides."
+        )
+    return after
 
 
 def conv_transpose(

@@ -92,7 +92,7 @@ def parts_of(folder: Workdir, data_dir: str | None) -> Parts:
         notes.append(f"nothing can be drawn from it yet: {error}")
     record = folder.read_record()
     try:
-        source = open_source(config.data, data_dir or record.get("data_dir"))
+        source = open_source(config.data, folder.data_dir(data_dir))
         trained_on = (record.get("data") or {}).get("train")
         found = source.provenance.get("train")
         if found and isinstance(trained_on, dict) and found.sha256 != trained_on.get("sha256"):

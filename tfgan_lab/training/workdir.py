@@ -254,6 +254,15 @@ class Workdir:
             return {}
         return {name: fact for name, fact in record.items() if is_fact(name, fact)} if isinstance(record, dict) else {}
 
+    def data_dir(self, given: str | None) -> str | None:
+        """Where its data is: as given now, else where it was before. Raises `UserError` if nothing is there any more."""
+        before: str | None = self.read_record().get("data_dir")
+        if not given and before and not os.path.exists(before):
+            raise UserError(
+                f"--workdir={self.path} was trained on data in {before}, which is gone: name its new place with --data_dir."
+            )
+        return given or before
+
     def write_record(self, **facts: Any) -> None:
         """Adds facts to run.json."""
         self._write_record(self.read_record() | facts)
