@@ -123,7 +123,7 @@ _G_BAND = _around([g for _, g in P002_LATE], 0.2)
 
 CLAIMS = (
     Claim(
-        "C000a", "P000", "p_real and p_fake both converge towards 0.5.", "a plot of both traces that meet near 0.5", "mlp_gan",
+        "C000a", "P000", "p_real and p_fake both converge towards 0.5.", "a plot of both traces (not ours to see) and a sentence: both converge", "mlp_gan",
         {"run": Arm("mlp_gan")},
         (
             Gauge("run", "p_real_end", "p_real at the end", 0.25, 0.75),
@@ -147,13 +147,13 @@ CLAIMS = (
         "k=10 are not for want of training",
     ),
     Claim(
-        "C001a", "P001", "A digit classifier that works.", "a picture: ten outputs for one digit", "mnist_classifier",
+        "C001a", "P001", "A digit classifier that works.", "a picture that is not ours to see", "mnist_classifier",
         {"run": Arm("mnist_classifier")},
         (Gauge("run", "accuracy", "accuracy on the test split", 0.95, 1.0),),
         "at most one digit in twenty wrong",
     ),
     Claim(
-        "C001b", "P001", "Asked for digit d, G draws d.", "2x3 grids for 0 to 9", "cgan_layernorm",
+        "C001b", "P001", "Asked for digit d, G draws d.", "a picture of its 2x3 grids, not ours to see", "cgan_layernorm",
         {"run": Arm("cgan_layernorm", {}, {"epochs": "4"})},
         (Gauge("run", "label_accuracy", "samples the judge reads as the digit asked for", 0.8, 1.0),),
         "each 2x3 grid would show about five right digits of six, or more; 2,000 samples",
@@ -180,7 +180,7 @@ CLAIMS = (
         "at most twice what guessing gives (0.1), while the same seed without it is right more often than not",
     ),
     Claim(
-        "C003b", "P003", "Both generators work; the branch one too.", "sample grids of both", "cgan_branch",
+        "C003b", "P003", "Both generators work; the branch one too.", "a sentence: the branch way seems to work well too", "cgan_branch",
         {"concat": Arm("cgan_concat", {}, {"epochs": "2"}), "branch": Arm("cgan_branch", {}, {"epochs": "2"})},
         (
             Gauge("concat", "label_accuracy", "digits right, concat", 0.5, 1.0),
@@ -189,7 +189,7 @@ CLAIMS = (
         "right more often than not (two seeds of the branch net had been seen at batch 4 after two epochs: 0.80 and 0.94)",
     ),
     Claim(
-        "C004", "P004", "The generated mean and standard deviation approach 4 and 1.25.", "prints and plots that come near", "gaussian",
+        "C004", "P004", "The generated mean and standard deviation approach 4 and 1.25.", "slides that are not ours to see; no number", "gaussian",
         {"run": Arm("gaussian")},
         (
             Gauge("run", "fake_mean", "generated mean", 3.5, 4.5),
