@@ -146,7 +146,7 @@ class XlaEngine(Engine):
 
     def _compiled(self, made: Any, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         def one_step(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            (images, labels), noise = tf.nest.map_structure(lambda part: part[i], made)
+            (images, labels), noise = tf.nest.map_structure(lambda part: None if part is None else part[i], made)
             return i + 1, history.write(i, self._sum(self.strategy.run(self._step_on, args=(images, labels, noise))))
 
         with philox.in_arithmetic():
