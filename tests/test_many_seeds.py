@@ -20,6 +20,7 @@ from tfgan_lab.config import Gaussian, override
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation import evaluate
 from tfgan_lab.many_seeds import ManySeeds
+from tfgan_lab.report.page import report
 from tfgan_lab.sample import sample_run as sample
 from tfgan_lab.trainer import Interrupted, train
 from tfgan_lab.training import loop
@@ -83,6 +84,13 @@ def test_each_seed_leaves_an_ordinary_run(two_seeds: Path, tmp_path: Path, capsy
     summary = json.loads((two_seeds / "seeds.json").read_text())
     assert [one["seed"] for one in summary["runs"]] == [0, 1]
     assert summary["runs"][1]["fake_mean"] == rows(folder)[-1]["fake_mean"]
+
+
+def test_the_folder_of_all_seeds_stands_for_its_runs_in_a_report(two_seeds: Path, tmp_path: Path) -> None:
+    page = report([two_seeds], str(tmp_path / "page.html")).read_text()
+    assert "seed=0" in page
+    assert "seed=1" in page
+    assert page.count("finished: 20 steps") == 2
 
 
 def test_one_seed_can_be_gone_on_with_alone(two_seeds: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -349,6 +349,7 @@ def test_facts_that_no_run_wrote_are_omitted(name: str, good: Any, bad: list[Any
         '{"kind": ["train"], "step": 1, "epoch": 1.0}', '{"kind": "train", "step": "1", "epoch": 1.0}',
         '{"kind": "train", "step": -1, "epoch": 1.0}', '{"kind": "train", "step": true, "epoch": 1.0}',
         '{"kind": "train", "step": 1, "epoch": null}', '{"kind": "eval", "step": 1, "epoch": 1.0, "p_real": "high"}',
+        '{"kind": "eval", "step": 1, "epoch": 1.0, "p_real": 0.5}', '{"kind": "metrics", "step": 1, "epoch": 1.0, "digits": 3.0}',
         '{"kind": "eval", "step": 1, "epoch": 1.0, "p_real": NaN}', '{"kind": "eval", "step": 1, "epoch": 1.0, "p_real": null}',
         '{"kind": "eval", "step": 1, "epoch": 1.0, "p_real": 1e999}', '{"kind": "train", "step": 99999999999999999999, "epoch": 1.0}',
     ],

@@ -138,7 +138,7 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
 
 def _report_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
-        "workdir", None, "A run, trained or in training; give the flag again for runs side by side. A sweep's folder stands for its runs.",
+        "workdir", None, "A run, trained or in training; give the flag again for runs side by side. The folder of a sweep, or of many seeds, stands for its runs.",
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_string(

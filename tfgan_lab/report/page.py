@@ -26,7 +26,7 @@ def report(workdirs: Sequence[str | os.PathLike[str]], out: str | None = None, d
     """Writes the page of one or several runs.
 
     Args:
-      workdirs: Run folders; the folder of a sweep stands for all its runs.
+      workdirs: Run folders; the folder of a sweep, or of many seeds, stands for all its runs.
       out: The .html file; None for report.html in the run's folder, or in the one that holds all the runs.
       data_dir: Where the real data is, if not where it was for training.
 
@@ -93,15 +93,17 @@ def _code_marks(text: str) -> Markup:
 
 
 def _runs_in(path: Path) -> list[Path]:
-    if Workdir(path).exists():
+    """The run that a folder holds, or all runs of a sweep or of many seeds."""
+    folder = Workdir(path)
+    holds_many = folder.read_config().num_seeds > 1 if folder.exists() else (path / "sweep.json").is_file()
+    if folder.exists() and not holds_many:
         return [path]
-    if (path / "sweep.json").is_file():
-        runs = sorted(child for child in path.iterdir() if Workdir(child).exists())
-        if runs:
-            return runs
+    runs = [child for child in path.iterdir() if Workdir(child).exists()] if holds_many else []
+    if runs:
+        return sorted(runs, key=lambda run: (len(run.name), run.name))  # seed=10 after seed=9
     if path.is_dir() and not any(path.iterdir()):
         raise UserError(f"--workdir={path} is empty: train a run in it with `tfgan-lab train --workdir={path}`.")
-    Workdir(path).read_config()  # says in one line what is wrong
+    folder.read_single_config()  # says in one line what is wrong
     return []
 
 

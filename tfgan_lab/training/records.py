@@ -1,4 +1,4 @@
-"""What a run writes into run.json and metrics.jsonl, told from what anyone else may have put there since."""
+"""What a run writes into run.json, generator.json and metrics.jsonl, told from what anyone may have put there since."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tfgan_lab.data.examples import Provenance
 _PROVENANCE = {field.name for field in dataclasses.fields(Provenance)}
 _SESSION = {"from", "to", "seconds"}
 _KINDS = ("train", "eval", "metrics", "moments")
+# Of these a row has both or none.
+_PAIRS = ({"d_loss_mean", "g_loss_mean"}, {"p_real", "p_fake"}, {"fake_mean", "fake_std"}, {"digits", "frechet"})
 
 
 def is_row(row: Any) -> bool:
@@ -21,13 +23,15 @@ def is_row(row: Any) -> bool:
         and row.get("kind") in _KINDS
         and _is_count(row.get("step"))
         and "epoch" in row
+        and all(pair <= row.keys() or not pair & row.keys() for pair in _PAIRS)
         and all(_is_number(value) for name, value in row.items() if name != "kind")
     )
 
 
-def is_fact(name: str, fact: Any) -> bool:
-    """Whether it is what a run writes into run.json under that name; names that nothing reads may hold anything."""
-    return _FACTS.get(name, lambda fact: True)(fact)
+def known_facts(record: Any) -> dict[str, Any]:
+    """A JSON file's content without what is not what a run writes under that name; other names may hold anything."""
+    facts = record if isinstance(record, dict) else {}
+    return {name: fact for name, fact in facts.items() if _FACTS.get(name, lambda fact: True)(fact)}
 
 
 def _is_count(value: Any) -> bool:
@@ -51,15 +55,20 @@ def _is_imported(part: Any) -> bool:
     return isinstance(counters, dict) and all(map(_is_count, counters.values()))
 
 
+def _is_data(fact: Any) -> bool:
+    return isinstance(fact, dict) and all(isinstance(part, str) or _is_provenance(part) for part in fact.values())
+
+
 _FACTS: dict[str, Callable[[Any], bool]] = {
-    "data": lambda fact: isinstance(fact, dict) and all(isinstance(p, str) or _is_provenance(p) for p in fact.values()),
+    **dict.fromkeys(("data", "trained_on"), _is_data),
     "data_dir": lambda fact: fact is None or isinstance(fact, str),
     "sessions": lambda fact: (
         isinstance(fact, list)
         and all(isinstance(s, dict) and set(s) == _SESSION and all(map(_is_number, s.values())) for s in fact)
     ),
     "imported": lambda fact: isinstance(fact, dict) and all(map(_is_imported, fact.values())),
+    "fields": lambda fact: isinstance(fact, dict),
     "versions": lambda fact: isinstance(fact, dict) and all(isinstance(value, str) for value in fact.values()),
     **dict.fromkeys(("command", "machine"), lambda fact: isinstance(fact, str)),
-    **dict.fromkeys(("total_steps", "steps_per_epoch", "cores", "diverged"), _is_count),
+    **dict.fromkeys(("total_steps", "steps_per_epoch", "cores", "diverged", "step", "seed", "num_labels"), _is_count),
 }

@@ -19,7 +19,7 @@ from tfgan_lab import config as config_lib
 from tfgan_lab.cache import usable_cores
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import write_atomically
-from tfgan_lab.training.records import is_fact, is_row
+from tfgan_lab.training.records import is_row, known_facts
 
 # A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
 # So may where it runs: any number of replicas trains the same network, to rounding.
@@ -249,10 +249,9 @@ class Workdir:
     def read_record(self) -> dict[str, Any]:
         """run.json as a dict without what this program would not have written there; empty if there is none."""
         try:
-            record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            return known_facts(json.loads((self.path / "run.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, RecursionError):
             return {}
-        return {name: fact for name, fact in record.items() if is_fact(name, fact)} if isinstance(record, dict) else {}
 
     def data_dir(self, given: str | None) -> str | None:
         """Where its data is: as given now, else where it was before. Raises `UserError` if nothing is there any more."""
