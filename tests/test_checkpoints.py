@@ -250,12 +250,12 @@ def test_a_run_falls_back_says_so_and_ends_as_if_nothing_had_happened(
 
 
 @pytest.mark.slow
-def test_a_config_edited_to_another_architecture_is_one_line(tmp_path: Path) -> None:
+def test_checkpoints_of_another_architecture_than_the_config_are_one_line(tmp_path: Path) -> None:
     train_small("gaussian:smoke", tmp_path)
     before = weights(tmp_path)
-    path = tmp_path / "config.json"
-    changed = override(from_json(path.read_text()), {"generator.hidden": "(40, 40)"})
-    path.write_text(to_json(changed))
+    changed = override(from_json((tmp_path / "config.json").read_text()), {"generator.hidden": "(40, 40)"})
+    for folder in (tmp_path, tmp_path / "checkpoints"):
+        (folder / "config.json").write_text(to_json(changed))
     for call in (lambda: train(changed, tmp_path), lambda: restore_run(tmp_path)):
         with pytest.raises(UserError, match="of other networks"):
             call()

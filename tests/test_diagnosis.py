@@ -336,7 +336,9 @@ def test_bands_hold_every_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         from tfgan_lab.training.workdir import Workdir
 
         Workdir(run).keep_config(config_of("mlp_gan", seed=str(seed)))
-        Workdir(run).write_record(data=DATA)
+        Workdir(run).write_record(
+            data={name: {"source": "MNIST", "split": name, "sha256": "", **part} for name, part in DATA.items()}
+        )
         for epoch in range(1, 201):
             Workdir(run).append_metrics(
                 {

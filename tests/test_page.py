@@ -142,7 +142,8 @@ def test_several_runs_stand_side_by_side_with_what_differs(trained: Any, tmp_pat
     other = copied(trained(GAN), tmp_path, "other")
     fields = json.loads((other / "config.json").read_text())
     fields["game"]["d_steps"], fields["seed"] = 7, 3
-    (other / "config.json").write_text(json.dumps(fields))
+    for folder in (other, other / "checkpoints"):
+        (folder / "config.json").write_text(json.dumps(fields))
     page = page_of(tmp_path, trained(GAN), other)
     table = page.text[page.text.index("What differs in their configs") : page.text.index("Samples, through")]
     assert "game.d_steps 1 7" in table and "seed 0 3" in table and "batch_size" not in table
