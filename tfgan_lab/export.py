@@ -28,6 +28,7 @@ from tfgan_lab.files import json_bytes, new_folder, refuse_foreign_folder, write
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.runtime import quiet_stderr
 from tfgan_lab.saved_models import load_saved_model
+from tfgan_lab.training.records import known_facts
 
 _TOLERANCE = 1e-5  # float32 rounding of another graph of the same net
 
@@ -193,10 +194,8 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
 def read_facts(folder: Path) -> dict[str, Any]:
     """An export's generator.json, without facts of other kinds than this program writes; {} if there is none."""
     try:
-        facts = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
+        facts = known_facts(json.loads((folder / "generator.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(facts, dict):
         return {}
     kinds = {
         "config": str, "post": str, "step": int, "seed": int, "num_labels": int, "latent_dim": int, "fields": dict,

@@ -38,7 +38,6 @@ from tfgan_lab.training.loop import (
     moments_of,
     refuse_infinite_weights,
     run_loop,
-    stopping_at_once,
 )
 from tfgan_lab.training.memory import weights_that_fit
 from tfgan_lab.training.team import make_team
@@ -294,7 +293,7 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
     terminal, started, stop = Terminal(total, min(first, total)), time.time(), StopRequest()
     say(
         f"{config.name} ({of_post(config.post)}): {len(many.runs)} seeds from {config.seed} on, {counted(total, 'step')} each, in {parent.path}"
-        + (f"; resuming at step {first:,}" if first else "")
+        + ("; already trained" if first >= total else f"; resuming at step {first:,}" if first else "")
     )
     for note in notes:
         say(note)
@@ -330,11 +329,12 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
             [{"from": max(first, run.since), "to": done, "seconds": share}] if done > max(first, run.since) else []
         )
         run.folder.write_record(sessions=sessions, **({"diverged": run.diverged} if run.diverged else {}))
-    again = f"tfgan-lab train --workdir={parent.path}"
     if done < total and not many.all_diverged():
-        raise Interrupted(f"stopped at step {done:,} of {total:,} and saved. Continue with: {again}", stop.signal or 2)
-    with stopping_at_once(f"trained to the end and saved, stopped before all was exported. Continue with: {again}"):
-        _finish(many, parent, done, time.time() - started, done - first)
+        raise Interrupted(
+            f"stopped at step {done:,} of {total:,} and saved. Continue with: tfgan-lab train --workdir={parent.path}",
+            stop.signal or 2,
+        )
+    _finish(many, parent, done, time.time() - started, done - first)
     if many.all_diverged():
         raise TrainingDiverged(
             f"all {len(many.runs)} seeds diverged, see {parent.path / 'seeds.json'}. {advice(config)}"

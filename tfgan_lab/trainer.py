@@ -38,7 +38,6 @@ from tfgan_lab.training.loop import (
     moments_of,
     refuse_infinite_weights,
     run_loop,
-    stopping_at_once,
 )  # fmt: skip
 from tfgan_lab.training.memory import out_of_memory_in_one_line
 from tfgan_lab.training.restored import fresh_networks
@@ -198,19 +197,15 @@ class _Run:
                 self._save(done)
                 self.team.wait()
         self.terminal.close()
-        again = f"tfgan-lab train --workdir={folder.path}"
         if done < self.total:
             self.board.close()
             raise Interrupted(
-                f"stopped at step {done:,} of {self.total:,} and saved. Continue with: {again}",
+                f"stopped at step {done:,} of {self.total:,} and saved. Continue with: tfgan-lab train --workdir={folder.path}",
                 stop.signal or signal.SIGTERM,
             )
-        with stopping_at_once(
-            f"trained to the end and saved, stopped before all of it was drawn. Continue with: {again}"
-        ):
-            self.board.finish()
-            self.board.close()
-            self._finish(done, seconds)
+        self.board.finish()
+        self.board.close()
+        self._finish(done, seconds)
 
     def _advance(self, steps: int) -> None:
         self.folder.refuse_deleted()

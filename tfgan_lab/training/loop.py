@@ -67,24 +67,6 @@ class Interrupted(UserError):
         self.code = RESUME_CODE if number == signal.SIGTERM else 128 + number
 
 
-@contextmanager
-def stopping_at_once(message: str) -> Iterator[None]:
-    """In the block SIGTERM raises `Interrupted` with that message: for work that the same command does again."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise Interrupted(message, number)
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread, where Python delivers signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 class StopRequest:
     """Set by the first SIGINT or SIGTERM, or when nobody reads the output; a second SIGINT interrupts at once."""
 
