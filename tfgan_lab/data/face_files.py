@@ -35,7 +35,7 @@ def kept_faces(seed: int, num: int, start: int) -> Path:
     drawn_by = f"{version('python-avatars')}-{version('resvg-py')}"
     path = _folder() / f"{drawn_by}-seed-{seed}-{start}-{num}.h5"
     if kept(path, make)["sha256"] != _digest(path):
-        path.unlink()
+        path.unlink(missing_ok=True)
         kept(path, make)
     return path
 
