@@ -436,3 +436,10 @@ def test_replicas_go_with_mirrored_alone() -> None:
     assert override(config, {"placement": "mirrored", "replicas": "2"}).replicas == 2
     with pytest.raises(UserError, match="placement=mirrored"):
         override(config, {"replicas": "2"})
+
+
+def test_a_line_names_the_terms_of_its_loss() -> None:
+    relativistic = {"game.loss": "relativistic", "log_line": "{d_pair:.3f}"}
+    assert override(BASE, relativistic).log_line == "{d_pair:.3f}"
+    assert "d_pair" in refusal(override, BASE, {"log_line": "{d_pair}"})
+    assert "d_real" in refusal(override, BASE, relativistic | {"log_line": "{d_real}"})

@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from tfgan_lab.errors import UserError, nearest, shortened
 from tfgan_lab.losses import faults as loss_faults
+from tfgan_lab.losses import make_loss
 from tfgan_lab.specs import (
     MLP,
     STRICT,
@@ -406,7 +407,8 @@ def _with_good_lines(config: Config) -> Config:
     if isinstance(config, ClassifierConfig):
         logged, evaluated = ["loss", "accuracy"], ["accuracy"]
     else:
-        logged, evaluated = ["d_loss", "d_real", "d_fake", "g_loss", "p_real", "p_fake"], ["p_real", "p_fake"]
+        evaluated = ["p_real", "p_fake"]
+        logged = ["d_loss", *make_loss(config.game.loss, config.game.smoothing).d, "g_loss", *evaluated]
         if isinstance(config.data, Gaussian):
             evaluated = ["fake_mean", "fake_std"]
             logged += ["real_mean", "real_std", *evaluated]
