@@ -81,7 +81,7 @@ def ours(program: Program) -> tuple[Run, Any]:
     if program.seeds > 1:
         from pathlib import Path
 
-        from tfgan_lab.many_seeds import ManySeeds
+        from tfgan_lab.training.many_seeds import ManySeeds
 
         together: Any = override(config, {"num_seeds": str(program.seeds)})
         many = ManySeeds(together, source, Path("nothing is written"))

@@ -42,16 +42,18 @@ class Child:
     def train(self, workdir: Path) -> None:
         """Trains the run in `workdir` to its end, if it gets there."""
         from tfgan_lab import trainer
+        from tfgan_lab.report import reporter
         from tfgan_lab.runtime import start_tensorflow
         from tfgan_lab.training.checkpoints import Checkpoints
         from tfgan_lab.training.engine import Engine
+        from tfgan_lab.training.train import Training
         from tfgan_lab.training.workdir import Workdir
 
         start_tensorflow()
         self._watch(Engine, "run", "train", lambda: None)
         self._watch(Checkpoints, "save", "checkpoint", lambda: self._die_within(0.02))
-        self._watch(trainer._Run, "_sample", "samples", lambda: self._die_within(0.03))
-        self._watch(trainer, "export_network", "export", lambda: self._die_within(1.0))
+        self._watch(Training, "_sample", "samples", lambda: self._die_within(0.03))
+        self._watch(reporter, "export_network", "export", lambda: self._die_within(1.0))
         self._watch(Workdir, "append_metrics", "metrics", lambda: self._half_a_line(workdir))
         trainer.train(config(), workdir)
 

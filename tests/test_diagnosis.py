@@ -20,7 +20,7 @@ from tfgan_lab.config import override, validate
 from tfgan_lab.experiments import load_config
 from tfgan_lab.report import gallery, plots, style, sweep_plots
 from tfgan_lab.report.diagnosis import diagnose
-from tfgan_lab.trainer import _Run
+from tfgan_lab.training.train import Training
 from tfgan_lab.words import counted, of_post
 
 DATA = {"train": {"sha256": posts._MNIST[0], "count": 60_000}, "test": {"count": 10_000}}
@@ -115,7 +115,7 @@ def test_a_printed_epoch_is_of_a_whole_number_of_epochs() -> None:
         experiment=SimpleNamespace(batches=batches), total=1200, terminal=SimpleNamespace(say=said.append)
     )
     for step in (1, 35, 36, 1200):
-        _Run._say(run, "epoch {epoch}/{epochs}", {"step": step})
+        Training._say(run, "epoch {epoch}/{epochs}", {"step": step})
     assert said == ["epoch 1/35", "epoch 1/35", "epoch 2/35", "epoch 35/35"]
 
 
@@ -138,7 +138,7 @@ def test_a_run_is_announced_in_plain_numbers(name: str, total: int, per_epoch: i
         config=config, total=total, first=0, experiment=SimpleNamespace(batches=SimpleNamespace(steps_per_epoch=per_epoch)),
         terminal=SimpleNamespace(say=lines.append), folder=SimpleNamespace(path="runs/x"), _place=lambda: "",
     )  # fmt: skip
-    _Run._announce(run)
+    Training._announce(run)
     assert lines == [f"{said} of batch {config.batch_size}, seed 0, in runs/x; starting"]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,15 +31,13 @@ LAYERS = [
         "saved_models",
         "metrics",
     ),
-    ("models", "data", "optimizers"),
+    ("models", "data", "optimizers", "export"),
     ("gan", "seeds", "supervised", "training"),
     (
         "trainer",
-        "many_seeds",
         "evaluation",
         "judge",
         "measure",
-        "export",
         "convert",
         "doctor",
         "sample",
@@ -125,3 +125,13 @@ def test_only_the_command_line_reads_flags() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.stem)
 def test_configs_import_only_the_config_module(path: Path) -> None:
     assert {module for module, _ in imports_of(path)} <= {"tfgan_lab.config", "__future__"}
+
+
+def test_training_knows_no_reporting() -> None:
+    code = (
+        "import sys, tfgan_lab.training.train, tfgan_lab.training.many_seeds\n"
+        "print(*sorted({name.split('.')[1] for name in sys.modules if name.startswith('tfgan_lab.')}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "training" in loaded
+    assert not {"report", "compare", "sweep", "evaluation", "measure", "judge", "cli"} & {*loaded}

@@ -19,13 +19,14 @@ from tfgan_lab import data
 from tfgan_lab.config import Gaussian, override
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation import evaluate
-from tfgan_lab.many_seeds import ManySeeds
 from tfgan_lab.report.page import report
 from tfgan_lab.sample import sample_run as sample
-from tfgan_lab.trainer import Interrupted, train
+from tfgan_lab.trainer import train
 from tfgan_lab.training import loop
 from tfgan_lab.training.engine import make_engine
 from tfgan_lab.training.experiment import build
+from tfgan_lab.training.loop import Interrupted
+from tfgan_lab.training.many_seeds import ManySeeds
 
 STEPS = 12
 

@@ -21,11 +21,15 @@ from tfgan_lab.config import from_json, override
 from tfgan_lab.data import mnist
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.experiments import config_names
-from tfgan_lab.report.samples import saved_samples
-from tfgan_lab.trainer import Interrupted, train
+from tfgan_lab.measure.monitor import Monitor
+from tfgan_lab.trainer import train
 from tfgan_lab.training import experiment, loop
+from tfgan_lab.training import train as plain
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
+from tfgan_lab.training.loop import Interrupted
+from tfgan_lab.training.run import Run
+from tfgan_lab.training.samples import saved_samples
 from tfgan_lab.training.workdir import Workdir
 
 SMOKES = [f"{name}:smoke" for name in config_names()]
@@ -342,3 +346,33 @@ def test_two_replicas_train_resume_and_export(tmp_path: Path, monkeypatch: pytes
     for ours, theirs in zip(rows(whole), rows(alone), strict=True):
         assert ours.pop("kind") == theirs.pop("kind")
         assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+def test_training_returns_its_run(tmp_path: Path) -> None:
+    run = train(offline("cgan_concat:smoke"), tmp_path / "run")
+    assert isinstance(run, Run)
+    assert run.rows == rows(tmp_path / "run")
+    assert len(run.frame()) == len(run.rows)
+    assert run.samples().shape[1:] == (28, 28, 1) and run.samples().dtype == np.uint8
+    assert (run.samples(0) != run.samples()).any()
+    with pytest.raises(UserError, match="no samples of step 7"):
+        run.samples(7)
+    images = run.generator().sample(seed=1, count=3, label=2)
+    assert images.shape == (3, 28, 28, 1)
+    assert repr(run).startswith("Run(") and "cgan_concat" in repr(run)
+    shown = run._repr_html_()
+    assert "data:image/png;base64," in shown and "g_loss" in shown
+    later = Run(tmp_path / "run")
+    np.testing.assert_array_equal(later.samples(), run.samples())
+    np.testing.assert_array_equal(later.generator().sample(1, 3, 2), images)
+
+
+def test_training_alone_leaves_bits_without_pictures(tmp_path: Path) -> None:
+    """The bare `train` of `tfgan_lab.training` writes the same checkpoints, rows and samples, and nothing to look at."""
+    config = offline("mlp_gan:smoke")
+    plain.train(config, tmp_path / "bare", monitor=Monitor)
+    train(config, tmp_path / "reported")
+    assert fingerprint(tmp_path / "bare") == fingerprint(tmp_path / "reported")
+    left = {path.name for path in (tmp_path / "bare").iterdir() if not path.name.startswith(".")}
+    assert left == {"config.json", "run.json", "metrics.jsonl", "checkpoints", "samples"}
+    assert {path.suffix for path in (tmp_path / "bare" / "samples").iterdir()} == {".npz"}

@@ -27,7 +27,7 @@ def train(
       verbose: False prints nothing.
 
     Returns:
-      The run's folder, a `tfgan_lab.training.workdir.Workdir`.
+      The run, a `tfgan_lab.training.run.Run`: its rows, its generator, its samples. With `num_seeds` > 1 a list of them.
 
     Raises:
       UserError: A mistake that its user can fix; `TrainingDiverged` for NaN; `Interrupted` after Ctrl-C.

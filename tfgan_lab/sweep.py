@@ -146,8 +146,8 @@ def folder_name(field: str, value: str) -> str:
 
 
 def _run(config: Config, field: str, value: str, folder: Path, data_dir: str | None, judge: str | None) -> Outcome:
-    from tfgan_lab.report.samples import saved_samples
     from tfgan_lab.trainer import train
+    from tfgan_lab.training.samples import saved_samples
 
     name = folder_name(field, value)
     run, diverged = Workdir(folder / name), ""

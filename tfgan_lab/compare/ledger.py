@@ -183,7 +183,7 @@ def _run(configs: list[str], folders: list[str], peer: bool, data_dir: str | Non
 
 
 def _train_together(jobs: Sequence[Job], data_dir: str | None) -> None:
-    from tfgan_lab.many_seeds import train_seeds
+    from tfgan_lab.training.many_seeds import train_seeds
 
     first, last = jobs[0], jobs[-1]
     assert isinstance(first.config, GanConfig)

@@ -34,7 +34,8 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
     Returns:
       What is written to outcome.json: "numbers" by name (or "diverged"), "seed", "step", "data", "config", "seconds".
     """
-    from tfgan_lab.trainer import refuse_other_data, train
+    from tfgan_lab.trainer import train
+    from tfgan_lab.training.train import refuse_other_data
 
     run, started = Workdir(folder), time.perf_counter()
     if diverged := run.read_record().get("diverged"):  # as one of many seeds in one graph

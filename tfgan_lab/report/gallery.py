@@ -19,10 +19,11 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.files import refuse_foreign, write_atomically
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.report import plots
-from tfgan_lab.report.samples import columns_of, png_of, saved_samples
+from tfgan_lab.report.samples import png_of
 from tfgan_lab.report.style import png, write_figure
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.training.samples import columns_of, saved_samples
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 

@@ -23,8 +23,8 @@ from tfgan_lab.report import page_charts, page_pictures
 from tfgan_lab.report.browser_net import browser_net
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.ledger_text import headline
-from tfgan_lab.report.samples import saved_samples
 from tfgan_lab.training.checkpoints import checkpoint_steps
+from tfgan_lab.training.samples import saved_samples
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from tfgan_lab import images as images_lib
 from tfgan_lab.compare.reference import reference_of
 from tfgan_lab.measure.distribution import target_law
-from tfgan_lab.report.samples import columns_of
 from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish
+from tfgan_lab.training.samples import columns_of
 from tfgan_lab.words import of_post
 
 _COLUMNS = 5  # values side by side; more go below

@@ -22,7 +22,6 @@ from tfgan_lab.export import export_network
 from tfgan_lab.files import write_atomically
 from tfgan_lab.models.seeds import Seeds
 from tfgan_lab.optimizers import make_optimizer
-from tfgan_lab.report.samples import Sampler
 from tfgan_lab.seeds import SeedsGAN
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import make_engine
@@ -40,8 +39,11 @@ from tfgan_lab.training.loop import (
     run_loop,
 )
 from tfgan_lab.training.memory import weights_that_fit
+from tfgan_lab.training.run import Run
+from tfgan_lab.training.samples import Sampler
 from tfgan_lab.training.team import make_team
 from tfgan_lab.training.terminal import Terminal, say
+from tfgan_lab.training.train import refuse_other_data, say_what_is_lost
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.words import counted, of_post
 
@@ -239,7 +241,7 @@ def train_seeds(
     workdir: str | os.PathLike[str],
     data_dir: str | None = None,
     runs: str | os.PathLike[str] | None = None,
-) -> Workdir:
+) -> list[Run]:
     """Trains seeds `config.seed` … `config.seed + config.num_seeds - 1` together.
 
     Each leaves WORKDIR/seed=N, a run folder like any other (checkpoints, metrics.jsonl, samples, export; its pictures
@@ -249,14 +251,16 @@ def train_seeds(
     Args:
       config: With `num_seeds` > 1.
       workdir: What belongs to all: the config, the table of results.
-      data_dir: As for `tfgan_lab.trainer.train`.
+      data_dir: As for `tfgan_lab.training.train.train`.
       runs: Where the seeds' folders go, if not in workdir.
 
-    Raises:
-      UserError: As `tfgan_lab.trainer.train`.
-    """
-    from tfgan_lab.trainer import refuse_other_data
+    Returns:
+      The runs, by seed.
 
+    Raises:
+      UserError: As `tfgan_lab.training.train.train`.
+    """
+    say_what_is_lost(config)
     tf.get_logger().setLevel("ERROR")  # many networks in one process are many traces
     parent, many = Workdir(workdir), None
     parent.claim()
@@ -284,7 +288,7 @@ def train_seeds(
         parent.release()
         for run in many.runs if many else ():
             run.folder.release()
-    return parent
+    return [Run(run.folder.path) for run in many.runs]
 
 
 def _train(many: ManySeeds, parent: Workdir, total: int) -> None:

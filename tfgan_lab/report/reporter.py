@@ -1,0 +1,85 @@
+"""What a run shows while it is trained and when it is done: pictures, TensorBoard, words, the page, the export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab.config import Config, GanConfig
+from tfgan_lab.evaluation import finish
+from tfgan_lab.export import export_network
+from tfgan_lab.files import write_atomically
+from tfgan_lab.report import gallery
+from tfgan_lab.report.diagnosis import diagnose
+from tfgan_lab.report.page import write_page
+from tfgan_lab.report.samples import draw_missing, png_of
+from tfgan_lab.report.tensorboard import TensorBoard
+from tfgan_lab.training.observers import Observer
+from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.training.run import Run
+from tfgan_lab.training.terminal import say
+from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.words import counted
+
+
+class Reporter(Observer):
+    """Draws, writes and says all that a run's folder holds beside its checkpoints, rows and samples."""
+
+    config: Config
+    folder: Workdir
+    board: TensorBoard
+
+    def begin(self, run: Run) -> list[str]:
+        assert run.experiment is not None
+        self.config, self.folder = run.config, run.workdir
+        notes = draw_missing(self.folder.samples, self.config) if isinstance(self.config, GanConfig) else []
+        if run.first == 0 or not (self.folder.path / "real.png").is_file():
+            gallery.write_real(self.folder, run.experiment)
+        if run.first == 0 and isinstance(self.config, GanConfig) and self.config.untrained:
+            say(gallery.write_untrained(self.folder, run.experiment))
+        self.board = TensorBoard(self.folder, run.rows)
+        self.board.describe(self.config, fresh_networks(self.config), run.experiment.image_shape)
+        return notes
+
+    def row(self, row: dict[str, Any]) -> None:
+        self.board.scalars(row)
+
+    def samples(self, step: int, drawn: np.ndarray) -> None:
+        assert isinstance(self.config, GanConfig)
+        content = png_of(drawn, self.config, step)
+        write_atomically(self.folder.samples / f"step-{step:08d}.png", content)
+        self.board.picture("samples", tf.io.decode_png(content, channels=3).numpy(), step)
+
+    def stopped(self) -> None:
+        self.board.close()
+
+    def end(self, run: Run) -> None:
+        self.board.finish()
+        self.board.close()
+        experiment, config, folder = run.experiment, self.config, self.folder
+        assert experiment is not None
+        role = "generator" if isinstance(config, GanConfig) else "classifier"
+        network = fresh_networks(config)[role]
+        for new, old in zip(network.variables, experiment.networks[role].variables, strict=True):
+            new.assign(np.asarray(old))
+        provenance = {name: str(part) for name, part in experiment.source.provenance.items()}
+        facts = {"step": run.step, "seed": config.seed, "trained_on": provenance}
+        difference = export_network(config, network, folder.export, facts)
+        rows = run.rows
+        pictures = gallery.write_final(folder, experiment, rows)
+        if done := run.step - run.first:
+            say(f"{counted(done, 'step')} in {run.seconds:.0f} s ({done / max(run.seconds, 1e-9):,.0f} steps/s)")
+        if rows:
+            say(gallery.last_numbers(rows, experiment))
+            for sentence in diagnose(config, rows, folder.read_record().get("data", {})):
+                say(sentence)
+        for line in finish(folder, experiment):
+            say(line)
+        say(f"look at: {', '.join(str(folder.path / name) for name in pictures)}")
+        page = write_page(folder, network if role == "generator" else None, experiment.source, run.step)
+        say(f"all of it on one page, to open in a browser: {page}")
+        say(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
+        if role == "generator":
+            say(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png")

@@ -1,0 +1,89 @@
+"""What training leaves: a `Run`, to read numbers from, draw from and look at."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab import images as images_lib
+from tfgan_lab.config import Config, GanConfig
+from tfgan_lab.errors import UserError
+from tfgan_lab.export import GeneratorModule
+from tfgan_lab.training.experiment import Experiment
+from tfgan_lab.training.restored import restore_run
+from tfgan_lab.training.samples import columns_of, saved_samples
+from tfgan_lab.training.workdir import Workdir
+
+
+class Run:
+    """A run's folder, and what one call of `train` did there.
+
+    Attributes:
+      path: The folder.
+      config: Its config.
+      experiment: The live networks and data, while they are in memory; None for `Run(path)`.
+      first, step: The step at which this call began, and the one it reached.
+      seconds: What the steps between them took.
+    """
+
+    def __init__(self, path: Any, experiment: Experiment | None = None, first: int = 0) -> None:
+        self.workdir = Workdir(path)
+        self.path: Path = self.workdir.path
+        self.config: Config = experiment.config if experiment else self.workdir.read_single_config()
+        self.experiment = experiment
+        self.first, self.step, self.seconds = first, first, 0.0
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row of metrics.jsonl: "kind" ("train", "eval" or "metrics"), "step", "epoch" and numbers by name."""
+        return self.workdir.read_metrics()
+
+    def frame(self) -> Any:
+        """`rows` as a pandas DataFrame, for those who have pandas."""
+        import pandas
+
+        return pandas.DataFrame(self.rows)
+
+    def generator(self) -> GeneratorModule:
+        """The generator of the newest checkpoint: `draw(latents [B, Z], labels)` and `sample(seed, count, label)` -> images.
+
+        Raises:
+          UserError: A classifier's run, or none with a checkpoint.
+        """
+        if not isinstance(self.config, GanConfig):
+            raise UserError(f"{self.path} is a classifier's run: it has no generator.")
+        return GeneratorModule(restore_run(self.path).networks["generator"], self.config)
+
+    def samples(self, step: int | None = None) -> np.ndarray:
+        """The fixed latents' samples at one moment of training (the last): uint8 [N, H, W, C]; Gaussian float32 [N, 1].
+
+        Raises:
+          UserError: No samples were taken then; it names the moments that there are.
+        """
+        moments = dict(saved_samples(self.workdir.samples, self.config)) if isinstance(self.config, GanConfig) else {}
+        if not moments or (step is not None and step not in moments):
+            raise UserError(f"{self.path} has no samples of step {step}: there are those of {sorted(moments)}.")
+        return moments[max(moments) if step is None else step]
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.config.name}, seed {self.config.seed}, {len(self.rows)} rows)"
+
+    def _repr_html_(self) -> str:
+        """The newest samples and numbers, for a notebook."""
+        parts = [f"<p><code>{html.escape(repr(self))}</code></p>"]
+        if isinstance(self.config, GanConfig) and saved_samples(self.workdir.samples, self.config):
+            drawn = self.samples()
+            if drawn.ndim == 4:
+                picture = images_lib.png_bytes(images_lib.enlarge(images_lib.grid(drawn, columns_of(self.config))))
+                text = base64.b64encode(picture).decode()
+                parts.append(f'<img alt="samples of the last step" src="data:image/png;base64,{text}">')
+        for kind in ("train", "eval", "metrics"):
+            last = next((row for row in reversed(self.rows) if row["kind"] == kind), None)
+            if last:
+                numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float) and k != "epoch")
+                parts.append(f"<p>{kind}, step {last['step']:,}: {html.escape(numbers)}</p>")
+        return "".join(parts)
