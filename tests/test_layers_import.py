@@ -31,7 +31,7 @@ LAYERS = [
         "saved_models",
         "metrics",
     ),
-    ("models", "data", "optimizers", "export"),
+    ("models", "data", "optimizers", "records", "export"),
     ("gan", "seeds", "supervised", "training"),
     (
         "trainer",

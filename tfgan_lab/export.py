@@ -26,9 +26,9 @@ from tfgan_lab.data import shape_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import json_bytes, new_folder, refuse_foreign_folder, write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed
+from tfgan_lab.records import known_facts
 from tfgan_lab.runtime import quiet_stderr
 from tfgan_lab.saved_models import load_saved_model
-from tfgan_lab.training.records import known_facts
 
 _TOLERANCE = 1e-5  # float32 rounding of another graph of the same net
 

@@ -19,7 +19,7 @@ from tfgan_lab import config as config_lib
 from tfgan_lab.cache import usable_cores
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import write_atomically
-from tfgan_lab.training.records import is_row, known_facts
+from tfgan_lab.records import is_row, known_facts
 
 # A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
 # So may where it runs: any number of replicas trains the same network, to rounding.
