@@ -149,6 +149,14 @@ def test_the_tutorial_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pyte
         assert (tmp_path / made).stat().st_size > 1000
 
 
+def test_the_readmes_own_loop_works() -> None:
+    text = next(text for _, text in blocks(ROOT / "README.md", "python") if "gan.step" in text)
+    assert len(text.strip().splitlines()) <= 15
+    names: dict[str, Any] = {}
+    exec(compile(text.replace("range(2000)", "range(3)"), "README.md", "exec"), names)
+    assert {*names["row"]} == {"d_loss", "d_real", "d_fake", "g_loss", "p_real", "p_fake"}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):

@@ -32,7 +32,7 @@ class Source:
         }
 
 
-def open_source(data: Mnist | Montage | Gaussian, data_dir: str | None) -> Source:
+def open_source(data: Mnist | Montage | Gaussian, data_dir: str | None = None) -> Source:
     """Loads what a config's data names.
 
     Args:
