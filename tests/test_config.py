@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -15,9 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfgan_lab import config as config_lib
-from tfgan_lab.config import GanConfig, differences, flattened, from_dict, from_json, override, to_json, validate
+from tfgan_lab.config import (
+    Changes,
+    GanConfig,
+    differences,
+    flattened,
+    from_dict,
+    from_json,
+    override,
+    to_json,
+    validate,
+)
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.experiments import configs_folder, load_config
+from tfgan_lab.training.workdir import Workdir
 
 BASE: Any = validate(load_config("mlp_gan:smoke"))
 VALUES = dataclasses.asdict(BASE)
@@ -443,3 +455,35 @@ def test_a_line_names_the_terms_of_its_loss() -> None:
     assert override(BASE, relativistic).log_line == "{d_pair:.3f}"
     assert "d_pair" in refusal(override, BASE, {"log_line": "{d_pair}"})
     assert "d_real" in refusal(override, BASE, relativistic | {"log_line": "{d_real}"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "changed", "stops_resuming"),
+    [
+        ("generator.hidden", "(8,)", Changes.WEIGHTS, True),
+        ("game.smoothing", "0.1", Changes.WEIGHTS, True),
+        ("data.source", "embedded", Changes.DATA, True),
+        ("seed", "7", Changes.SEED, True),
+        ("onednn", "True", Changes.ROUNDING, True),
+        ("sample.steps", "7", Changes.PICTURES, True),
+        ("log.epochs", "0.5", Changes.PICTURES, True),
+        ("evaluate.steps", "7", Changes.EVALUATIONS, True),
+        ("steps", "7", Changes.LENGTH, False),
+        ("placement", "one", Changes.PLACE, False),
+        ("checkpoint.steps", "7", Changes.ASIDE, False),
+        ("metrics.steps", "7", Changes.ASIDE, False),
+        ("evaluate_print.steps", "7", Changes.PRINTED, False),
+        ("log_line", "{step}", Changes.PRINTED, False),
+    ],
+)
+def test_a_field_says_what_it_changes_and_whether_it_stops_resuming(
+    field: str, value: str, changed: Changes, stops_resuming: bool, tmp_path: Path
+) -> None:
+    config = validate(load_config("mlp_gan"))
+    other = override(config, {field: value})
+    assert config_lib.what_changes(config, field) is changed
+    folder = Workdir(tmp_path)
+    folder.keep_config(config)
+    (folder.checkpoints / "step-1.index").touch()
+    with pytest.raises(UserError, match=field) if stops_resuming else contextlib.nullcontext():
+        folder.refuse_drift(other)

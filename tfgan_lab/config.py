@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import enum
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -51,6 +53,22 @@ Discriminator = Annotated[
 Classifier = Annotated[ConvClassifier | JudgeNet, Field(discriminator="kind")]
 
 
+class Changes(enum.Enum):
+    """What a field changes, said beside its definition; a field that says nothing changes the weights."""
+
+    WEIGHTS = enum.auto()  # what is trained
+    DATA = enum.auto()  # where the same data comes from, perhaps in another order
+    SEED = enum.auto()  # which of many equal runs it is
+    LENGTH = enum.auto()  # how far it goes through the same states
+    ROUNDING = enum.auto()  # the last bits of the weights
+    PLACE = enum.auto()  # where it is computed, and where things are kept meanwhile
+    EVALUATIONS = enum.auto()  # at which steps it is judged
+    PICTURES = enum.auto()  # what is drawn of it: samples, and the points of its curves
+    ASIDE = enum.auto()  # what is kept or measured beside it
+    NAME = enum.auto()
+    PRINTED = enum.auto()  # only what is printed
+
+
 # Data.
 
 
@@ -58,7 +76,7 @@ Classifier = Annotated[ConvClassifier | JudgeNet, Field(discriminator="kind")]
 class Mnist:
     """28x28 grey digits (or any idx set of that shape)."""
 
-    source: Literal["auto", "tfds", "idx", "embedded"] = "auto"
+    source: Annotated[Literal["auto", "tfds", "idx", "embedded"], Changes.DATA] = "auto"
     train_split: Literal["train", "train+validation"] = "train+validation"
     pixels: Literal["tanh", "unit"] = "tanh"  # tanh: [-1, 1]; unit: [0, 1]
     kind: Literal["mnist"] = "mnist"
@@ -70,9 +88,9 @@ class Montage:
 
     crop: Positive
     size: Positive  # after the crop; the same, or smaller for the :small variants
-    source: Literal["auto", "hdf5", "folder", "celeb_a", "faces"] = "auto"
+    source: Annotated[Literal["auto", "hdf5", "folder", "celeb_a", "faces"], Changes.DATA] = "auto"
     small_images: Literal["refuse", "resize"] = "refuse"  # images smaller than the crop
-    memory_mb: Positive = 2048  # kept in memory when it fits in this, else streamed
+    memory_mb: Annotated[Positive, Changes.PLACE] = 2048  # kept in memory when it fits in this, else streamed
     num_faces: Positive = 2000  # of the embedded faces
     faces_seed: Seed = 0  # which set of them: not the run's seed, so that all seeds train on the same data
     pixels: Literal["tanh", "unit"] = "unit"
@@ -169,33 +187,40 @@ class Every:
 class RunConfig:
     """What every experiment has."""
 
-    name: str
+    name: Annotated[str, Changes.NAME]
     post: str  # the post it rebuilds, such as "P000"
     data: Data
     batch_size: Positive  # global: over all replicas
-    epochs: Epochs = 0.0
-    steps: Count = 0  # if not zero, it counts and `epochs` becomes 0; set by a flag, either clears the other
-    seed: Seed = 0
-    num_seeds: Annotated[int, Field(gt=0, le=10_000)] = (
-        1  # train seed, seed + 1, … at once, each in a run folder of its own
-    )
-    log: Every = dataclasses.field(default_factory=Every)  # a printed line and a row of metrics.jsonl
-    log_line: str = "step {step}"  # a str.format template over the row's values; "" prints nothing
-    evaluate: Every = dataclasses.field(default_factory=Every)  # on the test split
-    evaluate_line: str = ""
-    evaluate_print: Every = dataclasses.field(default_factory=Every)  # how often that line is printed
-    checkpoint: Every = dataclasses.field(default_factory=Every)
-    keep_checkpoints: Positive = 2
-    placement: Literal["auto", "one", "mirrored", "multi_worker"] = "auto"  # see docs/scaling.md
-    replicas: Annotated[int, Field(ge=0, le=256)] = (
-        0  # of mirrored: on so many GPUs or, without any, logical CPU devices; 0: on all there are
-    )
-    compile: Literal["loop", "xla"] = "loop"  # xla: one program for tiny nets; equal to rounding, on one device
+    epochs: Annotated[Epochs, Changes.LENGTH] = 0.0
+    # If not zero, it counts and `epochs` becomes 0; set by a flag, either clears the other.
+    steps: Annotated[Count, Changes.LENGTH] = 0
+    seed: Annotated[Seed, Changes.SEED] = 0
+    # Trains seed, seed + 1, … at once, each in a run folder of its own.
+    num_seeds: Annotated[int, Field(gt=0, le=10_000), Changes.SEED] = 1
+    # A printed line and a row of metrics.jsonl.
+    log: Annotated[Every, Changes.PICTURES] = dataclasses.field(default_factory=Every)
+    # A str.format template over the row's values; "" prints nothing.
+    log_line: Annotated[str, Changes.PRINTED] = "step {step}"
+    # On the test split.
+    evaluate: Annotated[Every, Changes.EVALUATIONS] = dataclasses.field(default_factory=Every)
+    evaluate_line: Annotated[str, Changes.PRINTED] = ""
+    # How often that line is printed.
+    evaluate_print: Annotated[Every, Changes.PRINTED] = dataclasses.field(default_factory=Every)
+    checkpoint: Annotated[Every, Changes.ASIDE] = dataclasses.field(default_factory=Every)
+    keep_checkpoints: Annotated[Positive, Changes.ASIDE] = 2
+    # See docs/scaling.md.
+    placement: Annotated[Literal["auto", "one", "mirrored", "multi_worker"], Changes.PLACE] = "auto"
+    # Of mirrored: on so many GPUs or, without any, logical CPU devices; 0: on all there are.
+    replicas: Annotated[int, Field(ge=0, le=256), Changes.PLACE] = 0
+    # xla: one program for tiny nets; equal to rounding, on one device.
+    compile: Annotated[Literal["loop", "xla"], Changes.ROUNDING] = "loop"
     precision: Literal["float32", "bfloat16"] = (
         "float32"  # bfloat16: of products and activations, for GPUs; weights, norms and losses stay float32
     )
-    deterministic: bool = True  # same seed, same bits (same machine and thread count)
-    onednn: bool = False  # CPU kernels that are faster for convolutions, slower for small dense nets
+    # Same seed, same bits (same machine and thread count).
+    deterministic: Annotated[bool, Changes.ROUNDING] = True
+    # CPU kernels that are faster for convolutions, slower for small dense nets.
+    onednn: Annotated[bool, Changes.ROUNDING] = False
     norm_statistics: Literal["running", "own"] = (
         "running"  # BatchNorm's outside training; own: each image's, as post P001, which draws and reads one by one in train mode
     )
@@ -217,13 +242,18 @@ class GanConfig(RunConfig):
     game: Game
     log_losses: Literal["step", "after_update"] = "step"  # the step's own, or (P002) its batch's after the update
     num_labels: Annotated[int, Field(ge=0, le=10)] = 0  # 10: a conditional GAN on digits; 0: unconditional
-    sample: Every = dataclasses.field(default_factory=Every)
-    metrics: Every = dataclasses.field(default_factory=Every)  # the judge's numbers of 2,000 samples
-    num_samples: Positive = 64  # images in each sample grid (Gaussian: numbers in each histogram)
-    sample_latents: Literal["fixed", "fresh"] = "fixed"  # fresh: others at each moment, as posts P000 and P002 draw
-    untrained: bool = False  # post P000: what D says of an untrained pair's images, with PyTorch's start values
-    moments: Every = dataclasses.field(default_factory=Every)  # post P004: of both sets, kept for its picture
-    sample_colormap: Literal["gray", "Blues"] = "gray"
+    sample: Annotated[Every, Changes.PICTURES] = dataclasses.field(default_factory=Every)
+    # The judge's numbers of 2,000 samples.
+    metrics: Annotated[Every, Changes.ASIDE] = dataclasses.field(default_factory=Every)
+    # Images in each sample grid (Gaussian: numbers in each histogram).
+    num_samples: Annotated[Positive, Changes.PICTURES] = 64
+    # fresh: others at each moment, as posts P000 and P002 draw.
+    sample_latents: Annotated[Literal["fixed", "fresh"], Changes.PICTURES] = "fixed"
+    # Post P000: what D says of an untrained pair's images, with PyTorch's start values.
+    untrained: Annotated[bool, Changes.PICTURES] = False
+    # Post P004: of both sets, kept for its picture.
+    moments: Annotated[Every, Changes.PICTURES] = dataclasses.field(default_factory=Every)
+    sample_colormap: Annotated[Literal["gray", "Blues"], Changes.PICTURES] = "gray"
     kind: Literal["gan"] = "gan"
 
 
@@ -326,14 +356,30 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
     return _with_good_lines(from_dict(values))
 
 
-def differences(old: Config, new: Config) -> list[str]:
-    """Names every field in which two configs differ, as "field: old -> new"."""
+def differences(old: Config, new: Config, *but: Changes) -> list[str]:
+    """Names every field in which two configs differ, as "field: old -> new"; but those that change nothing but this."""
     before, after = flattened(old), flattened(new)
     return [
         f"{key}: {before.get(key, '(absent)')} -> {after.get(key, '(absent)')}"
         for key in sorted(before | after)
-        if before.get(key, "(absent)") != after.get(key, "(absent)")
+        if before.get(key, "(absent)") != after.get(key, "(absent)") and what_changes(new, key) not in but
     ]
+
+
+def what_changes(config: Config, field: str) -> Changes:
+    """What a dotted field changes: what it says itself, or the group that it is in."""
+    part: Any = config
+    for name in field.split("."):
+        found = _said(type(part), name)
+        if found is not Changes.WEIGHTS or not dataclasses.is_dataclass(part := getattr(part, name, None)):
+            return found
+    return Changes.WEIGHTS
+
+
+@functools.cache
+def _said(part: type, name: str) -> Changes:
+    hint = get_type_hints(part, include_extras=True).get(name)
+    return next((said for said in getattr(hint, "__metadata__", ()) if isinstance(said, Changes)), Changes.WEIGHTS)
 
 
 def flattened(config: Config) -> dict[str, Any]:

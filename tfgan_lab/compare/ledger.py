@@ -34,7 +34,7 @@ from tfgan_lab.compare.posts import (
     verdict,
 )
 from tfgan_lab.compare.worker_pool import run_calls
-from tfgan_lab.config import Config, GanConfig, Gaussian, differences, from_json, override, to_json, validate
+from tfgan_lab.config import Changes, Config, GanConfig, Gaussian, differences, from_json, override, to_json, validate
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.experiments import load_config
@@ -66,28 +66,9 @@ class Job:
         return True
 
 
-# What only looks at a run, or speaks of it, and changes no weight.
-_LOOKS = (
-    "log",
-    "log_line",
-    "evaluate_line",
-    "evaluate_print",
-    "metrics",
-    "sample",
-    "sample_latents",
-    "untrained",
-    "moments",
-    "checkpoint",
-    "keep_checkpoints",
-    "compile",
-    "placement",
-    "onednn",
-)
-
-
 def drift_of(found: Config, wanted: Config) -> list[str]:
     """Fields in which a finished run differs from the one that is wanted, such as change its weights or its evaluations."""
-    return [line for line in differences(found, wanted) if line.split(":")[0].split(".")[0] not in _LOOKS]
+    return differences(found, wanted, Changes.PRINTED, Changes.ASIDE, Changes.PICTURES, Changes.PLACE, Changes.ROUNDING)
 
 
 def plan(claims: Sequence[Claim], trials: Sequence[PeerTrial], seeds: range, budget: str, folder: Path) -> list[Job]:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfgan_lab.compare.posts import CLAIMS, P002_EARLY, P002_LATE, is_posts_data
-from tfgan_lab.config import Config, GanConfig, Gaussian, differences
+from tfgan_lab.config import Changes, Config, GanConfig, Gaussian, differences
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
 from tfgan_lab.files import MARK, write_atomically
@@ -30,22 +30,6 @@ _KEYS = {
     "train": ("d_loss_mean", "g_loss_mean", "fake_mean_mean", "fake_std_mean", "loss_mean"),
     "eval": ("p_real", "p_fake", "accuracy", "fake_mean", "fake_std"),
 }
-# A run that differs from its config in these still goes through the same states.
-_SAME_STATES = (
-    "seed",
-    "epochs",
-    "steps",
-    "keep_checkpoints",
-    "log_line",
-    "evaluate_line",
-    "checkpoint",
-    "sample",
-    "sample_latents",
-    "untrained",
-    "moments",
-    "metrics",
-    "placement",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,13 +97,8 @@ def _is_faithful(config: Config) -> bool:
         own = load_config(config.name)
     except UserError:
         return False
-    data = "data.source"
-    return all(
-        (field := line.split(":")[0]) in _SAME_STATES
-        or field == data
-        or field.split(".")[0] in ("checkpoint", "sample", "metrics", "log", "evaluate")
-        for line in differences(own, config)
-    )
+    # Its data, wherever it comes from, is compared by digest.
+    return not differences(own, config, *(what for what in Changes if what is not Changes.WEIGHTS))
 
 
 def _balance(config: Config) -> dict[str, float]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfgan_lab import config as config_lib
+from tfgan_lab.config import Changes
 
 Table = dict[str, Any]
-_ONLY_PRINTED = {"name", "log_line", "evaluate_line"}
 
 
 def config_table(runs: Sequence[Any]) -> Table | None:
@@ -18,7 +18,8 @@ def config_table(runs: Sequence[Any]) -> Table | None:
     rows = []
     for name in names:
         values = [one.get(name, "–") for one in fields]
-        if name not in _ONLY_PRINTED and any(value != values[0] for value in values):
+        unsaid = any(config_lib.what_changes(run.config, name) in (Changes.NAME, Changes.PRINTED) for run in runs)
+        if not unsaid and any(value != values[0] for value in values):
             rows.append([name, *(_plain(value) for value in values)])
     if len(runs) == 1 or not rows:
         return None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab.config import ClassifierConfig, Config, flattened
+from tfgan_lab.config import Changes, ClassifierConfig, Config, flattened, what_changes
 from tfgan_lab.errors import UserError
 from tfgan_lab.images import read_png
 from tfgan_lab.training.workdir import Workdir
@@ -54,7 +54,11 @@ class TensorBoard:
         """
         from tensorboard.plugins.hparams import api
 
-        fields = {name: value for name, value in flattened(config).items() if name not in ("log_line", "evaluate_line")}
+        fields = {
+            name: value
+            for name, value in flattened(config).items()
+            if what_changes(config, name) is not Changes.PRINTED
+        }
         metrics = [api.Metric(name) for name in _COMPARED]
         with self._writing(0):
             api.hparams_config(hparams=[api.HParam(name) for name in fields], metrics=metrics)

@@ -17,15 +17,14 @@ import filelock
 
 from tfgan_lab import config as config_lib
 from tfgan_lab.cache import usable_cores
+from tfgan_lab.config import Changes
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import write_atomically
 from tfgan_lab.records import is_row, known_facts
 
 # A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
 # So may where it runs: any number of replicas trains the same network, to rounding.
-_MAY_CHANGE = (
-    "epochs", "steps", "keep_checkpoints", "log_line", "evaluate_line", "metrics.epochs", "metrics.steps", "placement", "replicas",
-)  # fmt: skip
+_MAY_CHANGE = (Changes.LENGTH, Changes.PLACE, Changes.ASIDE, Changes.PRINTED)
 
 # What a run writes before its first checkpoint, and where it writes after.
 _FILES = (".lock", ".owner", "config.json", "run.json", "metrics.jsonl")
@@ -309,7 +308,7 @@ class Workdir:
 
 def _in_words(old: config_lib.Config, new: config_lib.Config) -> str:
     """The fields that shape a run in which two configs differ; the first eight by name."""
-    drift = [line for line in config_lib.differences(old, new) if line.split(":")[0] not in _MAY_CHANGE]
+    drift = config_lib.differences(old, new, *_MAY_CHANGE)
     return "; ".join(drift[:8]) + ("; …" if len(drift) > 8 else "")
 
 
