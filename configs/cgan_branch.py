@@ -12,10 +12,25 @@ can be done; the widths of that D are ours); `:dropout_after_output` is the post
 a step, and is measured every 10 epochs.
 """
 
-from tfgan_lab.config import MLP, Adam, Branch, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.layers import BatchNorm, ConcatLabel, Dense, Dropout, Flatten, Join, LeakyReLU, ReLU, Reshape, Tanh
 
 
 def get_config(variant: str = "") -> GanConfig:
+    a, b, c = (16, 16, 16) if variant == "smoke" else (256, 512, 1024)
+    generator = [
+        Join([Dense(256), BatchNorm(), ReLU()], label=[Dense(256), BatchNorm(), ReLU()]),
+        Dense(b), BatchNorm(), ReLU(), Dropout(0.2),
+        Dense(c), BatchNorm(), ReLU(), Dropout(0.2),
+        Dense(28 * 28), Tanh(), Reshape(28, 28, 1),
+    ]  # fmt: skip
+    discriminator = [
+        Flatten(), ConcatLabel(),
+        Dense(c), LeakyReLU(0.2), Dropout(0.3),
+        Dense(b), LeakyReLU(0.2), Dropout(0.3),
+        Dense(a), LeakyReLU(0.2), Dropout(0.3),
+        Dense(1),
+    ]  # fmt: skip
     init = Init(kernel="normal", std=0.02, bias="zeros")
     config = GanConfig(
         name="cgan_branch",
@@ -26,19 +41,10 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=4,
         epochs=50,
         latents=Latents(dim=100, distribution="normal"),
-        generator=Branch(
-            input_units=256,
-            label_units=256,
-            joint=(512, 1024),
-            activation="relu",
-            norm="batch",
-            dropout=0.2,
-            output="tanh",
-            init=init,
-        ),
-        discriminator=MLP(
-            hidden=(1024, 512, 256), activation=("leaky_relu",), slope=0.2, dropout=0.3, output="linear", init=init
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
         g_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
         d_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
         game=Game(first="generator", fakes="shared", d_loss="half_sum"),
@@ -52,17 +58,6 @@ def get_config(variant: str = "") -> GanConfig:
         checkpoint=Every(epochs=0.25),
         compile="xla",
     )
-    branch_d = Branch(
-        input_units=512,
-        label_units=512,
-        joint=(512, 256),
-        activation="leaky_relu",
-        slope=0.2,
-        branch_dropout=0.3,
-        dropout=0.3,
-        output="linear",
-        init=init,
-    )
     match variant:
         case "":
             return config
@@ -70,14 +65,19 @@ def get_config(variant: str = "") -> GanConfig:
             config.compile = "loop"  # so few steps do not pay for compiling
             config.metrics = Every()
             config.batch_size, config.epochs, config.steps = 50, 0, 20
-            config.generator.joint = config.discriminator.hidden = (16, 16)
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
         case "branch_d":
-            config.discriminator = branch_d
+            config.discriminator = [
+                Flatten(),
+                Join([Dense(512), LeakyReLU(0.2), Dropout(0.3)], label=[Dense(512), LeakyReLU(0.2), Dropout(0.3)]),
+                Dense(512), LeakyReLU(0.2), Dropout(0.3),
+                Dense(256), LeakyReLU(0.2), Dropout(0.3),
+                Dense(1),
+            ]  # fmt: skip
         case "dropout_after_output":
-            config.generator.dropout_after_output = True
+            config.generator.insert(-1, Dropout(0.2))  # after Tanh
         case "torch_init":
-            config.generator.init = config.discriminator.init = Init(kernel="torch", bias="torch")
+            config.g_init = config.d_init = Init(kernel="torch", bias="torch")
         case "batched":
             config.batch_size, config.compile = 100, "loop"
             config.metrics, config.checkpoint = Every(epochs=10), Every(epochs=1)

@@ -11,10 +11,26 @@ names an initialiser, but shows no call of it); `:dropout_after_output` is the p
 layer: the post says that it stops learning); `:batched` sees 100 images a step, and is measured every 10 epochs.
 """
 
-from tfgan_lab.config import MLP, Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.layers import ConcatLabel, Dense, Dropout, Flatten, LeakyReLU, Reshape, Tanh
 
 
 def get_config(variant: str = "") -> GanConfig:
+    a, b, c, d = (16, 16, 16, 16) if variant == "smoke" else (256, 512, 1024, 1200)
+    generator = [
+        ConcatLabel(),
+        Dense(a), LeakyReLU(0.2), Dropout(0.5),
+        Dense(b), LeakyReLU(0.2), Dropout(0.5),
+        Dense(d), LeakyReLU(0.2), Dropout(0.5),
+        Dense(28 * 28), Tanh(), Reshape(28, 28, 1),
+    ]  # fmt: skip
+    discriminator = [
+        Flatten(), ConcatLabel(),
+        Dense(c), LeakyReLU(0.2), Dropout(0.3),
+        Dense(b), LeakyReLU(0.2), Dropout(0.3),
+        Dense(a), LeakyReLU(0.2), Dropout(0.3),
+        Dense(1),
+    ]  # fmt: skip
     init = Init(kernel="normal", std=0.02, bias="zeros")
     config = GanConfig(
         name="cgan_concat",
@@ -25,12 +41,10 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=4,
         epochs=50,
         latents=Latents(dim=100, distribution="normal"),
-        generator=MLP(
-            hidden=(256, 512, 1200), activation=("leaky_relu",), slope=0.2, dropout=0.5, output="tanh", init=init
-        ),
-        discriminator=MLP(
-            hidden=(1024, 512, 256), activation=("leaky_relu",), slope=0.2, dropout=0.3, output="linear", init=init
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
         g_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
         d_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
         game=Game(first="generator", fakes="shared", d_loss="half_sum"),
@@ -51,12 +65,11 @@ def get_config(variant: str = "") -> GanConfig:
             config.compile = "loop"  # so few steps do not pay for compiling
             config.metrics = Every()
             config.batch_size, config.epochs, config.steps = 50, 0, 20
-            config.generator.hidden = config.discriminator.hidden = (16, 16)
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
         case "dropout_after_output":
-            config.generator.dropout_after_output = True
+            config.generator.insert(-1, Dropout(0.5))  # after Tanh
         case "torch_init":
-            config.generator.init = config.discriminator.init = Init(kernel="torch", bias="torch")
+            config.g_init = config.d_init = Init(kernel="torch", bias="torch")
         case "batched":
             config.batch_size, config.compile = 100, "loop"
             config.metrics, config.checkpoint = Every(epochs=10), Every(epochs=1)

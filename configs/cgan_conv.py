@@ -8,10 +8,35 @@ Measured (seed 0, full MNIST): the digit asked for in 99.2 %, Fréchet distance 
 Variants: `:smoke` seconds, for tests.
 """
 
-from tfgan_lab.config import Adam, ConvDiscriminator, ConvGenerator, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.layers import (
+    BatchNorm,
+    ConcatLabel,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    LeakyReLU,
+    Projection,
+    ReLU,
+    Reshape,
+    Tanh,
+)
 
 
 def get_config(variant: str = "") -> GanConfig:
+    few, many = (4, 4) if variant == "smoke" else (32, 64)
+    generator = [
+        ConcatLabel(),
+        Dense(7 * 7 * many), ReLU(), Reshape(7, 7, many),
+        ConvTranspose(few, 4, stride=2, padding=1), BatchNorm(), ReLU(),
+        ConvTranspose(1, 4, stride=2, padding=1), Tanh(),
+    ]  # fmt: skip
+    discriminator = [
+        Conv(few, 4, stride=2, padding=1), LeakyReLU(0.2),
+        Conv(many, 4, stride=2, padding=1), LeakyReLU(0.2),
+        Flatten(), Projection(),
+    ]  # fmt: skip
     init = Init(kernel="normal", std=0.02, bias="zeros")
     config = GanConfig(
         name="cgan_conv",
@@ -21,28 +46,10 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=64,
         epochs=10,
         latents=Latents(dim=64, distribution="normal"),
-        generator=ConvGenerator(
-            seed_size=7,
-            seed_channels=64,
-            filters=(32, 1),
-            kernel=4,
-            stride=2,
-            paddings=(1, 1),
-            activation="relu",
-            output="tanh",
-            output_norm=False,
-            init=init,
-        ),
-        discriminator=ConvDiscriminator(
-            filters=(32, 64),
-            kernel=4,
-            stride=2,
-            paddings=(1, 1),
-            activation="leaky_relu",
-            slope=0.2,
-            norm="none",
-            init=init,
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
         g_optimizer=Adam(learning_rate=5e-4, beta_1=0.5),
         d_optimizer=Adam(learning_rate=5e-4, beta_1=0.5),
         game=Game(fakes="shared"),
@@ -61,7 +68,6 @@ def get_config(variant: str = "") -> GanConfig:
         case "smoke":
             config.metrics = Every()
             config.batch_size, config.epochs, config.steps = 8, 0, 20
-            config.generator.seed_channels, config.generator.filters, config.discriminator.filters = 4, (4, 1), (4, 4)
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
         case _:
             raise ValueError(f"unknown variant {variant!r}: smoke")

@@ -8,10 +8,21 @@ Variants: `:smoke` seconds, for tests; `:batched` sees 32 images a step for 40 e
 1e-3, logged, drawn and saved less often).
 """
 
-from tfgan_lab.config import MLP, Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.layers import ConcatLabel, Dense, Flatten, LayerNorm, LeakyReLU, Reshape, Sigmoid
 
 
 def get_config(variant: str = "") -> GanConfig:
+    generator = [
+        ConcatLabel(),
+        Dense(200), LeakyReLU(0.02), LayerNorm(),
+        Dense(28 * 28), Sigmoid(), Reshape(28, 28, 1),
+    ]  # fmt: skip
+    discriminator = [
+        Flatten(), ConcatLabel(),
+        Dense(200), LeakyReLU(0.02), LayerNorm(),
+        Dense(1),
+    ]  # fmt: skip
     init = Init(kernel="torch", bias="torch")
     config = GanConfig(
         name="cgan_layernorm",
@@ -21,10 +32,10 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=1,
         epochs=12,
         latents=Latents(dim=100, distribution="normal"),
-        generator=MLP(hidden=(200,), activation=("leaky_relu",), slope=0.02, norm="layer", output="sigmoid", init=init),
-        discriminator=MLP(
-            hidden=(200,), activation=("leaky_relu",), slope=0.02, norm="layer", output="linear", init=init
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
         g_optimizer=Adam(learning_rate=1e-4),
         d_optimizer=Adam(learning_rate=1e-4),
         game=Game(d_update="separate"),

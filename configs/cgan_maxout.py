@@ -9,13 +9,22 @@ epochs), the epochs.
 Variants: `:smoke` seconds, for tests; `:adam` is the same game with Adam, which learns faster.
 """
 
-from tfgan_lab.config import SGD, Adam, Branch, Every, Game, GanConfig, Init, Latents, MaxoutBranch, Mnist
+from tfgan_lab.config import SGD, Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.layers import Dense, Dropout, Flatten, Join, Maxout, ReLU, Reshape, Sigmoid
 
 
 def get_config(variant: str = "") -> GanConfig:
-    init = Init(kernel="normal", std=0.03, bias="zeros")
-    # A discriminator that starts as confident as the generator wins for good within an epoch.
-    d_init = Init(kernel="normal", std=0.003, bias="zeros")
+    generator = [
+        Join([Dense(200), ReLU(), Dropout(0.5)], label=[Dense(1000), ReLU(), Dropout(0.5)]),
+        Dense(1200), ReLU(), Dropout(0.5),
+        Dense(28 * 28), Sigmoid(), Reshape(28, 28, 1),
+    ]  # fmt: skip
+    discriminator = [
+        Flatten(),
+        Join([Maxout(240, pieces=5), Dropout(0.5)], label=[Maxout(50, pieces=5), Dropout(0.5)]),
+        Maxout(240, pieces=4), Dropout(0.5),
+        Dense(1),
+    ]  # fmt: skip
     schedule = SGD(
         learning_rate=0.1,
         decay=1.00004,
@@ -33,26 +42,11 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=100,
         epochs=100,
         latents=Latents(dim=100, distribution="unit_uniform"),
-        generator=Branch(
-            input_units=200,
-            label_units=1000,
-            joint=(1200,),
-            activation="relu",
-            branch_dropout=0.5,
-            dropout=0.5,
-            output="sigmoid",
-            init=init,
-        ),
-        discriminator=MaxoutBranch(
-            input_units=240,
-            input_pieces=5,
-            label_units=50,
-            label_pieces=5,
-            joint_units=240,
-            joint_pieces=4,
-            dropout=0.5,
-            init=d_init,
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=Init(kernel="normal", std=0.03, bias="zeros"),
+        # A discriminator that starts as confident as the generator wins for good within an epoch.
+        d_init=Init(kernel="normal", std=0.003, bias="zeros"),
         g_optimizer=schedule,
         d_optimizer=schedule,
         game=Game(first="generator", fakes="shared", d_loss="half_sum"),

@@ -10,10 +10,26 @@ has 64x64 pixels, batch 32, 60 epochs, four layers of 4x4 kernels, no norm befor
 from N(0, 0.02), Adam 2e-4 (0.5), and draws on running statistics.
 """
 
-from tfgan_lab.config import Adam, ConvDiscriminator, ConvGenerator, Every, Game, GanConfig, Init, Latents, Montage
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Montage
+from tfgan_lab.layers import GELU, BatchNorm, Conv, ConvTranspose, Dense, Flatten, LeakyReLU, Reshape, Sigmoid
 
 
 def get_config(variant: str = "") -> GanConfig:
+    filters = 4 if variant == "smoke" else 256
+    unit = LeakyReLU(0.2) if variant == "leaky_relu" else GELU()
+    norm = BatchNorm(statistics="own")  # the post draws in train mode, image by image
+    generator = [
+        Dense(3 * 11 * 11), unit, Reshape(11, 11, 3),
+        ConvTranspose(filters, 8, stride=2), norm, unit,
+        ConvTranspose(filters, 8, stride=2), norm, unit,
+        ConvTranspose(3, 8, stride=2, padding=1), norm, Sigmoid(),
+    ]  # fmt: skip
+    discriminator = [
+        Conv(filters, 8, stride=2), norm, unit,
+        Conv(filters, 8, stride=2), norm, unit,
+        Conv(3, 8, stride=2), unit,
+        Flatten(), Dense(1),
+    ]  # fmt: skip
     init = Init(kernel="torch", bias="torch")
     config = GanConfig(
         name="dcgan_montage",
@@ -23,44 +39,29 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=1,
         epochs=10,
         latents=Latents(dim=100, distribution="normal"),
-        generator=ConvGenerator(
-            seed_size=11,
-            seed_channels=3,
-            filters=(256, 256, 3),
-            kernel=8,
-            stride=2,
-            paddings=(0, 0, 1),
-            activation="gelu",
-            output="sigmoid",
-            init=init,
-        ),
-        discriminator=ConvDiscriminator(
-            filters=(256, 256, 3), kernel=8, stride=2, paddings=(0, 0, 0), activation="gelu", init=init
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
         g_optimizer=Adam(learning_rate=1e-4),
         d_optimizer=Adam(learning_rate=1e-4),
         game=Game(d_update="separate"),
         num_samples=36,
-        norm_statistics="own",
         log=Every(steps=100),
         log_line="step {step}/{steps}  D loss: {d_loss_mean:.4f}  G loss: {g_loss_mean:.4f}",
         sample=Every(epochs=0.25),
         checkpoint=Every(epochs=0.25),
     )
     match variant:
-        case "":
+        case "" | "leaky_relu":
             return config
         case "smoke":
             config.epochs, config.steps, config.batch_size = 0, 4, 2
             config.data.num_faces = 16
-            config.generator.filters, config.discriminator.filters = (4, 4, 3), (4, 4, 3)
             config.num_samples = 4
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=2)
         case "small":
             _make_small(config)
-        case "leaky_relu":
-            config.generator.activation = config.discriminator.activation = "leaky_relu"
-            config.generator.slope = config.discriminator.slope = 0.2
         case _:
             raise ValueError(f"unknown variant {variant!r}: smoke, small, leaky_relu")
     return config
@@ -69,29 +70,22 @@ def get_config(variant: str = "") -> GanConfig:
 def _make_small(config: GanConfig) -> None:
     """64x64, kernels of 4 with padding 1 (sizes 4-8-16-32-64), batches, and the DCGAN paper's Adam."""
     config.data = Montage(crop=128, size=64, pixels="unit")
-    config.batch_size, config.epochs, config.norm_statistics = 32, 60, "running"
-    init = Init(kernel="normal", std=0.02, bias="zeros")
-    config.generator = ConvGenerator(
-        seed_size=4,
-        seed_channels=128,
-        filters=(96, 64, 32, 3),
-        kernel=4,
-        stride=2,
-        paddings=(1, 1, 1, 1),
-        activation="gelu",
-        output="sigmoid",
-        output_norm=False,
-        init=init,
-    )
-    config.discriminator = ConvDiscriminator(
-        filters=(32, 64, 96, 16),
-        kernel=4,
-        stride=2,
-        paddings=(1, 1, 1, 1),
-        activation="leaky_relu",
-        slope=0.2,
-        init=init,
-    )
+    config.batch_size, config.epochs = 32, 60
+    config.g_init = config.d_init = Init(kernel="normal", std=0.02, bias="zeros")
+    config.generator = [
+        Dense(128 * 4 * 4), GELU(), Reshape(4, 4, 128),
+        ConvTranspose(96, 4, stride=2, padding=1), BatchNorm(), GELU(),
+        ConvTranspose(64, 4, stride=2, padding=1), BatchNorm(), GELU(),
+        ConvTranspose(32, 4, stride=2, padding=1), BatchNorm(), GELU(),
+        ConvTranspose(3, 4, stride=2, padding=1), Sigmoid(),
+    ]  # fmt: skip
+    config.discriminator = [
+        Conv(32, 4, stride=2, padding=1), BatchNorm(), LeakyReLU(0.2),
+        Conv(64, 4, stride=2, padding=1), BatchNorm(), LeakyReLU(0.2),
+        Conv(96, 4, stride=2, padding=1), BatchNorm(), LeakyReLU(0.2),
+        Conv(16, 4, stride=2, padding=1), LeakyReLU(0.2),
+        Flatten(), Dense(1),
+    ]  # fmt: skip
     config.g_optimizer = Adam(learning_rate=2e-4, beta_1=0.5)
     config.d_optimizer = Adam(learning_rate=2e-4, beta_1=0.5)
     config.log, config.sample, config.checkpoint = Every(epochs=1), Every(epochs=1), Every(epochs=2)

@@ -7,10 +7,23 @@ Time:   2 minutes on one core (12,000 steps).
 Variants: `:smoke` seconds, for tests.
 """
 
-from tfgan_lab.config import MLP, Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.layers import BatchNorm, Dense, Dropout, Flatten, LeakyReLU, Reshape, Tanh
 
 
 def get_config(variant: str = "") -> GanConfig:
+    narrow, wide = (16, 16) if variant == "smoke" else (256, 512)
+    generator = [
+        Dense(narrow), BatchNorm(), LeakyReLU(0.2),
+        Dense(wide), BatchNorm(), LeakyReLU(0.2),
+        Dense(28 * 28), Tanh(), Reshape(28, 28, 1),
+    ]  # fmt: skip
+    discriminator = [
+        Flatten(),
+        Dense(wide), LeakyReLU(0.2), Dropout(0.3),
+        Dense(narrow), LeakyReLU(0.2), Dropout(0.3),
+        Dense(1),
+    ]  # fmt: skip
     init = Init(kernel="glorot_uniform", bias="zeros")
     config = GanConfig(
         name="first_gan",
@@ -19,18 +32,10 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=64,
         steps=12_000,
         latents=Latents(dim=64, distribution="normal"),
-        generator=MLP(
-            hidden=(256, 512),
-            activation=("leaky_relu",),
-            slope=0.2,
-            norm="batch",
-            norm_first=True,
-            output="tanh",
-            init=init,
-        ),
-        discriminator=MLP(
-            hidden=(512, 256), activation=("leaky_relu",), slope=0.2, dropout=0.3, output="linear", init=init
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
         g_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
         d_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
         game=Game(smoothing=0.1),
@@ -49,7 +54,6 @@ def get_config(variant: str = "") -> GanConfig:
         case "smoke":
             config.metrics = Every()
             config.batch_size, config.steps = 50, 20
-            config.generator.hidden = config.discriminator.hidden = (16, 16)
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
         case _:
             raise ValueError(f"unknown variant {variant!r}: smoke")

@@ -5,22 +5,21 @@ Run:    tfgan-lab train --config=gaussian
 Time:   half a minute on one core (2,400 steps).
 Other targets: --config.data.mean=-2 --config.data.std=0.5. The post's result depends on the seed: try --config.seed=1.
 Variants: `:smoke` seconds, for tests; `:raw` shows D the numbers alone; `:bimodal` is the hard case, two normals.
+`:hidden=20` sets the width of the hidden layers.
 """
 
-from tfgan_lab.config import (
-    MLP,
-    Adam,
-    Every,
-    Game,
-    GanConfig,
-    Gaussian,
-    Init,
-    Latents,
-    SetDiscriminator,
-)
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Gaussian, Init, Latents
+from tfgan_lab.layers import ELU, AppendDeviations, Dense, Sets, Sigmoid
 
 
-def get_config(variant: str = "") -> GanConfig:
+def get_config(variant: str = "", hidden: int = 50) -> GanConfig:
+    generator = [Dense(hidden), ELU(), Dense(hidden), Sigmoid(), Dense(1)]
+    discriminator = [
+        Sets(100), AppendDeviations(exponent=2.0),
+        Dense(hidden), ELU(),
+        Dense(hidden), ELU(),
+        Dense(1),
+    ]  # fmt: skip
     init = Init(kernel="torch", bias="torch")
     config = GanConfig(
         name="gaussian",
@@ -29,10 +28,10 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=100,
         steps=2400,
         latents=Latents(dim=1, distribution="unit_uniform"),
-        generator=MLP(hidden=(50, 50), activation=("elu", "sigmoid"), output="linear", init=init),
-        discriminator=SetDiscriminator(
-            set_size=100, preprocess="variances", exponent=2.0, hidden=(50, 50), activation="elu", init=init
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
         g_optimizer=Adam(learning_rate=2e-4),
         d_optimizer=Adam(learning_rate=2e-4),
         game=Game(d_steps=1, g_steps=1, fresh_real=True),
@@ -54,7 +53,7 @@ def get_config(variant: str = "") -> GanConfig:
             config.steps, config.num_samples = 20, 500
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
         case "raw":
-            config.discriminator.preprocess = "raw"
+            config.discriminator.remove(AppendDeviations(exponent=2.0))
         case "bimodal":
             config.data = Gaussian(mean=4.0, std=0.5, target="bimodal", separation=2.0)
             config.steps = 12_000

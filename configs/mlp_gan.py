@@ -4,13 +4,27 @@ Source: post P000, "Generative Adversarial Nets part3" (PyTorch); Goodfellow et 
 Run:    tfgan-lab train --config=mlp_gan --data_dir=FOLDER_WITH_MNIST
 Time:   10 to 18 minutes on one core (60,000 steps of full MNIST).
 Variants: `:smoke` seconds, for tests; `:fresh_real` gives each of k discriminator steps its own real batch, as
-algorithm 1 of the paper does; `:minimax` trains G on log(1 - D(G(z))).
+algorithm 1 of the paper does; `:minimax` trains G on log(1 - D(G(z))). `:hidden=64` sets the width
+of the hidden layers.
 """
 
-from tfgan_lab.config import MLP, Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.layers import Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Tanh
 
 
-def get_config(variant: str = "") -> GanConfig:
+def get_config(variant: str = "", hidden: int | None = None) -> GanConfig:
+    hidden = hidden or (16 if variant == "smoke" else 256)
+    generator = [
+        Dense(hidden), ReLU(), Dropout(0.1),
+        Dense(hidden), ReLU(), Dropout(0.1),
+        Dense(28 * 28), Tanh(), Reshape(28, 28, 1),
+    ]  # fmt: skip
+    discriminator = [
+        Flatten(),
+        Dense(hidden), LeakyReLU(0.01), Dropout(0.1),
+        Dense(hidden), LeakyReLU(0.01), Dropout(0.1),
+        Dense(1),
+    ]  # fmt: skip
     init = Init(kernel="xavier_normal", bias="uniform", bias_low=0.1, bias_high=0.2)
     config = GanConfig(
         name="mlp_gan",
@@ -19,10 +33,10 @@ def get_config(variant: str = "") -> GanConfig:
         batch_size=200,
         epochs=200,
         latents=Latents(dim=100, distribution="normal"),
-        generator=MLP(hidden=(256, 256), activation=("relu",), dropout=0.1, output="tanh", init=init),
-        discriminator=MLP(
-            hidden=(256, 256), activation=("leaky_relu",), slope=0.01, dropout=0.1, output="linear", init=init
-        ),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
         g_optimizer=Adam(learning_rate=1e-4),
         d_optimizer=Adam(learning_rate=1e-4),
         game=Game(d_steps=1, d_dropout_in_g_step=False, loss="non_saturating"),
@@ -42,7 +56,6 @@ def get_config(variant: str = "") -> GanConfig:
             return config
         case "smoke":
             config.batch_size, config.epochs, config.steps = 50, 0, 20
-            config.generator.hidden = config.discriminator.hidden = (16, 16)
             config.log = config.evaluate = config.sample = config.checkpoint = config.evaluate_print = Every(steps=10)
             config.metrics = Every()
         case "fresh_real":

@@ -8,21 +8,27 @@ Variants: `:smoke` seconds, for tests; `:batched` sees 64 images a step for 6 ep
 1e-3, evaluated each epoch on running statistics).
 """
 
-from tfgan_lab.config import Adam, ClassifierConfig, ConvClassifier, Every, Init, Mnist
+from tfgan_lab.config import Adam, ClassifierConfig, Every, Init, Mnist
+from tfgan_lab.layers import BatchNorm, Conv, Dense, Flatten, LeakyReLU
 
 
 def get_config(variant: str = "") -> ClassifierConfig:
+    # The post reads in train mode, image by image.
+    norm = BatchNorm(statistics="running" if variant == "batched" else "own")
+    classifier = [
+        Conv(10, 5, stride=2), LeakyReLU(0.02), norm,
+        Conv(10, 3, stride=2), LeakyReLU(0.02), norm,
+        Flatten(), Dense(10),
+    ]  # fmt: skip
     config = ClassifierConfig(
         name="mnist_classifier",
         post="P001",
         data=Mnist(train_split="train+validation", pixels="unit"),
         batch_size=1,
         epochs=3,
-        classifier=ConvClassifier(
-            filters=(10, 10), kernels=(5, 3), stride=2, slope=0.02, init=Init(kernel="torch", bias="torch")
-        ),
+        classifier=classifier,
+        init=Init(kernel="torch", bias="torch"),
         optimizer=Adam(learning_rate=1e-4),
-        norm_statistics="own",
         log=Every(epochs=0.02),
         log_line="",
         evaluate=Every(epochs=0.25),
@@ -39,7 +45,7 @@ def get_config(variant: str = "") -> ClassifierConfig:
             config.epochs, config.steps = 0, 20
             config.log = config.evaluate = config.checkpoint = config.evaluate_print = Every(steps=10)
         case "batched":
-            config.batch_size, config.epochs, config.norm_statistics = 64, 6, "running"
+            config.batch_size, config.epochs = 64, 6
             config.optimizer.learning_rate = 1e-3
             config.evaluate = config.evaluate_print = config.checkpoint = Every(epochs=1)
         case _:

@@ -9,24 +9,27 @@ shape train it there and name the run: `tfgan-lab evaluate --judge=runs/mnist_ju
 Variants: `:smoke` seconds, for tests.
 """
 
-from tfgan_lab.config import SGD, ClassifierConfig, Every, Init, JudgeNet, Mnist
+from tfgan_lab.config import SGD, ClassifierConfig, Every, Init, Mnist
+from tfgan_lab.layers import BatchNorm, Conv, Dense, Dropout, Flatten, ReLU
 
 
 def get_config(variant: str = "") -> ClassifierConfig:
+    classifier = [
+        Conv(24, 5), BatchNorm(), ReLU(),
+        Conv(48, 3, stride=2), BatchNorm(), ReLU(),
+        Conv(64, 3), BatchNorm(), ReLU(),
+        Conv(64, 3, stride=2), BatchNorm(), ReLU(),
+        Flatten(order="hwc"), Dense(64), ReLU(), Dropout(0.4),
+        Dense(10),
+    ]  # fmt: skip
     config = ClassifierConfig(
         name="mnist_judge",
         post="-",
         data=Mnist(train_split="train", pixels="unit"),  # sizes were chosen on the validation split
         batch_size=100,
         epochs=16,
-        classifier=JudgeNet(
-            filters=(24, 48, 64, 64),
-            kernels=(5, 3, 3, 3),
-            strides=(1, 2, 1, 2),
-            features=64,
-            dropout=0.4,
-            init=Init(kernel="torch", bias="torch"),
-        ),
+        classifier=classifier,
+        init=Init(kernel="torch", bias="torch"),
         loss="softmax",
         shift=1,
         optimizer=SGD(learning_rate=0.1, decay=1.0007, momentum=0.9, final_momentum=0.9),

@@ -39,3 +39,16 @@ def ask(page: Path, question: str, folder: Path, *flags: str) -> Any:
     said = json.loads(unescape(found[1]))
     assert not (isinstance(said, dict) and "error" in said), said
     return said
+
+
+def javascript(body: str, folder: Path) -> Any:
+    """The value of a JavaScript function body, run by Node or else in the browser; skips without either."""
+    if node := shutil.which("node"):
+        script = folder / "asked.js"
+        script.write_text(f"console.log(JSON.stringify((() => {{ {body} }})()));", encoding="utf-8")
+        ended = subprocess.run([node, script], capture_output=True, text=True, timeout=120, check=False)
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        return json.loads(ended.stdout)
+    page = folder / "page.html"
+    page.write_text("<html><body></body></html>", encoding="utf-8")
+    return ask(page, body, folder)

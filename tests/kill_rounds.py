@@ -28,7 +28,7 @@ STEPS = 240
 MOMENTS = ("any", "checkpoint", "metrics", "samples", "export")
 CHANGES = {
     "data.source": "embedded", "steps": str(STEPS), "batch_size": "20", "checkpoint.steps": "20", "log.steps": "7",
-    "evaluate.steps": "60", "sample.steps": "30", "evaluate_line": "", "generator.norm": "batch", "discriminator.dropout": "0.3",
+    "evaluate.steps": "60", "sample.steps": "30", "evaluate_line": "", "discriminator.3.rate": "0.3",
 }  # fmt: skip
 
 

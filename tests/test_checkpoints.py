@@ -253,7 +253,7 @@ def test_a_run_falls_back_says_so_and_ends_as_if_nothing_had_happened(
 def test_checkpoints_of_another_architecture_than_the_config_are_one_line(tmp_path: Path) -> None:
     train_small("gaussian:smoke", tmp_path)
     before = weights(tmp_path)
-    changed = override(from_json((tmp_path / "config.json").read_text()), {"generator.hidden": "(40, 40)"})
+    changed = override(from_json((tmp_path / "config.json").read_text()), {"generator.0.units": "40"})
     for folder in (tmp_path, tmp_path / "checkpoints"):
         (folder / "config.json").write_text(to_json(changed))
     for call in (lambda: train(changed, tmp_path), lambda: restore_run(tmp_path)):

@@ -58,10 +58,12 @@ def test_every_config_is_valid_and_survives_json(reference: str) -> None:
 
 def test_json_is_plain_json() -> None:
     values = json.loads(to_json(BASE))
-    assert values["generator"]["hidden"] == [16, 16]
+    assert values["generator"][0] == {"units": 16, "kind": "dense"}
+    assert values["generator"][-2:] == [
+        {"kind": "tanh"},
+        {"height": 28, "width": 28, "channels": 1, "order": "chw", "kind": "reshape"},
+    ]
     assert values["game"]["d_steps"] == 1
-    # Tuples come back as tuples, so that equality and the networks do not see lists.
-    assert from_json(to_json(BASE)).generator.hidden == (16, 16)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +74,8 @@ def test_json_is_plain_json() -> None:
         ("seed", "17", 17),
         ("epochs", "0.5", 0.5),
         ("g_optimizer.learning_rate", "3e-4", 3e-4),
-        ("generator.hidden", "(64, 32)", (64, 32)),
-        ("generator.hidden", "[64, 32]", (64, 32)),
-        ("generator.hidden", "64,32", (64, 32)),
-        ("generator.hidden", "64", (64,)),
-        ("generator.activation", "relu,elu", ("relu", "elu")),
+        ("generator.0.units", "64", 64),
+        ("discriminator.2.negative_slope", "0.2", 0.2),
         ("game.loss", "minimax", "minimax"),
         ("data.source", "embedded", "embedded"),
         ("log.steps", "7", 7),
@@ -86,7 +85,7 @@ def test_json_is_plain_json() -> None:
 def test_an_override_has_the_type_of_its_field(field: str, text: str, expected: Any) -> None:
     changed: Any = override(BASE, {field: text})
     for part in field.split("."):
-        changed = getattr(changed, part)
+        changed = changed[int(part)] if isinstance(changed, list) else getattr(changed, part)
     assert changed == expected
     assert type(changed) is type(expected)
 
@@ -145,12 +144,14 @@ def test_an_override_changes_that_field_alone_and_not_its_argument() -> None:
         ("g_optimizer.beta_1", "1", "g_optimizer.beta_1"),
         ("g_optimizer.epsilon", "0", "g_optimizer.epsilon"),
         ("game.smoothing", "-0.1", "game.smoothing"),
-        ("generator.dropout", "1", "generator.dropout"),
-        ("generator.activation", "relo", "'relu'"),
-        ("generator.hidden", "(16, -1)", "generator.hidden"),
-        ("generator.hidden", "(16", "generator.hidden"),
-        ("generator.hidden", "()", "generator.hidden"),
-        ("generator.kind", "branch", "cannot be overridden"),
+        ("generator.2.rate", "1", "generator.2: rate='1'"),
+        ("generator.0.units", "-1", "generator.0: units='-1'"),
+        ("generator.0.unit", "3", "'units'"),
+        ("generator.99.units", "3", "generator.0 to generator.8"),
+        ("generator.first", "3", "generator.0 to generator.8"),
+        ("generator", "3", "--config.generator.0.units"),
+        ("generator.0", "3", "--config.generator.0.units"),
+        ("generator.0.kind", "conv", "cannot be overridden"),
         ("kind", "classifier", "cannot be overridden"),
         ("deterministic", "maybe", "deterministic"),
         ("batch_size", "0", "batch_size"),
@@ -163,7 +164,7 @@ def test_an_override_changes_that_field_alone_and_not_its_argument() -> None:
         ("epochs", "1e308", "epochs"),
         ("log.epochs", "1e308", "log.epochs"),
         ("latents.dim", str(10**12), "latents.dim"),
-        ("generator.hidden", "9" * 400, "generator.hidden"),
+        ("generator.0.units", "9" * 400, "generator.0: units"),
         ("g_optimizer.learning_rate", "1e300", "g_optimizer.learning_rate"),
         ("g_optimizer.learning_rate", "1e-300", "g_optimizer.learning_rate"),
         ("game.d_steps", "1000000", "game.d_steps"),
@@ -195,9 +196,9 @@ def test_all_faults_are_named_at_once() -> None:
     message = refusal(
         override,
         BASE,
-        {"seed": "x", "g_optimizer.learning_rate": "-1", "generator.hidden": "(a,)", "data.pixels": "log"},
+        {"seed": "x", "g_optimizer.learning_rate": "-1", "generator.0.units": "a", "data.pixels": "log"},
     )
-    for field in ("seed", "g_optimizer.learning_rate", "generator.hidden", "data.pixels"):
+    for field in ("seed", "g_optimizer.learning_rate", "generator.0", "data.pixels"):
         assert field in message
 
 
@@ -282,21 +283,55 @@ def test_an_unknown_config_or_variant_is_refused_with_the_nearest(tmp_path: Path
     [
         ({"epochs": 0, "steps": 0}, "epochs and steps"),
         ({"num_labels": 10, "data": {"kind": "gaussian", "mean": 0, "std": 1}}, "labelled"),
-        ({"data": {"kind": "gaussian", "mean": 0, "std": 1}}, "'set' discriminator"),
+        ({"data": {"kind": "gaussian", "mean": 0, "std": 1}}, "a discriminator of Sets go together"),
         ({"game": {"first": "generator"}}, "fakes='shared'"),
         ({"game": {"fakes": "shared", "d_update": "separate"}}, "fakes='shared'"),
         ({"game": {"fakes": "shared", "d_steps": 2}}, "fakes='shared'"),
-        ({"norm_statistics": "own"}, "is for convolutional networks"),
-        ({"generator": {**VALUES["generator"], "activation": ["relu"] * 3}}, "generator.activation"),
+        ({"num_labels": 10}, "no layer of generator takes labels: add ConcatLabel"),
+        (
+            {"discriminator": [{"kind": "concat_label"}]},
+            "discriminator: concat_label takes labels: num_labels must not be 0",
+        ),
+        ({"discriminator": [{"kind": "sets", "size": 7}]}, "size of the discriminator's Sets, 7"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(changes: dict[str, Any], said: str) -> None:
     assert said in refusal(from_dict, {**VALUES, **changes})
 
 
-def test_a_classifier_needs_one_kernel_per_layer() -> None:
-    values = dataclasses.asdict(validate(load_config("mnist_classifier:smoke")))
-    assert "kernels" in refusal(from_dict, {**values, "classifier": {**values["classifier"], "kernels": (5,)}})
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ([{"kind": "dens", "units": 3}], "generator.0: there is no kind 'dens'. Did you mean 'dense'?"),
+        ([{"kind": "dense"}], "generator.0: field 'units' is missing"),
+        ([{"kind": "dense", "unit": 3}], "there is no field 'unit'. Did you mean 'units'?"),
+        ([{"kind": "relu"}, 7], "generator.1: this is no layer"),
+        ([{"kind": "join", "layers": [], "label": [{"kind": "dropout", "rate": 2}]}], "generator.0: label.0: rate=2"),
+        ([], "generator=[]"),
+        ({"hidden": [16, 16], "kind": "mlp"}, "earlier versions described them otherwise: train the run again"),
+    ],
+)
+def test_layers_that_are_none_are_named_by_their_place(layers: Any, said: str) -> None:
+    assert said in refusal(from_dict, {**VALUES, "generator": layers})
+
+
+def test_a_layer_is_checked_where_a_config_file_makes_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from tfgan_lab.layers import Dense\ndef get_config(variant=''):\n    return [Dense(units='many')]\n"
+    )
+    assert "mine.py, line 3: units='many'" in refusal(load_config, str(path))
+    path.write_text("from tfgan_lab.layers import Dense\ndef get_config(variant=''):\n    return [Dense(3, unit=2)]\n")
+    message = refusal(load_config, str(path))
+    assert "'unit'" in message and "'units'" in message
+
+
+def test_what_stands_behind_a_configs_name_are_its_arguments() -> None:
+    config: Any = validate(load_config("mlp_gan:minimax,hidden=64"))
+    assert (config.name, config.game.loss) == ("mlp_gan:minimax,hidden=64", "minimax")
+    assert {one.units for one in config.discriminator if hasattr(one, "units")} == {64, 1}
+    assert "takes no 'hiden'. Did you mean 'hidden'?" in refusal(load_config, "mlp_gan:hiden=64")
+    assert "units='wide'" in refusal(load_config, "mlp_gan:hidden=wide")
 
 
 def test_differences_name_every_changed_field_in_both_directions() -> None:
@@ -320,7 +355,7 @@ JSON = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(max_size=8)
-    | st.sampled_from(["gan", "mlp", "set", "-1", "1e400"]),
+    | st.sampled_from(["gan", "dense", "join", "-1", "1e400"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.text(max_size=6) | st.sampled_from(sorted(VALUES)), inner, max_size=4)
@@ -396,8 +431,9 @@ FIELDS = st.sampled_from(
     [
         "seed",
         "game.d_steps",
-        "generator.hidden",
-        "generator.activation",
+        "generator.0.units",
+        "generator.2.rate",
+        "generator.0",
         "log",
         "data.pixels",
         "epochs",
@@ -460,7 +496,7 @@ def test_a_line_names_the_terms_of_its_loss() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "changed", "stops_resuming"),
     [
-        ("generator.hidden", "(8,)", Changes.WEIGHTS, True),
+        ("generator.0.units", "8", Changes.WEIGHTS, True),
         ("game.smoothing", "0.1", Changes.WEIGHTS, True),
         ("data.source", "embedded", Changes.DATA, True),
         ("seed", "7", Changes.SEED, True),

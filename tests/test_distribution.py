@@ -14,33 +14,32 @@ from montages import stored
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from tfgan_lab.config import override
+from tfgan_lab.config import Init, override
 from tfgan_lab.data.pipeline import ImageBatches
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import global_mean
-from tfgan_lab.models.layers import BatchNorm, dropout
+from tfgan_lab.layers import BatchNorm, Dropout, Pass
+from tfgan_lab.networks import Network
 from tfgan_lab.randomness import draw_labels, draw_latents, own_rows, sample_seed, step_seed, stream_key
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.strategy import make_strategy
 
+INIT = Init(kernel="torch", bias="torch")
 SEED = np.array([1, 2])  # no tensor: TensorFlow is started after collection
 
 # Dropout, BatchNorm (in G, in D, in a classifier), labels, shared and fresh fakes, separate updates, several turns.
 GAMES = {
-    "dropout": ("mlp_gan:smoke", {"generator.dropout": "0.5", "discriminator.dropout": "0.5", "game.d_steps": "2"}),
-    "shared": ("mlp_gan_smoothed:smoke", {"generator.norm": "batch"}),
-    "batch norm in both": ("mlp_gan_smoothed:smoke", {"generator.norm": "batch", "discriminator.norm": "batch"}),
-    "conditional": (
-        "cgan_branch:smoke",
-        {"generator.norm": "batch", "generator.input_units": "9", "generator.label_units": "7"},
-    ),
+    "dropout": ("mlp_gan:smoke", {"generator.2.rate": "0.5", "discriminator.3.rate": "0.5", "game.d_steps": "2"}),
+    "shared": ("mlp_gan_smoothed:smoke", {}),
+    "batch norm in both": ("mlp_gan_smoothed:batch_norm,hidden=16", {}),
+    "conditional": ("cgan_branch:smoke", {"generator.0.layers.0.units": "9", "generator.0.label.0.units": "7"}),
     "maxout, sgd": (
         "cgan_maxout:smoke",
-        {"generator.joint": "(20,)", "discriminator.input_units": "8", "discriminator.joint_units": "6"},
+        {"generator.1.units": "20", "discriminator.1.layers.0.units": "8", "discriminator.2.units": "6"},
     ),
     "separate": ("cgan_layernorm:smoke", {"game.g_steps": "2"}),
-    "fresh real": ("mlp_gan:fresh_real", {"generator.hidden": "(9,)", "discriminator.hidden": "(8,)"}),
+    "fresh real": ("mlp_gan:fresh_real,hidden=9", {}),
     "classifier": ("mnist_classifier:smoke", {}),
 }
 _QUICK = ("batch norm in both", "conditional")
@@ -92,15 +91,19 @@ def test_replicas_see_different_rows_and_masks(small_source: Any) -> None:
     strategy = make_strategy(offline("mlp_gan:smoke", placement="mirrored"))
     assert strategy.num_replicas_in_sync == 2
 
+    def dropout(rows: int) -> Any:
+        net = Network("net", [Dropout(0.5)], INIT, (8,), 0, 0)
+        return Pass(training=True, seed=tf.constant(SEED[None])).run(net.nodes, tf.ones([rows, 8]))
+
     def draw() -> Any:
         z = draw_latents("normal", 3, 4, SEED)
-        return z, draw_labels(10, 4, SEED), dropout(tf.ones([4, 8]), 0.5, tf.constant(SEED[None]), 0)
+        return z, draw_labels(10, 4, SEED), dropout(4)
 
     parts = strategy.run(tf.function(draw))
     whole = (
         draw_latents("normal", 3, 8, SEED),
         draw_labels(10, 8, SEED),
-        dropout(tf.ones([8, 8]), 0.5, tf.constant(SEED[None]), 0),
+        dropout(8),
     )
     for part, all_rows in zip(parts, whole, strict=True):
         assert_array_equal(np.concatenate(strategy.experimental_local_results(part)), all_rows)
@@ -120,22 +123,23 @@ def test_global_mean_adds_up_over_replicas() -> None:
 def test_batch_norm_takes_the_statistics_it_is_told_to(sync: bool, rng: np.random.Generator) -> None:
     strategy = make_strategy(offline("mlp_gan:smoke", placement="mirrored"))
     with strategy.scope():
-        layer = BatchNorm(3, sync)
+        nodes = Network("net", [BatchNorm(sync=sync)], INIT, (3,), 0, 0).nodes
     x = rng.normal(2, 3, (8, 3)).astype(np.float32)
 
     def call() -> tf.Tensor:
         place = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return layer(tf.reshape(tf.constant(x), [2, 4, 3])[place], training=True)
+        return Pass(training=True).run(nodes, tf.reshape(tf.constant(x), [2, 4, 3])[place])
 
     y = np.concatenate(strategy.experimental_local_results(strategy.run(tf.function(call))))
     groups = [x] if sync else [x[:4], x[4:]]
     expected = np.concatenate([(group - group.mean(0)) / np.sqrt(group.var(0) + 1e-5) for group in groups])
     assert_allclose(y, expected, atol=1e-5)
-    for values in (components(layer.moving_mean.value), components(layer.moving_variance.value)):
+    moving_mean, moving_variance = (nodes[0].weights[name] for name in ("moving_mean", "moving_variance"))
+    for values in (components(moving_mean.value), components(moving_variance.value)):
         assert_array_equal(values[0], values[1])
-    assert_allclose(components(layer.moving_mean.value)[0], 0.1 * x.mean(0), atol=1e-6)
+    assert_allclose(components(moving_mean.value)[0], 0.1 * x.mean(0), atol=1e-6)
     variance = np.mean([group.var(0, ddof=1) for group in groups], axis=0)
-    assert_allclose(components(layer.moving_variance.value)[0], 0.9 + 0.1 * variance, rtol=1e-5)
+    assert_allclose(components(moving_variance.value)[0], 0.9 + 0.1 * variance, rtol=1e-5)
 
 
 def test_what_is_made_for_replicas_is_on_all_of_them(small_source: Any) -> None:

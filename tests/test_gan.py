@@ -12,11 +12,12 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfgan_lab import models
-from tfgan_lab.config import MLP, SGD, Game, Init, Latents
+from tfgan_lab.config import SGD, Game, Init, Latents
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import GAN, global_mean
+from tfgan_lab.layers import BatchNorm, ConcatLabel, Dense, Dropout, Flatten, LeakyReLU, Reshape, Tanh
 from tfgan_lab.losses import LOSSES, Loss
+from tfgan_lab.networks import Discriminator, Generator
 from tfgan_lab.optimizers import FusedSGD
 
 INIT = Init(kernel="normal", std=0.7, bias="uniform", bias_low=-0.2, bias_high=0.2)
@@ -65,21 +66,20 @@ class Table:
         dropout: float = 0.0,
         seed: int = 0,
         moments: bool = False,
-        norm: Any = "none",
+        norm: Any = (),
         **knobs: Any,
     ) -> None:
-        g_spec = MLP(hidden=(5,), activation=("tanh",), output="tanh", init=INIT, dropout=dropout)
-        d_spec = MLP(
-            hidden=(6,), activation=("leaky_relu",), slope=0.2, output="linear", init=INIT, dropout=dropout, norm=norm
-        )
-        self.g = models.MLPGenerator(g_spec, LATENTS.dim, SHAPE, num_labels, seed)
-        self.d = models.MLPDiscriminator(d_spec, SHAPE, num_labels, seed)
+        label, drop = [ConcatLabel()] if num_labels else [], [Dropout(dropout)] if dropout else []
+        g = [*label, Dense(5), Tanh(), *drop, Dense(4), Tanh(), Reshape(2, 2, 1)]
+        d = [Flatten(), *label, Dense(6), LeakyReLU(0.2), *norm, *drop, Dense(1)]
+        self.g = Generator(g, INIT, LATENTS.dim, SHAPE, num_labels, seed)
+        self.d = Discriminator(d, INIT, SHAPE, num_labels, seed)
         self.calls: list[Call] = []
-        g, d = Recorded("g", self.g, self), Recorded("d", self.d, self)
+        players = Recorded("g", self.g, self), Recorded("d", self.d, self)
         numbers = SGD(learning_rate=RATE)
         optimizers = [FusedSGD(numbers, [v.value for v in net.trainable_variables]) for net in (self.g, self.d)]
         self.game = Game(**knobs)
-        self.gan = GAN(g, d, *optimizers, self.game, LATENTS, num_labels, seed, moments)
+        self.gan = GAN(*players, *optimizers, self.game, LATENTS, num_labels, seed, moments)
 
     def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [v.numpy() for v in self.g.trainable_variables], [v.numpy() for v in self.d.trainable_variables]
@@ -361,7 +361,7 @@ def test_one_stacked_d_pass_equals_two(knobs: dict[str, Any]) -> None:
 
 
 def test_real_and_fake_are_apart_where_d_takes_batch_statistics() -> None:
-    table = Table(norm="batch")
+    table = Table(norm=[BatchNorm()])
     table.play(0)
     assert [len(call.x) for call in table.calls if call.role == "d"] == [B, B, B]
 
@@ -394,7 +394,7 @@ def test_losses_after_the_update_use_the_steps_batch_and_latents_again() -> None
 
 
 def test_asking_for_losses_moves_nothing_not_even_running_statistics() -> None:
-    table = Table(fakes="shared", norm="batch")
+    table = Table(fakes="shared", norm=[BatchNorm()])
     before = [v.numpy() for v in table.d.variables]
     table.gan.losses(tf.constant(0, tf.int64), *batch(0, table.game))
     assert not moved(before, [v.numpy() for v in table.d.variables])

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from scipy import ndimage, signal, special
 
 from tfgan_lab import judge as judge_lib
-from tfgan_lab.config import ClassifierConfig, Init, JudgeNet, from_dict, override
+from tfgan_lab.config import from_dict, override
 from tfgan_lab.errors import UserError
 from tfgan_lab.export import export_network
 from tfgan_lab.judge import SHIPPED, Judge, judge_of, load_judge, write_judge
-from tfgan_lab.models import build_classifier
+from tfgan_lab.networks import build_classifier
 from tfgan_lab.supervised import Supervised, shift_images
 
 FACTS = json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
@@ -93,11 +93,12 @@ def test_it_reaches_the_stated_accuracy_on_both_splits(shipped: Judge, mnist_fol
 def by_hand(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features and probabilities of one image [28, 28] from the shipped arrays alone, in float64 with SciPy."""
     with np.load(SHIPPED) as arrays:
-        w = [arrays[name].astype(np.float64) for name in sorted(arrays.files)]
+        w = {name: arrays[name].astype(np.float64) for name in arrays.files}
     x = image[..., None].astype(np.float64)
-    for layer, stride in enumerate(FACTS["fields"]["classifier"]["strides"]):
-        kernel, bias = w[2 * layer], w[2 * layer + 1]
-        gamma, beta, mean, variance = w[8 + 4 * layer : 12 + 4 * layer]
+    for place, stride in ((0, 1), (3, 2), (6, 1), (9, 2)):
+        kernel, bias = w[f"{place}_conv_kernel"], w[f"{place}_conv_bias"]
+        names = ("gamma", "beta", "moving_mean", "moving_variance")
+        gamma, beta, mean, variance = (w[f"{place + 1}_batch_norm_{name}"] for name in names)
         maps = [
             sum(
                 signal.correlate2d(x[..., c], kernel[..., c, f], "valid")[::stride, ::stride]
@@ -107,8 +108,8 @@ def by_hand(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ]
         x = np.stack(maps, axis=-1) + bias
         x = np.maximum((x - mean) / np.sqrt(variance + 1e-5) * gamma + beta, 0)
-    features = np.maximum(x.ravel() @ w[24] + w[25], 0)
-    return features, special.softmax(features @ w[26] + w[27])
+    features = np.maximum(x.ravel() @ w["13_dense_kernel"] + w["13_dense_bias"], 0)
+    return features, special.softmax(features @ w["16_dense_kernel"] + w["16_dense_bias"])
 
 
 def test_it_answers_as_a_computation_by_hand(shipped: Judge, digits: Any) -> None:
@@ -214,7 +215,7 @@ def damage(folder: Path, kind: str, exported: dict[str, Path]) -> Path:
         case "a GAN's fields":
             facts["fields"] = dataclasses.asdict(offline("gaussian"))
         case "another network":
-            facts["fields"]["classifier"] = facts["fields"]["classifier"] | {"features": 32}
+            facts["fields"]["classifier"][13]["units"] = 32
         case "no arrays":
             own.write_bytes(b"x" * 100)
         case "too few arrays":
@@ -333,15 +334,10 @@ def test_dropout_and_batch_statistics_are_for_training_only(digits: Any) -> None
 
 def test_a_net_that_does_not_fit_is_refused() -> None:
     config = offline("mnist_judge")
-    with pytest.raises(UserError, match="one entry per convolution each"):
-        override(config, {"classifier.strides": "(1, 2, 1)"})
-    assert isinstance(config, ClassifierConfig)
-    spec = JudgeNet(
-        filters=(4, 4), kernels=(25, 9), strides=(1, 1), features=4, init=Init(kernel="torch", bias="torch")
-    )
-    config.classifier = spec
-    with pytest.raises(UserError, match="its layers shrink 28 pixels"):
-        build_classifier(config, (28, 28, 1))
+    with pytest.raises(UserError, match="conv.* has a kernel of 29 x 29"):
+        build_classifier(override(config, {"classifier.0.kernel_size": "29"}), (28, 28, 1))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"classifier: its layers end in \[9\], not in 10 logits"):
+        build_classifier(override(config, {"classifier.16.units": "9"}), (28, 28, 1))  # type: ignore[arg-type]
 
 
 def test_a_live_network_judges_as_its_export(exported: Any, digits: Any) -> None:

@@ -18,7 +18,8 @@ LAYERS = [
         "errors",
         "files",
         "cache",
-        "specs",
+        "fields",
+        "layers",
         "templates",
         "words",
         "config",
@@ -31,7 +32,7 @@ LAYERS = [
         "saved_models",
         "metrics",
     ),
-    ("models", "data", "optimizers", "records", "export"),
+    ("networks", "data", "optimizers", "records", "export"),
     ("gan", "seeds", "supervised", "training"),
     (
         "trainer",
@@ -100,7 +101,7 @@ def test_no_import_goes_up(path: Path) -> None:
 
 
 def test_the_game_is_handed_its_networks() -> None:
-    assert not [module for module, _ in imports_of(PACKAGE / "gan.py") if module.startswith("tfgan_lab.models")]
+    assert not [module for module, _ in imports_of(PACKAGE / "gan.py") if module.startswith("tfgan_lab.networks")]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -123,8 +124,8 @@ def test_only_the_command_line_reads_flags() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.stem)
-def test_configs_import_only_the_config_module(path: Path) -> None:
-    assert {module for module, _ in imports_of(path)} <= {"tfgan_lab.config", "__future__"}
+def test_configs_import_only_the_config_and_its_layers(path: Path) -> None:
+    assert {module for module, _ in imports_of(path)} <= {"tfgan_lab.config", "tfgan_lab.layers", "__future__"}
 
 
 def test_training_knows_no_reporting() -> None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from catalogue import offline
 from runs import rows
 
-from tfgan_lab.data import Source
+from tfgan_lab.data import Source, shape_of
 from tfgan_lab.data.examples import Examples, digest
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import evaluate
@@ -37,17 +37,18 @@ def some(part: Examples, rows_: Any) -> Examples:
 @pytest.mark.parametrize(
     ("reference", "changes", "said"),
     [
-        ("mlp_gan:smoke", {"generator__hidden": "1000000000"}, "these networks would take 1,600.0 GB"),
+        ("mlp_gan:smoke", {"generator__0__units": "1000000000"}, "these networks would take 1,600.0 GB"),
         ("mlp_gan:smoke", {"latents__dim": "2000000000"}, "these networks would take 512.0 GB"),
         ("mlp_gan:smoke", {"num_samples": "1000000000"}, "num_samples=1,000,000,000 would take 10,608.0 GB"),
-        ("gaussian:smoke", {"batch_size": "1000000000", "discriminator__set_size": "1000000000"}, "these networks"),
+        ("gaussian:smoke", {"batch_size": "1000000000", "discriminator__0__size": "1000000000"}, "these networks"),
     ],
 )
 def test_what_no_machine_has_is_refused_with_its_size(
     reference: str, changes: dict[str, str], said: str, small_source: Any
 ) -> None:
+    config = offline(reference, **changes)
     with pytest.raises(UserError, match=said):
-        build(offline(reference, **changes), small_source)
+        build(config, dataclasses.replace(small_source, shape=shape_of(config.data)))
 
 
 def test_weights_are_counted_with_what_training_keeps_of_each(
@@ -80,10 +81,10 @@ def test_memory_that_runs_out_is_one_line(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("reference", "changes", "kernel"),
     [
-        ("mnist_classifier:smoke", {"classifier__kernels": "(50, 5)"}, 50),
-        ("mnist_classifier:smoke", {"classifier__stride": "40"}, 3),
-        ("mnist_judge:smoke", {"classifier__strides": "(40, 40, 40, 40)"}, 3),
-        ("cgan_conv:smoke", {"discriminator__kernel": "50"}, 50),
+        ("mnist_classifier:smoke", {"classifier__0__kernel_size": "50"}, 50),
+        ("mnist_classifier:smoke", {"classifier__0__stride": "40"}, 3),
+        ("mnist_judge:smoke", {"classifier__3__stride": "40"}, 3),
+        ("cgan_conv:smoke", {"discriminator__0__kernel_size": "50"}, 50),
     ],
 )
 def test_a_kernel_that_is_larger_than_its_image_is_one_line(

@@ -181,8 +181,8 @@ def test_what_many_seeds_cannot_do_is_one_line(two_seeds: Path) -> None:
     for reference in ("mnist_classifier", "cgan_branch", "dcgan_montage", "mlp_gan:fresh_real"):
         with pytest.raises(UserError, match=r"num_seeds=4 .*sweep"):
             offline(reference, num_seeds="4")
-    with pytest.raises(UserError, match=r"num_seeds=2 does not go with norm='batch'"):
-        offline("mlp_gan", num_seeds="2", generator__norm="batch")
+    with pytest.raises(UserError, match=r"num_seeds=2 does not go with a layer of kind 'batch_norm'"):
+        offline("mlp_gan_smoothed:batch_norm", num_seeds="2")
     for action in (lambda folder: sample(folder, 4, 0), evaluate):
         with pytest.raises(UserError, match=r"holds the runs of 2 seeds: name one of them, such as .*seed=0"):
             action(two_seeds)

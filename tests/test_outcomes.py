@@ -103,9 +103,7 @@ def test_a_peers_outcome_is_what_torch_says(tmp_path: Path) -> None:
     from tfgan_lab.compare.peers import make_peer
     from tfgan_lab.compare.torch_peers import mlp_gan
 
-    config: Any = offline(
-        "mlp_gan", generator__hidden="16,16", discriminator__hidden="16,16", batch_size="20", steps="30", seed="4"
-    )
+    config: Any = offline("mlp_gan:hidden=16", batch_size="20", steps="30", seed="4")
     found = outcomes.peer_outcome(config, tmp_path / "peer", None)
     source = open_source(config.data, None)
     train: Any = source.train
@@ -118,9 +116,7 @@ def test_a_peers_outcome_is_what_torch_says(tmp_path: Path) -> None:
         p_real = peer.discriminator(torch.from_numpy(test.images.reshape(test.num, -1)).float() / 255 * 2 - 1)
     np.testing.assert_allclose(found["numbers"]["p_real"], float(p_real.mean()), rtol=1e-4)
     other = outcomes.peer_outcome(
-        offline(
-            "mlp_gan", generator__hidden="16,16", discriminator__hidden="16,16", batch_size="20", steps="30", seed="5"
-        ),
+        offline("mlp_gan:hidden=16", batch_size="20", steps="30", seed="5"),
         tmp_path / "other",
         None,
     )

@@ -115,7 +115,7 @@ def test_each_kind_of_run_shows_what_is_its_own(trained: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"game.d_steps": "3"}, {"generator.hidden": "(8, 24)", "seed": "5"}, {"log_line": "it's {step}"}]
+    "changes", [{}, {"game.d_steps": "3"}, {"generator.2.rate": "0.4", "seed": "5"}, {"log_line": "it's {step}"}]
 )
 def test_the_printed_command_says_the_same_config_again(changes: dict[str, str], tmp_path: Path) -> None:
     config = override(validate(load_config("mlp_gan:smoke")), changes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from tfgan_lab.compare import parity  # noqa: E402
 from tfgan_lab.errors import UserError  # noqa: E402
+from tfgan_lab.layers import GELU, BatchNorm, ConvTranspose, LeakyReLU  # noqa: E402
 
 QUICK = ("cgan_layernorm", "dcgan_montage", "gaussian", "mnist_classifier")
 
@@ -102,67 +102,43 @@ def _first(config: Any) -> tuple[str, str]:
             "update 1 (discriminator): weights",
             "discriminator model.0.weight",
         ),
-        ("gaussian", {"generator__init__bias": "zeros"}, "start values", "generator map1.bias"),
+        ("gaussian", {"g_init__bias": "zeros"}, "start values", "generator map1.bias"),
         ("mlp_gan_smoothed", {"game__smoothing": 0.0}, "update 1 (discriminator): loss", "d_real"),
-        ("mnist_classifier", {"classifier__slope": 0.01}, "forward (training)", "classifier model.2"),
     ],
 )
 def test_a_fault_in_a_config_is_named(name: str, fields: dict[str, Any], stage: str, tensor: str) -> None:
     assert _first(_altered(name, **fields)) == (stage, tensor)
 
 
-def _broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[dict[str, Any]], None]) -> None:
-    build = parity.build
-
-    def broken(*args: Any) -> Any:
-        experiment = build(*args)
-        breaks(experiment.networks)
-        return experiment
-
-    monkeypatch.setattr(parity, "build", broken)
-
-
-def test_batch_norms_momentum_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def kerass(networks: dict[str, Any]) -> None:
-        for norm in networks["classifier"].norms:
-            norm.momentum = 0.01  # Keras' 0.99
-
-    _broken(monkeypatch, kerass)
-    assert _first("mnist_classifier") == ("update 1 (classifier): weights", "classifier model.2.running_mean")
-
-
-def test_batch_norms_epsilon_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def kerass(networks: dict[str, Any]) -> None:
-        networks["classifier"].norms[1].epsilon = 1e-3
-
-    _broken(monkeypatch, kerass)
-    assert _first("mnist_classifier") == ("forward (training)", "classifier model.5")
+@pytest.mark.parametrize(
+    ("name", "role", "place", "other", "stage", "tensor"),
+    [
+        ("mnist_classifier", "classifier", 1, LeakyReLU(0.01), "forward (training)", "classifier model.2"),
+        # Keras' momentum and epsilon.
+        ("mnist_classifier", "classifier", 2, BatchNorm(momentum=0.01), "update 1 (classifier): weights", "classifier model.2.running_mean"),
+        ("mnist_classifier", "classifier", 5, BatchNorm(epsilon=1e-3), "forward (training)", "classifier model.5"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_a_layer_is_named(name: str, role: str, place: int, other: Any, stage: str, tensor: str) -> None:
+    config = parity.parity_config(name)
+    getattr(config, role)[place] = other
+    assert _first(config) == (stage, tensor)
 
 
 def test_padding_at_the_wrong_side_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
-    def shifted(networks: dict[str, Any]) -> None:
-        layer = networks["generator"].convs[-1]
-        call = layer.call
-        layer.call = lambda x: tf.roll(call(x), 1, axis=1)
-
-    _broken(monkeypatch, shifted)
-    # The layer itself is cropped afterwards; the BatchNorm behind it is the first that both have.
-    assert _first("dcgan_montage") == ("forward (training)", "generator model.10")
+    call = ConvTranspose.call
+    monkeypatch.setattr(
+        ConvTranspose, "call", lambda self, x, *rest: tf.roll(call(self, x, *rest), int(self.padding > 0), axis=1)
+    )
+    assert _first("dcgan_montage") == ("forward (training)", "generator model.9")
 
 
 def test_gelus_approximation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
-    from tfgan_lab.models import dcgan
-
-    exact = dcgan.activate
-    monkeypatch.setattr(
-        dcgan,
-        "activate",
-        lambda x, name, slope=0.0: tf.nn.gelu(x, approximate=True) if name == "gelu" else exact(x, name, slope),
-    )
+    monkeypatch.setattr(GELU, "call", lambda self, x, *rest: tf.nn.gelu(x, approximate=True))
     assert _first("dcgan_montage") == ("forward (training)", "generator model.3")
 
 

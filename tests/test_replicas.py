@@ -21,10 +21,13 @@ from tfgan_lab.training.experiment import build
 
 # Each takes the time of several traces.
 _QUICK = ("mlp_gan_smoothed:smoke", "gaussian:raw")
+_FEW_FILTERS = {
+    f"{role}__filters": "8" for role in ("generator__3", "generator__6", "discriminator__0", "discriminator__3")
+}
 # What would take seconds a step, with fewer filters or images.
 _SMALLER = {
-    "dcgan_montage": {"generator__filters": "(8,8,3)", "discriminator__filters": "(8,8,3)"},
-    "dcgan_montage:leaky_relu": {"generator__filters": "(8,8,3)", "discriminator__filters": "(8,8,3)"},
+    "dcgan_montage": _FEW_FILTERS,
+    "dcgan_montage:leaky_relu": _FEW_FILTERS,
     "dcgan_montage:small": {"batch_size": "4"},
 }
 

@@ -182,7 +182,7 @@ def test_a_mistake_is_found_before_anything_is_trained(
     ("field", "value", "name"),
     [
         ("game.d_steps", "5", "game.d_steps=5"),
-        ("generator.hidden", "(64, 64)", "generator.hidden=_64,_64_"),
+        ("generator.0.units", "64", "generator.0.units=64"),
         ("name", "../up", "name=.._up"),
         ("log_line", "x" * 999, "log_line=" + "x" * 51 + "-" + hashlib.sha256(b"x" * 999).hexdigest()[:12]),
     ],

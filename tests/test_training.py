@@ -332,17 +332,18 @@ def test_other_data_than_before_is_refused(trained: Any, tmp_path: Path, monkeyp
 @pytest.mark.slow
 def test_two_replicas_train_resume_and_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole run on two logical CPUs; post P002's print asks for losses outside of the compiled chunk."""
-    changes = {"placement": "mirrored", "generator__norm": "batch", "discriminator__norm": "batch"}
+    reference = "mlp_gan_smoothed:batch_norm,hidden=16"
+    changes = {"placement": "mirrored", "steps": "20", "batch_size": "50"}
     changes |= {"g_optimizer__epsilon": "1e-3", "d_optimizer__epsilon": "1e-3"}  # see test_distribution
-    whole = train_small("mlp_gan_smoothed:smoke", tmp_path / "whole", **changes)
+    whole = train_small(reference, tmp_path / "whole", **changes)
     assert len(json.loads((whole / "run.json").read_text())["devices"]) == 2
     with monkeypatch.context() as patch:
         stop_at(13, patch)
         with pytest.raises(Interrupted):
-            train_small("mlp_gan_smoothed:smoke", tmp_path / "cut", **changes)
-    train_small("mlp_gan_smoothed:smoke", tmp_path / "cut", **changes)
+            train_small(reference, tmp_path / "cut", **changes)
+    train_small(reference, tmp_path / "cut", **changes)
     assert fingerprint(tmp_path / "cut") == fingerprint(whole)
-    alone = train_small("mlp_gan_smoothed:smoke", tmp_path / "alone", **changes | {"placement": "one"})
+    alone = train_small(reference, tmp_path / "alone", **changes | {"placement": "one"})
     for ours, theirs in zip(rows(whole), rows(alone), strict=True):
         assert ours.pop("kind") == theirs.pop("kind")
         assert ours == pytest.approx(theirs, rel=1e-3)

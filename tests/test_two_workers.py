@@ -25,8 +25,8 @@ GAN = (
     "--config.d_optimizer.epsilon=1e-3",
 )  # fmt: skip
 BRANCH = (
-    "--config=cgan_branch:smoke", "--config.data.source=embedded", "--config.batch_size=20", "--config.generator.joint=(12,)",
-    "--config.generator.input_units=9", "--config.generator.label_units=7", "--config.g_optimizer.epsilon=1e-3",
+    "--config=cgan_branch:smoke", "--config.data.source=embedded", "--config.batch_size=20", "--config.generator.1.units=12",
+    "--config.generator.0.layers.0.units=9", "--config.generator.0.label.0.units=7", "--config.g_optimizer.epsilon=1e-3",
     "--config.d_optimizer.epsilon=1e-3",
 )  # fmt: skip
 LONG = (

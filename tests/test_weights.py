@@ -18,6 +18,7 @@ from tfgan_lab.compare.parity import CONFIGS, parity_config
 from tfgan_lab.compare.state_files import read_state, write_state
 from tfgan_lab.compare.weights import COUNTER, Pair, counter_names, from_torch, pairs_of, to_torch
 from tfgan_lab.errors import UserError
+from tfgan_lab.layers import BatchNorm
 from tfgan_lab.training.restored import fresh_networks, restore_run
 
 
@@ -116,12 +117,12 @@ def test_variants_have_a_layout_too(name: str) -> None:
 
 def test_a_network_of_no_post_is_refused() -> None:
     config = parity_config("cgan_branch:branch_d")
-    config.discriminator.norm = "batch"
-    with pytest.raises(UserError, match="tensors have a place in post P003"):
+    config.discriminator.insert(3, BatchNorm())
+    with pytest.raises(UserError, match="post P003 has no such network"):
         pairs_of(fresh_networks(config)["discriminator"], config.post)
     config = parity_config("mlp_gan")
-    config.generator.norm = "batch"
-    with pytest.raises(UserError, match="tensors have a place in post P004"):
+    config.generator.insert(1, BatchNorm())
+    with pytest.raises(UserError, match="post P004 has no such network"):
         pairs_of(fresh_networks(config)["generator"], "P004")
 
 

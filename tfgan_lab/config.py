@@ -9,48 +9,23 @@ This module imports neither TensorFlow nor Keras.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import enum
 import functools
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tfgan_lab.errors import UserError, nearest, shortened
+from tfgan_lab import fields
+from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.fields import STRICT, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
+from tfgan_lab.layers import KINDS, AnyLayer, Sets, every_layer
 from tfgan_lab.losses import faults as loss_faults
 from tfgan_lab.losses import make_loss
-from tfgan_lab.specs import (
-    MLP,
-    STRICT,
-    Branch,
-    ConvClassifier,
-    ConvDiscriminator,
-    ConvGenerator,
-    Count,
-    Epochs,
-    JudgeNet,
-    MaxoutBranch,
-    NonNegative,
-    Positive,
-    Rate,
-    Seed,
-    SetDiscriminator,
-    Share,
-)
-from tfgan_lab.specs import (
-    Init as Init,
-)
 from tfgan_lab.templates import template_faults
-
-Generator = Annotated[MLP | Branch | ConvGenerator, Field(discriminator="kind")]
-Discriminator = Annotated[
-    MLP | Branch | MaxoutBranch | ConvDiscriminator | SetDiscriminator, Field(discriminator="kind")
-]
-Classifier = Annotated[ConvClassifier | JudgeNet, Field(discriminator="kind")]
 
 
 class Changes(enum.Enum):
@@ -109,6 +84,23 @@ class Gaussian:
 
 
 Data = Annotated[Mnist | Montage | Gaussian, Field(discriminator="kind")]
+
+
+# Networks.
+
+
+@dataclass(config=STRICT, kw_only=True, slots=True)
+class Init:
+    """How weights start. `torch` is U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for kernel and bias."""
+
+    kernel: Literal["torch", "xavier_normal", "glorot_uniform", "normal"]
+    bias: Literal["torch", "zeros", "uniform"]
+    std: NonNegative = 0.0  # of kernel="normal"
+    bias_low: Finite = 0.0  # of bias="uniform"
+    bias_high: Finite = 0.0
+
+
+Layers = Annotated[list[AnyLayer], Field(min_length=1)]  # see `tfgan_lab.layers`
 
 
 # Optimisers and the game.
@@ -221,9 +213,6 @@ class RunConfig:
     deterministic: Annotated[bool, Changes.ROUNDING] = True
     # CPU kernels that are faster for convolutions, slower for small dense nets.
     onednn: Annotated[bool, Changes.ROUNDING] = False
-    norm_statistics: Literal["running", "own"] = (
-        "running"  # BatchNorm's outside training; own: each image's, as post P001, which draws and reads one by one in train mode
-    )
 
     def __post_init__(self) -> None:
         if self.steps:
@@ -234,8 +223,10 @@ class RunConfig:
 class GanConfig(RunConfig):
     """A generator, a discriminator and their game."""
 
-    generator: Generator
-    discriminator: Discriminator
+    generator: Layers  # latents to images
+    discriminator: Layers  # images to one logit
+    g_init: Init
+    d_init: Init
     latents: Latents
     g_optimizer: Optimizer
     d_optimizer: Optimizer
@@ -261,7 +252,8 @@ class GanConfig(RunConfig):
 class ClassifierConfig(RunConfig):
     """A digit classifier."""
 
-    classifier: Classifier
+    classifier: Layers  # images to ten logits; the last is a layer of its own, and what it sees are the features
+    init: Init
     optimizer: Optimizer
     loss: Literal["sigmoid", "softmax"] = "sigmoid"  # sigmoid: each score against its one-hot target (post P001)
     shift: Annotated[int, Field(ge=0, lt=28)] = 0  # training images are moved by up to so many pixels either way
@@ -286,6 +278,11 @@ def from_dict(values: Mapping[str, Any]) -> Config:
 
     The lines that it prints are not filled in here, so that a run begun with a wrong one can be read and given another.
     """
+    if any(isinstance(values.get(role), Mapping) for role in ("generator", "discriminator", "classifier")):
+        raise UserError(
+            "config: its networks are not lists of layers; earlier versions described them otherwise: train the run again, "
+            "or use the version that made it (its run.json names it)."
+        )
     try:
         config = _ADAPTER.validate_python(dict(values))
     except ValidationError as error:
@@ -317,7 +314,7 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
 
     Args:
       config: Any config.
-      assignments: For example ``{"game.d_steps": "5", "generator.hidden": "(64, 64)"}``.
+      assignments: For example ``{"game.d_steps": "5", "generator.0.units": "64"}``.
 
     Raises:
       UserError: An unknown field (with the nearest valid names), a value of the wrong type, or both epochs and steps.
@@ -325,27 +322,19 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
     values = dataclasses.asdict(config)
     set_here: dict[str, str] = {}  # of each group: whether its epochs or its steps were set
     for path, text in assignments.items():
-        node: Any = values
         *parents, leaf = path.split(".")
-        for depth, part in enumerate([*parents, leaf]):
-            if not isinstance(node, dict) or part not in node:
-                where = ".".join(parents[:depth])
-                names = node if isinstance(node, dict) else ()
-                remedy = nearest(part, names) if names else f" {where} is a single value."
-                raise UserError(
-                    f"--config.{path}: there is no field {part!r}" + (f" in {where}." if where else ".") + remedy
-                )
-            if depth < len(parents):
-                node = node[part]
-        if isinstance(node[leaf], dict):
-            raise UserError(
-                f"--config.{path} is a group of fields: set one of them, such as --config.{path}.{next(iter(node[leaf]))}."
-            )
+        node: Any = values
+        for depth, part in enumerate(parents):
+            node = node[_key(node, path, parents[:depth], part)]
+        leaf = _key(node, path, parents, leaf)
+        if isinstance(node[leaf], dict | list):
+            example = ".".join([path, *_first_field(node[leaf])])
+            raise UserError(f"--config.{path} is a group of fields: set one of them, such as --config.{example}.")
         if leaf == "kind":
             raise UserError(
                 f"--config.{path} cannot be overridden: write a config file to use another {parents[-1] if parents else 'config'}."
             )
-        node[leaf] = _literal(text) if isinstance(node[leaf], tuple) else text
+        node[leaf] = text
         if leaf in ("epochs", "steps") and not _is_zero(text):
             other = "steps" if leaf == "epochs" else "epochs"
             if set_here.setdefault(".".join(parents), leaf) != leaf:
@@ -370,7 +359,8 @@ def what_changes(config: Config, field: str) -> Changes:
     """What a dotted field changes: what it says itself, or the group that it is in."""
     part: Any = config
     for name in field.split("."):
-        found = _said(type(part), name)
+        kind: Any = type(part)
+        found = _said(kind, name)
         if found is not Changes.WEIGHTS or not dataclasses.is_dataclass(part := getattr(part, name, None)):
             return found
     return Changes.WEIGHTS
@@ -387,10 +377,12 @@ def flattened(config: Config) -> dict[str, Any]:
     return _flat(dataclasses.asdict(config))
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict | list):
+        return {prefix[:-1]: values}
     flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        flat.update(_flat(value, f"{prefix}{key}."))
     return flat
 
 
@@ -401,51 +393,32 @@ def _is_zero(text: str) -> bool:
         return False
 
 
-def _literal(text: str) -> Any:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        value = tuple(part.strip() for part in text.split(","))
-    return value if isinstance(value, tuple | list) else (value,)
+def _key(node: Any, path: str, parents: list[str], part: str) -> Any:
+    """The key of a part of a dotted path: a field of a group, or the place of a layer in a list."""
+    where = ".".join(parents)
+    if isinstance(node, list):
+        if part.isdecimal() and int(part) < len(node):
+            return int(part)
+        remedy = f" Its layers are {where}.0 to {where}.{len(node) - 1}." if node else " It is empty."
+        raise UserError(f"--config.{path}: there is no layer {part!r} in {where}.{remedy}")
+    if isinstance(node, dict) and part in node:
+        return part
+    remedy = nearest(part, node) if isinstance(node, dict) else f" {where} is a single value."
+    raise UserError(f"--config.{path}: there is no field {part!r}" + (f" in {where}." if where else ".") + remedy)
+
+
+def _first_field(group: Any) -> list[str]:
+    """The dotted path of a group's first field that is a single value."""
+    if not isinstance(group, dict | list) or not group:
+        return []
+    key, value = next(iter(group.items())) if isinstance(group, dict) else (0, group[0])
+    return [str(key), *_first_field(value)]
 
 
 def explain(error: ValidationError) -> str:
     """All faults of a config, or of a part of one that a config file made, in one line."""
-    part = globals().get(error.title, Config)
-    return "; ".join(_explain(fault, part) for fault in error.errors())
-
-
-def _explain(fault: Any, part: Any) -> str:
-    path, names = _place(fault["loc"], part)
-    field = ".".join(path) or "config"
-    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument", "no_such_attribute"):
-        return f"there is no field {field!r}.{nearest(path[-1], names)}"
-    if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return f"field {field!r} is missing"
-    message = fault["msg"][0].lower() + fault["msg"][1:]
-    return f"{field}={shortened(repr(fault['input']))}: {message}"
-
-
-def _place(loc: Sequence[Any], choices: Any) -> tuple[list[str], list[str]]:
-    """Of pydantic's location of a fault: the dotted field, and the names that are valid beside it.
-
-    Where a field is a union, pydantic puts the kind that it tried after the field.
-    """
-    path: list[str] = []
-    names: list[str] = []
-    for part in map(str, loc):
-        kinds = {
-            kind.__dataclass_fields__["kind"].default: kind
-            for kind in get_args(choices)
-            if dataclasses.is_dataclass(kind)
-        }
-        if part in kinds:
-            choices = kinds[part]
-            continue
-        path.append(part)
-        hints = get_type_hints(choices) if dataclasses.is_dataclass(choices) else {}
-        names, choices = [*hints], hints.get(part)
-    return path, names
+    parts = globals() | {kind.__name__: kind for kind in KINDS.values()}
+    return fields.explain(error, parts.get(error.title, Config))
 
 
 def _with_good_lines(config: Config) -> Config:
@@ -473,18 +446,11 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("epochs and steps are both 0: set one of them")
     if config.num_seeds > 1:
         faults += _no_many_seeds(config)
-    if config.norm_statistics == "own" and not _is_convolutional(config):
-        faults.append("norm_statistics='own' is for convolutional networks: others have none of a single example")
     if config.replicas and config.placement != "mirrored":
         faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
     if isinstance(config, ClassifierConfig):
         if not isinstance(config.data, Mnist):
             faults.append("a classifier needs labelled data: data must be mnist")
-        layers = config.classifier
-        if isinstance(layers, JudgeNet) and not len(layers.filters) == len(layers.kernels) == len(layers.strides):
-            faults.append("classifier.filters, kernels and strides need one entry per convolution each")
-        if isinstance(layers, ConvClassifier) and len(layers.filters) != len(layers.kernels):
-            faults.append("classifier.filters and kernels need one entry per convolution each")
         return faults
     if isinstance(config.data, Gaussian) and config.data.std < 1e-5 * (abs(config.data.mean) + config.data.separation):
         faults.append(
@@ -494,19 +460,27 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("precision='bfloat16' would round the Gaussian's numbers to 1/64: use float32")
     if isinstance(config.data, Gaussian) and config.num_samples == 1:
         faults.append("num_samples must be 2 at least: one number has no histogram")
-    conditional = {"branch", "maxout"}
-    if config.num_labels == 0 and {config.generator.kind, config.discriminator.kind} & conditional:
-        faults.append("branch and maxout networks take labels: num_labels must not be 0")
+    for role, layers in (("generator", config.generator), ("discriminator", config.discriminator)):
+        readers = [one.kind for one in every_layer(layers) if one.takes_labels]
+        if readers and not config.num_labels:
+            faults.append(f"{role}: {readers[0]} takes labels: num_labels must not be 0")
+        if config.num_labels and not readers:
+            faults.append(
+                f"num_labels={config.num_labels}, but no layer of {role} takes labels: add ConcatLabel(), or Join"
+            )
     if config.num_labels and not isinstance(config.data, Mnist):
         faults.append("num_labels needs labelled data: data must be mnist")
     if (config.metrics.epochs or config.metrics.steps) and not isinstance(config.data, Mnist):
         faults.append("metrics (in training) are by a judge of digits: data must be mnist")
     if config.untrained and (config.num_labels or isinstance(config.data, Gaussian)):
         faults.append("untrained (post P000) is for images without labels")
-    if isinstance(config.data, Gaussian) != (config.discriminator.kind == "set"):
-        faults.append("gaussian data and a 'set' discriminator go together")
-    if config.discriminator.kind == "set" and config.batch_size != config.discriminator.set_size:
-        faults.append("batch_size must equal discriminator.set_size: one set is one example")
+    sets = [one for one in config.discriminator if isinstance(one, Sets)]
+    if isinstance(config.data, Gaussian) != bool(sets):
+        faults.append("gaussian data and a discriminator of Sets go together")
+    if sets and config.batch_size != sets[0].size:
+        faults.append(
+            f"batch_size must equal the size of the discriminator's Sets, {sets[0].size}: one set is one example"
+        )
     faults += loss_faults(config.game.loss, config.game.smoothing, config.game.d_update)
     if config.game.first == "generator" and config.game.fakes != "shared":
         faults.append("game.first='generator' (post P003) goes with game.fakes='shared'")
@@ -514,28 +488,17 @@ def _contradictions(config: Config) -> list[str]:
         config.game.d_update == "separate" or config.game.d_steps * config.game.g_steps > 1
     ):
         faults.append("game.fakes='shared' needs one joint D update and one G update per step")
-    for role, net in (("generator", config.generator), ("discriminator", config.discriminator)):
-        if isinstance(net, MLP) and len(net.activation) not in (1, len(net.hidden)):
-            faults.append(f"{role}.activation needs one entry, or one for each of the {len(net.hidden)} hidden layers")
-        if isinstance(net, ConvGenerator | ConvDiscriminator) and len(net.paddings) != len(net.filters):
-            faults.append(f"{role}.paddings needs {len(net.filters)} entries, one per layer")
     return faults
-
-
-def _is_convolutional(config: Config) -> bool:
-    networks = [config.classifier] if isinstance(config, ClassifierConfig) else [config.generator, config.discriminator]
-    return all(isinstance(spec, ConvGenerator | ConvDiscriminator | ConvClassifier) for spec in networks)
 
 
 def _no_many_seeds(config: Config) -> list[str]:
     """Why several seeds cannot be trained at once."""
     remedy = "for other configs: tfgan-lab sweep --field=seed --values=0,1,2"
-    if isinstance(config, ClassifierConfig) or not (
-        isinstance(config.generator, MLP) and isinstance(config.discriminator, MLP | SetDiscriminator)
-    ):
-        return [f"num_seeds={config.num_seeds} is for GANs of mlp networks ({remedy})"]
-    if "batch" in (config.generator.norm, getattr(config.discriminator, "norm", "none")):
-        return [f"num_seeds={config.num_seeds} does not go with norm='batch' ({remedy})"]
+    if isinstance(config, ClassifierConfig):
+        return [f"num_seeds={config.num_seeds} is for GANs ({remedy})"]
+    single = [one.kind for one in every_layer([*config.generator, *config.discriminator]) if not one.stacks]
+    if single:
+        return [f"num_seeds={config.num_seeds} does not go with a layer of kind {single[0]!r} ({remedy})"]
     if config.precision != "float32":
         return [f"num_seeds={config.num_seeds} does not go with precision={config.precision!r}: use float32"]
     if config.game.real_batches > 1 or config.placement not in ("auto", "one"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import os
 import re
 import types
@@ -62,12 +63,13 @@ def docstring(name: str) -> str | None:
 
 
 def load_config(reference: str) -> Any:
-    """Runs a config file's `get_config(variant)`.
+    """Runs a config file's `get_config(variant, …)`.
 
     A config file is Python and is executed: read it before you use a stranger's. (`config.json` is data.)
 
     Args:
-      reference: "name", "name:variant", "path.py" or "path.py:variant".
+      reference: "name", "path.py", or either with a variant and arguments that the file takes: "mlp_gan:hidden=64",
+        "mlp_gan:minimax,hidden=64".
 
     Raises:
       UserError: No such config or variant, its code fails, or it makes no config; one line with file and line number.
@@ -83,7 +85,7 @@ def load_config(reference: str) -> Any:
     try:
         # From its text: an import would run the bytecode of an older file of the same second and size.
         exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), vars(module))
-        config = module.get_config(variant)
+        config = module.get_config(**_arguments(module.get_config, variant))
         if not isinstance(config, GanConfig | ClassifierConfig):
             kind = "None" if config is None else f"a {type(config).__name__}"
             raise TypeError(f"get_config returns {kind}: it must return a GanConfig or a ClassifierConfig")
@@ -94,6 +96,23 @@ def load_config(reference: str) -> Any:
     except BaseException as error:  # a user's code may raise anything and exit; its place is what helps
         fault = explain(error) if isinstance(error, ValidationError) else _first_lines(error)
         raise UserError(f"--config={reference}: {path.name}{_line_of(error, path)}: {fault}") from None
+
+
+def _arguments(get_config: Any, text: str) -> dict[str, Any]:
+    """What stands behind a config's name, "VARIANT,name=value,…", as `get_config` takes it."""
+    given = dict(part.partition("=")[::2] if "=" in part else ("variant", part) for part in text.split(",") if part)
+    known = inspect.signature(get_config).parameters
+    for name in given:
+        if name not in known:
+            raise UserError(f"--config=…:{text}: this config takes no {name!r}.{nearest(name, known)}")
+    return {name: value if name == "variant" else _plain(value) for name, value in given.items()}
+
+
+def _plain(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _line_of(error: BaseException, path: Path) -> str:

@@ -115,7 +115,7 @@ class ClassifierModule(tf.Module):
         super().__init__()
         self.weights = [v.value for v in classifier.variables]
         self._tanh = isinstance(config.data, Mnist) and config.data.pixels == "tanh"
-        self._config, self._features, self._out = config, classifier.features, lambda x: classifier.out(x)
+        self._config, self._features, self._logits = config, classifier.features, classifier.logits
 
     def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Images [B, H, W, C] in [0, 1] -> what the classifier says of them.
@@ -124,7 +124,7 @@ class ClassifierModule(tf.Module):
         [B, classes]; features [B, D], what its last layer sees.
         """
         features = self._features(images * 2 - 1 if self._tanh else images)
-        logits = self._out(features)
+        logits = self._logits(features)
         softmax = self._config.loss == "softmax"
         scores = tf.nn.softmax(logits) if softmax else tf.sigmoid(logits)
         probabilities = scores if softmax else tf.nn.softmax(tf.math.log_sigmoid(logits))
@@ -207,7 +207,6 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def describe(config: Config) -> dict[str, Any]:
     """What a user of the SavedModel must know, as plain values."""
     facts: dict[str, Any] = {"config": config.name, "post": config.post, "image_shape": list(shape_of(config.data))}
-    facts["norm_statistics"] = config.norm_statistics
     facts["fields"] = dataclasses.asdict(config)
     if isinstance(config, GanConfig):
         facts |= {

@@ -169,7 +169,7 @@ def write_judge(
         )
     network = run.networks["classifier"]
     refuse_foreign(out, out.with_suffix(".json"))
-    content = npz_bytes({f"{index:03d}": np.asarray(v) for index, v in enumerate(network.variables)})
+    content = npz_bytes({variable.name: np.asarray(variable) for variable in network.variables})
     splits, _ = load_mnist(config.data.source, run.workdir.data_dir(data_dir))  # type: ignore[union-attr]
     live = judge_of(network, config, {"name": config.name})
     accuracy = {}
@@ -206,7 +206,7 @@ def judge_of(network: Any, config: Any, facts: dict[str, Any]) -> Judge:
 def _from_weights(path: Path) -> Judge:
     from tfgan_lab.config import ClassifierConfig, from_dict
     from tfgan_lab.data import shape_of
-    from tfgan_lab.models import build_classifier
+    from tfgan_lab.networks import build_classifier
 
     try:
         content, facts = path.read_bytes(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -224,8 +224,8 @@ def _from_weights(path: Path) -> Judge:
         raise ValueError(f"its .json is of a {config.kind}")
     network = build_classifier(config, shape_of(config.data))
     arrays = read_arrays(content)
-    for variable, name in zip(network.variables, sorted(arrays), strict=True):
-        variable.assign(arrays[name])
+    for variable in network.variables:
+        variable.assign(arrays[variable.name])
     return judge_of(network, config, {"name": path.stem, **facts})
 
 

@@ -19,7 +19,7 @@ class SeedsGAN(GAN):
 
     Args:
       seeds: The runs' seeds.
-      **parts: As of `GAN`, with stacked networks (`tfgan_lab.models.seeds`).
+      **parts: As of `GAN`, with networks of as many seeds (`tfgan_lab.networks`).
     """
 
     batch_axis = 1

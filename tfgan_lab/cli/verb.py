@@ -63,7 +63,8 @@ class Verb:
 
 def config_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "config", None, "A config of the package by name (see `tfgan-lab list`), or path.py; either with :variant. "
+        "config", None, "A config of the package by name (see `tfgan-lab list`), or path.py; either with :variant, and some with "
+        "arguments (mlp_gan:hidden=64). "
         f"Left away: the one in --workdir, else {DEFAULT_CONFIG}.", flag_values=values,
     )  # fmt: skip
 

@@ -7,13 +7,13 @@ parity also finds a change of either.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab.config import MLP, Branch, Config, GanConfig, MaxoutBranch
-from tfgan_lab.data import shape_of
+from tfgan_lab.config import Config, GanConfig
+from tfgan_lab.layers import Dropout, Layer, every_layer
 from tfgan_lab.randomness import draw_labels, draw_latents, step_seed, stream_key
 
 
@@ -79,40 +79,21 @@ def stream_seed(config: Config, stream: str, step: int) -> tf.Tensor:
     return step_seed(stream_key(config.seed, stream), step)
 
 
-def dropout_layers(spec: Any, outputs: int) -> list[tuple[int, int, float]]:
-    """(number, units, rate) of a network's dropout layers in the order in which a peer's run.
-
-    Args:
-      spec: The network's config.
-      outputs: Its output units.
-    """
-    match spec:
-        case MLP():
-            found = [(i, units, spec.dropout) for i, units in enumerate(spec.hidden)]
-            last = len(spec.hidden)
-        case Branch():
-            found = [(0, spec.input_units, spec.branch_dropout), (1, spec.label_units, spec.branch_dropout)]
-            found += [(2 + i, units, spec.dropout) for i, units in enumerate(spec.joint)]
-            last = 2 + len(spec.joint)
-        case MaxoutBranch():
-            return [
-                (i, units, spec.dropout)
-                for i, units in enumerate((spec.input_units, spec.label_units, spec.joint_units))
-                if spec.dropout
-            ]
-        case _:
-            return []
-    if spec.dropout_after_output:
-        found.append((last, outputs, spec.dropout))
-    return [layer for layer in found if layer[2]]
+def dropout_layers(layers: Sequence[Layer]) -> list[tuple[int, int, float]]:
+    """(number, units, rate) of a dense network's dropout layers in the order in which they run."""
+    found: list[tuple[int, int, float]] = []
+    units = 0
+    for one in every_layer(layers):
+        units = getattr(one, "units", units)
+        if isinstance(one, Dropout):
+            found.append((len(found), units, one.rate))
+    return found
 
 
 def keep_masks(config: GanConfig, role: str, stream: str, step: int, rows: int) -> list[np.ndarray]:
     """bool [rows, units] for every dropout layer that one pass through a network runs."""
-    pixels = int(np.prod(shape_of(config.data)))
-    spec, outputs = (config.generator, pixels) if role == "generator" else (config.discriminator, 1)
     masks = []
-    for number, units, rate in dropout_layers(spec, outputs):
+    for number, units, rate in dropout_layers(getattr(config, role)):
         seed = stream_seed(config, stream, step) + tf.constant([number, 0], tf.int64)
         masks.append((tf.random.stateless_uniform([rows, units], seed, alg="philox") >= rate).numpy())
     return masks

@@ -86,7 +86,7 @@ def _config(name: str) -> Any:
         config.latents.distribution = "uniform"
     if name == "cgan_maxout":
         # Its start is the config's choice, not the post's: records must not change with it.
-        config.generator.init.std = config.discriminator.init.std = 0.02
+        config.g_init.std = config.d_init.std = 0.02
     return config
 
 

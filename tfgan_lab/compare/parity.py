@@ -42,9 +42,10 @@ from tfgan_lab import data as data_lib
 from tfgan_lab.compare import laws
 from tfgan_lab.compare.peers import make_peer
 from tfgan_lab.compare.sides import Arrays, OurSide, TheirSide, Update, common_start
-from tfgan_lab.config import SGD, ConvDiscriminator, ConvGenerator, GanConfig, Mnist, Montage
+from tfgan_lab.config import SGD, GanConfig, Mnist, Montage
 from tfgan_lab.experiments import load_config
 from tfgan_lab.files import json_bytes, refuse_foreign, write_atomically
+from tfgan_lab.layers import BatchNorm, Conv, ConvTranspose
 from tfgan_lab.training.experiment import build
 
 CONFIGS = (
@@ -121,9 +122,9 @@ def parity_config(config_reference: str | config_lib.Config, batch: int | None =
     given = load_config(config_reference) if isinstance(config_reference, str) else config_reference
     config: Any = config_lib.validate(given)
     if isinstance(config, GanConfig):
-        for spec in (config.generator, config.discriminator):
-            if isinstance(spec, ConvGenerator | ConvDiscriminator):
-                spec.filters = (*(min(filters, _FILTERS) for filters in spec.filters[:-1]), spec.filters[-1])
+        config.generator, config.discriminator = _as_compared(config.generator), _as_compared(config.discriminator)
+    else:
+        config.classifier = _evaluated_as_pytorch(config.classifier)
     if isinstance(config.data, Mnist):
         config.data.source = "embedded"
     elif isinstance(config.data, Montage):
@@ -132,8 +133,20 @@ def parity_config(config_reference: str | config_lib.Config, batch: int | None =
         fast = isinstance(config, GanConfig) and isinstance(config.g_optimizer, SGD)  # learning: see above
         config.batch_size = batch or (config.batch_size if fast else min(config.batch_size, 8))
     config.placement = "one"
-    config.norm_statistics = "running"  # PyTorch's evaluation mode, which is compared too
     return config_lib.validate(config)
+
+
+def _as_compared(layers: list[Any]) -> list[Any]:
+    """With few filters; the last convolution's stay, which may be the image's channels."""
+    found = _evaluated_as_pytorch(layers)
+    for place in [place for place, one in enumerate(found) if isinstance(one, Conv | ConvTranspose)][:-1]:
+        found[place] = dataclasses.replace(found[place], filters=min(found[place].filters, _FILTERS))
+    return found
+
+
+def _evaluated_as_pytorch(layers: list[Any]) -> list[Any]:
+    """With PyTorch's evaluation mode in BatchNorm."""
+    return [dataclasses.replace(one, statistics="running") if isinstance(one, BatchNorm) else one for one in layers]
 
 
 @contextmanager
@@ -208,15 +221,10 @@ class _Comparison:
                 self.theirs.forward(role, images, labels, training),
             )
             for name, array in theirs.items():
-                # Our transposed convolution is cropped after the layer, PyTorch's in it: the next layer shows both.
+                stage = f"forward ({'training' if training else 'evaluation'})"
+                # Of a maxout layer theirs are the pieces, ours the largest of them: the next layer shows both.
                 if mine[name].size == array.size:
-                    self._row(
-                        f"forward ({'training' if training else 'evaluation'})",
-                        f"{role} {name}",
-                        mine[name],
-                        array,
-                        "forward",
-                    )
+                    self._row(stage, f"{role} {name}", mine[name], array, "forward")
 
     def _watched_step(self, step: int, images: np.ndarray, labels: np.ndarray, prefix: str) -> None:
         mine, my_updates = self.ours.watched_step(step, images, labels)

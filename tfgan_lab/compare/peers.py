@@ -10,17 +10,21 @@ from __future__ import annotations
 from typing import Any
 
 from tfgan_lab.compare.state_files import require_torch
-from tfgan_lab.config import (
-    MLP,
-    Branch,
-    ClassifierConfig,
-    Config,
-    ConvClassifier,
-    ConvGenerator,
-    GanConfig,
-    SetDiscriminator,
-)
+from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
+from tfgan_lab.layers import (
+    AppendDeviations,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Dropout,
+    Join,
+    Layer,
+    Maxout,
+    Sets,
+    every_layer,
+)
 
 
 def make_peer(config: Config, seed: int | None = None) -> Any:
@@ -37,13 +41,13 @@ def make_peer(config: Config, seed: int | None = None) -> Any:
     if seed is not None:
         torch.manual_seed(seed)
     if isinstance(config, ClassifierConfig):
-        if not isinstance(config.classifier, ConvClassifier):
+        if config.post != "P001":
             raise UserError(
-                f"{config.name} (post {config.post}): no post has a PyTorch program with a {config.classifier.kind}."
+                f"{config.name} (post {config.post}): no post has a PyTorch program with such a classifier."
             )
         from tfgan_lab.compare.torch_peers import classifier
 
-        return classifier.Program(filters=config.classifier.filters[0])
+        return classifier.Program(filters=_first(config.classifier, Conv).filters)
     return _make_gan(config)
 
 
@@ -55,35 +59,38 @@ def _make_gan(config: GanConfig) -> Any:
         raise UserError(
             f"{config.name}: no post takes several G steps or fresh real batches: there is no PyTorch program to compare with."
         )
-    match config.post, g, d:
-        case "P000", MLP(), MLP():
-            return mlp_gan.Program(latent=latent, hidden=g.hidden[0], k=config.game.d_steps)
-        case "P002", MLP(), MLP():
-            return learning_gan.Program(latent=latent, hidden=g.hidden[0])
-        case "P001", ConvGenerator(), _:
-            return montage.Program(latent=latent, filters=g.filters[0])
-        case "P001", MLP(), MLP():
-            return cgan_layernorm.Program(latent=latent, hidden=g.hidden[0])
-        case "P004", MLP(), SetDiscriminator():
-            return gaussian.Program(
-                samples=d.set_size, hidden=g.hidden[0], exponent=d.exponent, raw=d.preprocess == "raw"
-            )
-        case "P003", MLP() | Branch(), _:
-            name: Any = "concat" if isinstance(g, MLP) else "branch" if g.norm == "batch" else "paper"
-            other: Any = {"mlp": "concat", "branch": "branch", "maxout": "maxout"}[d.kind]
-            after = g.dropout_after_output and name == "concat"
+    match config.post:
+        case "P000":
+            return mlp_gan.Program(latent=latent, hidden=_first(g, Dense).units, k=config.game.d_steps)
+        case "P002":
+            return learning_gan.Program(latent=latent, hidden=_first(g, Dense).units)
+        case "P001" if _first(g, ConvTranspose):
+            return montage.Program(latent=latent, filters=_first(g, ConvTranspose).filters)
+        case "P001":
+            return cgan_layernorm.Program(latent=latent, hidden=_first(g, Dense).units)
+        case "P004":
+            power, samples, hidden = _first(d, AppendDeviations), _first(d, Sets).size, _first(g, Dense).units
+            exponent = {} if power is None else {"exponent": power.exponent}
+            return gaussian.Program(samples=samples, hidden=hidden, raw=power is None, **exponent)
+        case "P003":
+            name: Any = "concat" if _first(g, Join) is None else "paper" if _first(g, BatchNorm) is None else "branch"
+            other: Any = "concat" if _first(d, Join) is None else "branch" if _first(d, Maxout) is None else "maxout"
+            after = name == "concat" and isinstance(g[-2], Dropout)
             program = cgan.Program(
                 generator=name,
                 discriminator=other,
                 latent=latent,
                 dropout_after_output=after,
-                normal_init=g.init.kernel == "normal",
+                normal_init=config.g_init.kernel == "normal",
             )
-            if name == "paper" and g.init.kernel == d.init.kernel == "normal":
+            if name == "paper" and config.g_init.kernel == config.d_init.kernel == "normal":
                 # The post's normal_init(mean, std) takes them as arguments; for the paper's nets the config names its own.
-                cgan.init_params(program.generator, std=g.init.std)
-                cgan.init_params(program.discriminator, std=d.init.std)
+                cgan.init_params(program.generator, std=config.g_init.std)
+                cgan.init_params(program.discriminator, std=config.d_init.std)
             return program
-    raise UserError(
-        f"{config.name} (post {config.post}): its post has no PyTorch program with a {g.kind} generator and a {d.kind} discriminator."
-    )
+    raise UserError(f"{config.name} (post {config.post}): no post has a PyTorch program with such networks.")
+
+
+def _first(layers: list[Layer], kind: type[Any]) -> Any:
+    """The first layer of a kind, or None."""
+    return next((one for one in every_layer(layers) if isinstance(one, kind)), None)

@@ -16,9 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.compare.draws import StepInputs, keep_masks, step_inputs, step_labels, step_latents, stream_seed, turns
-from tfgan_lab.compare.weights import COUNTER, from_torch, layers_of, pairs_of, without_effect
+from tfgan_lab.compare.weights import COUNTER, from_torch, modules_of, pairs_of, without_effect
 from tfgan_lab.config import GanConfig
 from tfgan_lab.errors import UserError
+from tfgan_lab.layers import Conv
 
 Arrays = dict[str, np.ndarray]
 
@@ -67,20 +68,19 @@ class OurSide:
         """Every layer's output on the first step's inputs: G on its first latents, D on the real batch."""
         network, config = self.networks[role], self.config
         rows = len(images)
-        with _outputs_of(layers_of(network, config.post)) as seen:
-            if role == "classifier":
-                network(images, training=training)
-            elif role == "generator":
-                turn = turns(config)[0]
-                classes = step_labels(config, turn, 0, rows) if config.num_labels else None
-                seed = stream_seed(config, f"dropout/g/{turn}", 0)[None]  # [1, 2]
-                seen["output"] = _channels_first(
-                    network(step_latents(config, turn, 0, rows), classes, training=training, seed=seed)
-                )
-            else:
-                seed = stream_seed(config, f"dropout/real/{_d_turn(config)}", 0)[None]  # [1, 2]
-                network(images, labels if config.num_labels else None, training=training, seed=seed)
-        return dict(seen)
+        if role == "classifier":
+            seen = network.layer_outputs(images, training=training)
+        elif role == "generator":
+            turn = turns(config)[0]
+            classes = step_labels(config, turn, 0, rows) if config.num_labels else None
+            seed = stream_seed(config, f"dropout/g/{turn}", 0)[None]  # [1, 2]
+            seen = network.layer_outputs(step_latents(config, turn, 0, rows), classes, training, seed)
+        else:
+            seed = stream_seed(config, f"dropout/real/{_d_turn(config)}", 0)[None]  # [1, 2]
+            seen = network.layer_outputs(images, labels if config.num_labels else None, training, seed)
+        names = {id(node): name for name, node in modules_of(network, config.post).items()}
+        found = {names[id(node)]: _channels_first(output) for node, output in seen if id(node) in names}
+        return found | ({"output": _channels_first(seen[-1][1])} if role == "generator" else {})
 
     def step(self, step: int, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """One compiled step; returns its losses."""
@@ -221,7 +221,7 @@ class TheirSide:
         if role == "classifier":
             return [real], []
         if role == "discriminator":
-            flat = self.config.discriminator.kind != "conv_discriminator"
+            flat = not isinstance(self.config.discriminator[0], Conv)
             real = real.reshape(len(real), -1) if flat else real
             real = self.peer.preprocess(real) if hasattr(self.peer, "preprocess") else real
             masks = keep_masks(self.config, role, f"dropout/real/{_d_turn(self.config)}", 0, len(images))
@@ -282,27 +282,6 @@ def _torch_dtype(dtype: str) -> Any:
 def _channels_first(images: Any) -> np.ndarray:
     array = np.asarray(images)
     return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
-
-
-@contextmanager
-def _outputs_of(layers: Mapping[str, Any]) -> Iterator[Arrays]:
-    """Collects the outputs of Keras layers by name, in the order in which they run."""
-    import keras
-
-    names, seen = {id(layer): name for name, layer in layers.items()}, Arrays()
-    call = keras.layers.Layer.__call__
-
-    def watched(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        output = call(layer, *args, **kwargs)
-        if id(layer) in names:
-            seen[names[id(layer)]] = _channels_first(output)
-        return output
-
-    keras.layers.Layer.__call__ = watched
-    try:
-        yield seen
-    finally:
-        keras.layers.Layer.__call__ = call
 
 
 def common_start(role: str, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> Arrays:

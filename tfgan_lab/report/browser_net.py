@@ -1,6 +1,6 @@
 """A generator as a short list of steps and one block of weights, for the few lines of JavaScript that draw from it.
 
-`templates/net.js` runs the steps. Registers: "z" the latents, "y" the one-hot label, "x" and "side" what the layers make.
+`templates/net.js` runs the steps: `Layer.browser` writes them, and each kind's `javascript` is what is done in one.
 Matrices go as whole numbers of 14 or 16 bits with a scale for each row where that moves no pixel by more than half of
 1/255, else as float32.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.config import GanConfig, Gaussian
-from tfgan_lab.models.layers import BatchNorm
+from tfgan_lab.layers import KINDS, browser_steps, every_node
 
 CHECKED = 20  # latents whose pixels every page carries, so that the reader's browser can check itself
 _HALF_A_LEVEL = 0.5 / 255
@@ -34,10 +34,15 @@ class BrowserNet:
     difference: float
 
 
-class _Weights:
-    """Collects arrays into one block; a step refers to its arrays by type, position and shape."""
+class BrowserWeights:
+    """Collects arrays into one block; a step refers to its arrays by type, position and shape.
 
-    def __init__(self) -> None:
+    Args:
+      bits: How many a value of a matrix takes: 32 (as float32) or fewer.
+    """
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -49,9 +54,10 @@ class _Weights:
         self._size = at + values.nbytes
         return {"at": at, "shape": list(values.shape)}
 
-    def add_matrix(self, rows: np.ndarray, bits: int) -> dict[str, Any]:
-        """Rows along the last axis: as float32, or in so many bits a value, packed, with a scale for each row."""
-        if bits == 32:
+    def keep(self, array: Any) -> dict[str, Any]:
+        """Adds a vector, or a matrix with its inputs along the last axis: packed, with a scale for each row."""
+        rows, bits = _rows_of(np.asarray(array)), self._bits
+        if rows.ndim == 1 or bits == 32:
             return self.add(rows)
         levels, scales = _to_levels(rows, bits)
         unsigned = levels.ravel().astype(np.int32) + (1 << (bits - 1))
@@ -61,43 +67,6 @@ class _Weights:
 
     def encoded(self) -> str:
         return base64.b64encode(b"".join(self._pieces)).decode()
-
-
-class _Writer:
-    """Writes steps for the layers of `tfgan_lab.models`."""
-
-    def __init__(self, bits: int) -> None:
-        self.weights, self._bits = _Weights(), bits
-        self.steps: list[dict[str, Any]] = []
-
-    def step(self, kind: str, source: str | list[str] = "x", to: str = "x", **facts: Any) -> None:
-        self.steps.append({"kind": kind, "from": source, "to": to, **facts})
-
-    def dense(self, layer: Any, source: str = "x", to: str = "x") -> None:
-        kernel = self.weights.add_matrix(_rows_of(layer.kernel), self._bits)  # [out, in]
-        self.step("dense", source, to, kernel=kernel, bias=self.weights.add(layer.bias.numpy()))
-
-    def activation(self, name: str, slope: float = 0.0, register: str = "x") -> None:
-        if name != "linear":
-            self.step("activation", register, register, name=name, slope=slope)
-
-    def norm(self, layer: Any, register: str = "x") -> None:
-        if layer is None:
-            return
-        if isinstance(layer, BatchNorm) and not layer.own_statistics:
-            # Outside training BatchNorm is a fixed scale and shift of each channel.
-            scale = layer.gamma.numpy() / np.sqrt(layer.moving_variance.numpy().astype(np.float64) + layer.epsilon)
-            shift = layer.beta.numpy() - layer.moving_mean.numpy() * scale
-            self.step("scale_shift", register, register, scale=self.weights.add(scale), shift=self.weights.add(shift))
-        else:
-            gamma, beta = self.weights.add(layer.gamma.numpy()), self.weights.add(layer.beta.numpy())
-            kind = "image_norm" if isinstance(layer, BatchNorm) else "layer_norm"
-            self.step(kind, register, register, scale=gamma, shift=beta, epsilon=layer.epsilon)
-
-    def conv_transpose(self, layer: Any, stride: int, padding: int) -> None:
-        kernel = self.weights.add_matrix(_rows_of(layer.kernel), self._bits)  # [k, k, out, in]
-        bias = self.weights.add(layer.bias.numpy())
-        self.step("conv_transpose", kernel=kernel, bias=bias, stride=stride, padding=padding)
 
 
 def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> BrowserNet | None:
@@ -110,11 +79,13 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> Brow
       most: Bytes that it may take in the page.
 
     Returns:
-      None if it does not fit.
+      None if it does not fit, or has a layer that browsers do not know.
     """
+    if not all(node.layer.javascript or node.layer.browser(node, id) is None for node in every_node(network.nodes)):
+        return None
     matrices = [v for v in network.variables if len(v.shape) > 1]
     numbers = sum(int(np.prod(v.shape)) for v in matrices)
-    latents, labels = _inputs(config, 32 if hasattr(network, "convs") else 256)
+    latents, labels = _inputs(config, 32 if any(len(v.shape) > 2 for v in matrices) else 256)
     for bits in (14, 16, 32):
         if numbers * bits / 6 > most:  # base64 takes a byte for six bits
             return None
@@ -123,10 +94,9 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> Brow
             break
     latents, labels = _inputs(config, CHECKED)
     exact = module.draw(latents, labels).numpy()
-    writer = _Writer(bits)
-    _WRITERS[config.generator.kind](writer, network)
+    weights = BrowserWeights(bits)
     plan = {
-        "steps": writer.steps, "weights": writer.weights.encoded(), "latents": config.latents.dim,
+        "steps": browser_steps(network.nodes, weights.keep), "weights": weights.encoded(), "latents": config.latents.dim,
         "distribution": config.latents.distribution, "labels": config.num_labels, "shape": list(exact.shape[1:]),
         "tanh": not isinstance(config.data, Gaussian) and config.data.pixels == "tanh",
         "directions": latent_directions(network), "check": _check(latents.numpy(), labels, exact),
@@ -147,20 +117,22 @@ def latent_directions(network: Any) -> list[list[float]]:
 
     Source: Shen & Zhou, "Closed-form factorization of latent semantics in GANs", 2021, equation 6.
     """
-    first = network.seed_dense if hasattr(network, "seed_dense") else None
-    if first is None:
-        first = network.branches.input_dense if hasattr(network, "branches") else network.hidden.denses[0]
-    latent_dim = network._wiring["latent_dim"]
-    if latent_dim == 1:
+    kernel = next(node.weights["kernel"] for node in every_node(network.nodes) if "kernel" in node.weights)
+    latent_dim = network.latent_dim
+    if latent_dim == 1 or len(kernel.shape) != 2:
         return []
-    vectors = np.linalg.svd(first.kernel.numpy()[:latent_dim].astype(np.float64), full_matrices=False)[0]  # [Z, rank]
+    vectors = np.linalg.svd(kernel.numpy()[:latent_dim].astype(np.float64), full_matrices=False)[0]  # [Z, rank]
     return vectors.T[:_DIRECTIONS].round(5).tolist()
 
 
-def _rows_of(kernel: Any) -> np.ndarray:
+def _rows_of(values: np.ndarray) -> np.ndarray:
     """A kernel with its inputs along the last axis: dense [out, in], transposed convolution [k, k, out, in]."""
-    values = kernel.numpy()
     return values.T if values.ndim == 2 else values
+
+
+def javascript_of_layers() -> str:
+    """The object of functions by kind of layer that `templates/net.js` runs."""
+    return "{\n" + "".join(f"  {name}: {kind.javascript},\n" for name, kind in KINDS.items() if kind.javascript) + "}"
 
 
 def _to_levels(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
@@ -177,7 +149,7 @@ def _rounding(module: Any, matrices: list[Any], bits: int, latents: Any, labels:
     exact, before = module.draw(latents, labels).numpy(), [matrix.numpy() for matrix in matrices]
     try:
         for matrix in matrices:
-            levels, scales = _to_levels(_rows_of(matrix), bits)
+            levels, scales = _to_levels(_rows_of(matrix.numpy()), bits)
             rounded = levels * scales[..., None].astype(np.float32)
             matrix.assign(rounded.T if rounded.ndim == 2 else rounded)
         return float(np.abs(module.draw(latents, labels).numpy() - exact).max())
@@ -198,57 +170,3 @@ def _check(latents: np.ndarray, labels: Any, exact: np.ndarray) -> dict[str, Any
         "labels": None if labels is None else labels.numpy()[:number].tolist(),
         "expected": levels.ravel().tolist() if numbers else base64.b64encode(levels.tobytes()).decode(),
     }
-
-
-def _mlp(writer: _Writer, network: Any) -> None:
-    spec, hidden, source = network.spec, network.hidden, "z"
-    if network.num_labels:
-        writer.step("concat", ["z", "y"])
-        source = "x"
-    for affine, norm, activation in zip(hidden.denses, hidden.norms, hidden.activations, strict=True):
-        writer.dense(affine, source)
-        source = "x"
-        if spec.norm_first:
-            writer.norm(norm)
-        writer.activation(activation, spec.slope)
-        if not spec.norm_first:
-            writer.norm(norm)
-    writer.dense(network.out, source)
-    writer.activation(spec.output)
-
-
-def _branch(writer: _Writer, network: Any) -> None:
-    spec, branches = network.spec, network.branches
-    for source, to, affine, norm in (
-        ("z", "x", branches.input_dense, branches.input_norm),
-        ("y", "side", branches.label_dense, branches.label_norm),
-    ):
-        writer.dense(affine, source, to)
-        writer.norm(norm, to)
-        writer.activation(spec.activation, spec.slope, to)
-    writer.step("concat", ["x", "side"])
-    for affine, norm in zip(branches.joint_denses, branches.joint_norms, strict=True):
-        writer.dense(affine)
-        writer.norm(norm)
-        writer.activation(spec.activation, spec.slope)
-    writer.dense(network.out)
-    writer.activation(spec.output)
-
-
-def _conv(writer: _Writer, network: Any) -> None:
-    spec, source = network.spec, "z"
-    if network.num_labels:
-        writer.step("concat", ["z", "y"])
-        source = "x"
-    writer.dense(network.seed_dense, source)
-    writer.activation(spec.activation, spec.slope)
-    writer.step("to_image", size=spec.seed_size, channels=spec.seed_channels)
-    for index, (layer, padding) in enumerate(zip(network.convs, spec.paddings, strict=True)):
-        writer.conv_transpose(layer, spec.stride, padding)
-        if index < len(network.norms):
-            writer.norm(network.norms[index])
-        last = index == len(network.convs) - 1
-        writer.activation(spec.output if last else spec.activation, spec.slope)
-
-
-_WRITERS = {"mlp": _mlp, "branch": _branch, "conv_generator": _conv}

@@ -91,7 +91,7 @@ def write_untrained(folder: Workdir, experiment: Experiment) -> str:
       The post's line, in English.
     """
     config: Any = copy.deepcopy(experiment.config)
-    config.generator.init = config.discriminator.init = Init(kernel="torch", bias="torch")
+    config.g_init = config.d_init = Init(kernel="torch", bias="torch")
     networks, latents = fresh_networks(config), config.latents
 
     def seed(stream: str, turn: int) -> Any:

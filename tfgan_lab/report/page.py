@@ -14,6 +14,7 @@ from markupsafe import Markup
 from tfgan_lab import __version__, config
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import MARK, refuse_foreign, write_atomically
+from tfgan_lab.report.browser_net import javascript_of_layers
 from tfgan_lab.report.page_run import Parts, RunPage, gather, parts_of
 from tfgan_lab.report.tables import config_table, metrics_table
 from tfgan_lab.training.workdir import Workdir
@@ -75,7 +76,7 @@ def render(runs: Sequence[RunPage]) -> str:
     return environment.get_template("page.html").render(
         runs=runs, mark=MARK, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
         data={run.key: {"moments": run.moments, "densities": run.densities, "net": run.net} for run in runs},
-        config_json={run.key: config.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
+        steps_of_layers=Markup(javascript_of_layers()), config_json={run.key: config.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab import models
+from tfgan_lab import networks as networks_lib
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Gaussian
 from tfgan_lab.data.pipeline import GaussianBatches, ImageBatches
 from tfgan_lab.errors import UserError
@@ -75,12 +75,12 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
     with strategy.scope(), computing_in(config.precision), weights_that_fit():
         networks: dict[str, Any]
         if isinstance(config, ClassifierConfig):
-            networks = {"classifier": models.build_classifier(config, source.shape)}
+            networks = {"classifier": networks_lib.build_classifier(config, source.shape)}
             numbers = {"classifier": config.optimizer}
         else:
             networks = {
-                "generator": models.build_generator(config, source.shape),
-                "discriminator": models.build_discriminator(config, source.shape),
+                "generator": networks_lib.build_generator(config, source.shape),
+                "discriminator": networks_lib.build_discriminator(config, source.shape),
             }
             numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
         optimizers = {

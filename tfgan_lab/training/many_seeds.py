@@ -14,13 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab import models
 from tfgan_lab.config import GanConfig, Gaussian, override
 from tfgan_lab.data.seeds import SeedsBatches
 from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.export import export_network
 from tfgan_lab.files import write_atomically
-from tfgan_lab.models.seeds import Seeds
+from tfgan_lab.networks import build_discriminator, build_generator
 from tfgan_lab.optimizers import make_optimizer
 from tfgan_lab.seeds import SeedsGAN
 from tfgan_lab.training.checkpoints import Checkpoints
@@ -114,8 +113,8 @@ class ManySeeds:
         self.slot = build(configs[0], source)
         with weights_that_fit():
             networks = {
-                "generator": Seeds([models.build_generator(one, source.shape) for one in configs]),
-                "discriminator": Seeds([models.build_discriminator(one, source.shape) for one in configs]),
+                "generator": build_generator(configs[0], source.shape, list(seeds)),
+                "discriminator": build_discriminator(configs[0], source.shape, list(seeds)),
             }
         numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
         optimizers = {role: make_optimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}

@@ -6,10 +6,10 @@ import dataclasses
 import os
 from typing import Any
 
-from tfgan_lab import models
 from tfgan_lab.config import ClassifierConfig, Config
 from tfgan_lab.data import shape_of
 from tfgan_lab.errors import UserError
+from tfgan_lab.networks import build_classifier, build_discriminator, build_generator
 from tfgan_lab.training.checkpoints import read_networks
 from tfgan_lab.training.workdir import Workdir
 
@@ -37,10 +37,10 @@ def fresh_networks(config: Config) -> dict[str, Any]:
     """The untrained networks of a config, by role, on one device."""
     shape = shape_of(config.data)
     if isinstance(config, ClassifierConfig):
-        return {"classifier": models.build_classifier(config, shape)}
+        return {"classifier": build_classifier(config, shape)}
     return {
-        "generator": models.build_generator(config, shape),
-        "discriminator": models.build_discriminator(config, shape),
+        "generator": build_generator(config, shape),
+        "discriminator": build_discriminator(config, shape),
     }
 
 

@@ -1,5 +1,5 @@
-// Runs an exported generator. A net is a list of steps (dense, activation, scale_shift, layer_norm, image_norm, concat,
-// to_image, conv_transpose) over named registers and one block of weights; report/browser_net.py writes both.
+// Runs an exported generator: a list of steps, each one layer, and one block of weights. report/browser_net.py writes both;
+// STEPS holds a function (x, step, y) for each kind of layer, which stands with that kind in layers.py.
 "use strict";
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -27,92 +27,27 @@ function erf(x) {
   return x >= 0 ? 1 - tail : tail - 1;
 }
 
-const ACTIVATIONS = {
-  relu: (x) => Math.max(x, 0),
-  leaky_relu: (x, slope) => (x > 0 ? x : slope * x),
-  elu: (x) => (x > 0 ? x : Math.expm1(x)),
-  gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
-  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
-  tanh: Math.tanh,
-};
+const joined = (x, y) => { const out = new Float32Array(x.length + y.length); out.set(x); out.set(y, x.length); return out; };
 
-const STEPS = {
-  concat: (parts) => Float32Array.from(parts.flatMap((part) => [...part])),
+// What the steps make of x, one after the other; y is the one-hot label.
+const run = (steps, x, y) => steps.reduce((value, step) => STEPS[step.kind](value, step, y), x);
 
-  dense(x, { kernel, bias }) {  // kernel [out, in]
-    const out = new Float32Array(bias.length), width = x.length;
-    for (let o = 0; o < out.length; o++) {
-      let sum = bias[o];
-      for (let i = 0, at = o * width; i < width; i++) sum += x[i] * kernel[at + i];
-      out[o] = sum;
-    }
-    return out;
-  },
-
-  activation: (x, { name, slope }) => x.map((value) => ACTIVATIONS[name](value, slope)),
-
-  // The last axis holds the channels.
-  scale_shift: (x, { scale, shift }) => x.map((value, i) => value * scale[i % scale.length] + shift[i % scale.length]),
-
-  layer_norm(x, { scale, shift, epsilon }) {
-    const mean = x.reduce((a, b) => a + b, 0) / x.length;
-    const variance = x.reduce((a, b) => a + (b - mean) ** 2, 0) / x.length;
-    return x.map((value, i) => ((value - mean) / Math.sqrt(variance + epsilon)) * scale[i] + shift[i]);
-  },
-
-  // Each channel by its own mean and variance over the image.
-  image_norm(x, { scale, shift, epsilon }) {
-    const channels = scale.length, area = x.length / channels, mean = new Float64Array(channels), variance = new Float64Array(channels);
-    x.forEach((value, i) => { mean[i % channels] += value / area; });
-    x.forEach((value, i) => { variance[i % channels] += (value - mean[i % channels]) ** 2 / area; });
-    return x.map((value, i) => ((value - mean[i % channels]) / Math.sqrt(variance[i % channels] + epsilon)) * scale[i % channels] + shift[i % channels]);
-  },
-
-  to_image(x, { size, channels }) {  // [C, S, S], as PyTorch has it -> [S, S, C]
-    const out = new Float32Array(x.length), area = size * size;
-    for (let c = 0; c < channels; c++) for (let p = 0; p < area; p++) out[p * channels + c] = x[c * area + p];
-    return out;
-  },
-
-  conv_transpose(x, { kernel, bias, shape, stride, padding }) {  // x [S, S, in], kernel [k, k, out, in]
-    const [k, , outs, ins] = shape, size = Math.sqrt(x.length / ins), side = (size - 1) * stride + k - 2 * padding;
-    const out = new Float32Array(side * side * outs);
-    for (let p = 0; p < out.length; p++) out[p] = bias[p % outs];
-    for (let row = 0; row < size; row++) for (let column = 0; column < size; column++) {
-      const from = (row * size + column) * ins;
-      for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) {
-        const y = row * stride + i - padding, z = column * stride + j - padding;
-        if (y < 0 || y >= side || z < 0 || z >= side) continue;
-        const to = (y * side + z) * outs;
-        for (let o = 0; o < outs; o++) {
-          let sum = 0;
-          for (let c = 0, at = ((i * k + j) * outs + o) * ins; c < ins; c++) sum += x[from + c] * kernel[at + c];
-          out[to + o] += sum;
-        }
-      }
-    }
-    return out;
-  },
-};
+// A step, or a list of steps, with its arrays.
+function loaded(buffer, part) {
+  if (part === null || typeof part !== "object") return part;
+  if (Array.isArray(part)) return part.map((inner) => loaded(buffer, inner));
+  if ("at" in part) return Object.assign(arrayOf(buffer, part), { shape: part.shape });
+  return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, loaded(buffer, inner)]));
+}
 
 // Makes a generator from its plan: draw(latents, label) gives pixels in [0, 1], [H, W, C] in a row (or one number).
 function loadNet(plan) {
-  const buffer = bytesOf(plan.weights).buffer;
-  const steps = plan.steps.map((step) => {
-    const loaded = { ...step };
-    for (const name of ["kernel", "bias", "scale", "shift"]) if (step[name]) loaded[name] = arrayOf(buffer, step[name]);
-    if (step.kind === "conv_transpose") loaded.shape = step.kernel.shape;
-    return loaded;
-  });
+  const steps = loaded(bytesOf(plan.weights).buffer, plan.steps);
   return {
     ...plan,
     draw(latents, label) {
-      const registers = { z: latents, y: Float32Array.from({ length: plan.labels }, (_, i) => (i === label ? 1 : 0)) };
-      for (const step of steps) {
-        const input = Array.isArray(step.from) ? step.from.map((name) => registers[name]) : registers[step.from];
-        registers[step.to] = STEPS[step.kind](input, step);
-      }
-      return plan.tanh ? registers.x.map((value) => (value + 1) / 2) : registers.x;
+      const x = run(steps, latents, Float32Array.from({ length: plan.labels }, (_, i) => (i === label ? 1 : 0)));
+      return plan.tanh ? x.map((value) => (value + 1) / 2) : x;
     },
   };
 }

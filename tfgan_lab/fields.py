@@ -1,0 +1,72 @@
+"""Kinds of numbers that the fields of a config hold, and how faults in them are told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args, get_type_hints
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from tfgan_lab.errors import nearest, shortened
+
+STRICT = ConfigDict(extra="forbid", validate_assignment=True)
+
+# TensorFlow counts in 32 bits; a number that float32 would make infinite or zero is a typing mistake.
+_MOST, _LARGE, _SMALL = 2**31 - 1, 1e30, 1e-30
+
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+Positive = Annotated[int, Field(gt=0, le=_MOST)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Epochs = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-_LARGE, le=_LARGE, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=_LARGE, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=_SMALL, le=_LARGE, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def explain(error: ValidationError, part: Any) -> str:
+    """All faults in one line.
+
+    Args:
+      error: Of making a config, or a part of one.
+      part: The dataclass, or the union of dataclasses, that was to be made.
+    """
+    return "; ".join(_explain(fault, part) for fault in error.errors())
+
+
+def _explain(fault: Any, part: Any) -> str:
+    path, names = _place(fault["loc"], part)
+    field = ".".join(path) or "config"
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument", "no_such_attribute"):
+        return f"there is no field {field!r}.{nearest(path[-1], names)}"
+    if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"field {field!r} is missing"
+    if fault["type"] == "layer":
+        return f"{field}: {fault['msg']}"
+    message = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{field}={shortened(repr(fault['input']))}: {message}"
+
+
+def _place(loc: Sequence[Any], choices: Any) -> tuple[list[str], list[str]]:
+    """Of pydantic's location of a fault: the dotted field, and the names that are valid beside it.
+
+    Where a field is a union, pydantic puts the kind that it tried after the field.
+    """
+    path: list[str] = []
+    names: list[str] = []
+    for part in map(str, loc):
+        kinds = {
+            kind.__dataclass_fields__["kind"].default: kind
+            for kind in get_args(choices)
+            if dataclasses.is_dataclass(kind) and "kind" in kind.__dataclass_fields__
+        }
+        if part in kinds:
+            choices = kinds[part]
+            continue
+        if part.isdecimal() and dataclasses.is_dataclass(choices):  # a positional argument
+            part = dataclasses.fields(choices)[int(part)].name
+        path.append(part)
+        hints = get_type_hints(choices) if dataclasses.is_dataclass(choices) else {}
+        names, choices = [*hints], hints.get(part)
+    return path, names
