@@ -106,7 +106,7 @@ def test_the_cache_is_the_users_or_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.slow
-def test_a_kept_program_gives_the_same_bits_and_a_damaged_one_is_compiled_anew(tmp_path: Path) -> None:
+def test_a_kept_program_gives_the_same_bits_and_a_damaged_one_is_compiled_again(tmp_path: Path) -> None:
     environment = {**os.environ, "TFGAN_LAB_CACHE": str(tmp_path / "cache"), "TF_XLA_FLAGS": ""}
 
     def train(name: str) -> bytes:

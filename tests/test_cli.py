@@ -165,7 +165,7 @@ def test_list_names_every_config(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(UserError("mend it"), 2), (TrainingDiverged("NaN"), 3), (KeyboardInterrupt(), 130), (BrokenPipeError(), 141)],
+    [(UserError("fix it"), 2), (TrainingDiverged("NaN"), 3), (KeyboardInterrupt(), 130), (BrokenPipeError(), 141)],
 )
 def test_exit_codes(
     error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -169,7 +169,7 @@ def test_train_takes_the_config_of_its_folder_and_refuses_another(
     assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 30
 
 
-def test_train_says_what_the_user_must_mend(refuse: Any, tmp_path: Path) -> None:
+def test_train_says_what_the_user_must_fix(refuse: Any, tmp_path: Path) -> None:
     run = f"--workdir={tmp_path / 'run'}"
     embedded = ("train", "--config=mlp_gan:smoke", "--config.data.source=embedded")
     assert "batch_size" in refuse(*embedded, "--config.batch_size=4501", run)

@@ -466,7 +466,7 @@ def test_the_module_needs_no_framework() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("field", ["log_line", "evaluate_line"])
 def test_templates_name_numbers_and_nothing_else(field: str, template: str) -> None:
-    """A config.json is data, also a stranger's; and a line that cannot be filled in would end a run at its first one."""
+    """A config.json is data, whoever wrote it; and a line that cannot be filled in would end a run at its first one."""
     assert field in refusal(override, from_json(to_json(load_config("mlp_gan:smoke"))), {field: template})
 
 

@@ -1,4 +1,4 @@
-"""The ledger: verdicts by the written rule, limits never hidden, seeds run once, a killed ledger goes on."""
+"""The ledger: verdicts by the written rule, limits never hidden, seeds run once, a killed ledger continues."""
 
 from __future__ import annotations
 
@@ -390,7 +390,7 @@ def wait_for(path: Path, process: subprocess.Popen[Any]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
 def test_a_stopped_ledger_goes_on_and_nothing_is_run_twice(number: int, code: int, tmp_path: Path) -> None:
-    """Only the parent is told; its worker must not stay. Also: numbers do not depend on how many runs go on at a time."""
+    """Only the parent is told; its worker must not stay. Also: numbers do not depend on how many run at a time."""
     command = [
         sys.executable,
         "-m",

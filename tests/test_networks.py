@@ -149,7 +149,7 @@ def test_the_label_reaches_the_output(entry: tuple[str, str]) -> None:
 @pytest.mark.parametrize("entry", SMALL, ids=ids)
 def test_a_keras_file_keeps_the_real_network(entry: tuple[str, str], tmp_path: Path, rng: np.random.Generator) -> None:
     net, given = network(*entry), inputs(*entry)
-    for variable in net.variables:  # no start values: a net made anew must not pass
+    for variable in net.variables:  # no start values: a net made again must not pass
         variable.assign(rng.uniform(0.01, 0.1, variable.shape).astype(np.float32))
     net.save(tmp_path / "net.keras")
     loaded: Any = keras.models.load_model(tmp_path / "net.keras")

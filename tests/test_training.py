@@ -247,7 +247,7 @@ def test_tensorboard_holds_every_number_once_also_after_a_resume(
     assert pictures == [0, 10, 20], "pictures drawn before the resume are there too"
 
 
-# What must not go on.
+# What must not continue.
 
 
 class NanAt:
@@ -273,7 +273,7 @@ def test_nan_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(
     assert caught.value.code == 3
     assert "learning_rate" in str(caught.value)
     assert checkpoint_steps(tmp_path / "checkpoints")[-1] == 10
-    train_small("mlp_gan:smoke", tmp_path)  # with good data it goes on as if nothing had happened
+    train_small("mlp_gan:smoke", tmp_path)  # with good data it continues as if nothing had happened
     assert fingerprint(tmp_path) == fingerprint(trained("mlp_gan:smoke"))
 
 

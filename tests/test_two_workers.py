@@ -68,7 +68,7 @@ def test_two_processes_train_what_one_does(flags: tuple[str, ...], tmp_path: Pat
         assert ours == pytest.approx(theirs, rel=1e-3)
     assert (tmp_path / "run" / "export" / "saved_model.pb").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "run"], "nobody else wrote anything"
-    # A run may be moved: one process goes on where two stopped, and draws the pictures again.
+    # A run may be moved: one process continues where two stopped, and draws the pictures again.
     code, out, err = finish(command("train", f"--workdir={tmp_path / 'run'}", "--config.placement=one"))
     assert (code, err) == (0, "")
     assert "already trained" in out

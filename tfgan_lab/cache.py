@@ -1,4 +1,4 @@
-"""The user's cache folder: derived files that only save time. Whatever is wrong with one, it is made anew."""
+"""The user's cache folder: derived files that only save time. Whatever is wrong with one, it is made again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this"."""
+"""The one exception that means "the user can fix this"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ READER_GONE_CODE = 141  # 128 + SIGPIPE
 
 
 class UserError(Exception):
-    """A mistake that its user can mend: printed as one line, without a traceback.
+    """A mistake that its user can fix: printed as one line, without a traceback.
 
     The message names the flag, field or file at fault and the remedy. The command
     line turns it into exit code ``code``.

@@ -217,7 +217,7 @@ def describe(config: Config) -> dict[str, Any]:
 
 
 def _largest_difference(module: Any, config: Config, folder: Path) -> float:
-    # As strangers' are loaded: an export that this refuses is found here.
+    # As anybody's is loaded: an export that this refuses is found here.
     signature = load_saved_model(folder).signatures["serving_default"]
     if isinstance(module, ClassifierModule):
         images = tf.random.stateless_uniform([16, *shape_of(config.data)], [0, 0])

@@ -1,6 +1,6 @@
 """All randomness is a pure function of (seed, stream, step): no hidden generator anywhere.
 
-So a run can be cut at any step and goes on bit for bit, and one or many replicas see the same
+So a run can be cut at any step and continues bit for bit, and one or many replicas see the same
 global batch: every replica draws the whole batch and keeps its own rows.
 """
 

@@ -1,4 +1,4 @@
-"""Loads SavedModels that strangers may have made: what is in them is looked at before anything of it can run.
+"""Loads SavedModels that anybody may have made: what is in them is looked at before anything of it can run.
 
 A SavedModel is a program: TensorFlow has ops that read, write and delete files, and functions that run while it is
 loaded. An exported network needs neither, so one that holds more than arithmetic is refused.

@@ -20,7 +20,7 @@ PLACE: dict[str, Any] = {"kind": "train"} | dict.fromkeys(
 def template_faults(name: str, template: str, numbers: Sequence[str]) -> list[str]:
     """What is wrong with the template in field `name`, found by filling it in as training will.
 
-    `str.format` would reach attributes of its values and pad to any width, and a config.json may be a stranger's.
+    `str.format` would reach attributes of its values and pad to any width, and a config.json may be anybody's.
 
     Args:
       name: The field.

@@ -63,7 +63,7 @@ def _export_torch_flags(values: flags.FlagValues) -> None:
         "role",
         None,
         ["generator", "discriminator", "classifier"],
-        "Which network. Left away: the one the run is for.",
+        "Which network. Omitted: the one the run is for.",
         flag_values=values,
     )
 
@@ -79,7 +79,7 @@ def _export_torch(values: Any, overrides: dict[str, str]) -> None:
 
 def _ledger_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "config", None, "Only the claims that are tested with this config. Left away: all eight.", flag_values=values
+        "config", None, "Only the claims that are tested with this config. Omitted: all eight.", flag_values=values
     )
     flags.DEFINE_integer(
         "seeds", 5, "How many seeds of each run; fewer than 5 cannot settle a claim.", lower_bound=1, upper_bound=1000, flag_values=values
@@ -87,7 +87,7 @@ def _ledger_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0, upper_bound=2**31, flag_values=values)
     flags.DEFINE_enum(
         "budget", None, ["posted", "short"], "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them. "
-        "Left away: posted; with --notrain that of the last ledger in the folder.", flag_values=values,
+        "Omitted: posted; with --notrain that of the last ledger in the folder.", flag_values=values,
     )  # fmt: skip
     flags.DEFINE_bool(
         "peers", False, "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).", flag_values=values
@@ -96,10 +96,10 @@ def _ledger_flags(values: flags.FlagValues) -> None:
         "train", True, "--notrain: judge and draw what was run before, train nothing.", flag_values=values
     )
     flags.DEFINE_integer(
-        "jobs", None, "Runs at a time, one thread each. Left away: one per core.", lower_bound=1, upper_bound=256, flag_values=values
+        "jobs", None, "Runs at a time, one thread each. Omitted: one per core.", lower_bound=1, upper_bound=256, flag_values=values
     )  # fmt: skip
     workdir_flag(
-        values, "The ledger's folder, with all its runs; finished ones are not run again. Left away: runs/ledger."
+        values, "The ledger's folder, with all its runs; finished ones are not run again. Omitted: runs/ledger."
     )
     data_flag(values)
 
@@ -143,6 +143,6 @@ VERBS = {
     "compare ledger": Verb(_ledger, _ledger_flags, "trains the posts' claims over seeds and gives a verdict on each", [
         "tfgan-lab compare ledger --config=gaussian --seeds=20 --peers",
         "tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER",
-        "tfgan-lab compare ledger --notrain            (the whole ledger anew from what was run)",
+        "tfgan-lab compare ledger --notrain            (the whole ledger again, from what was run)",
     ], takes_fields=False),
 }  # fmt: skip

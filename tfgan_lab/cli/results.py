@@ -15,7 +15,7 @@ from tfgan_lab.words import counted
 def _sample_flags(values: flags.FlagValues) -> None:
     workdir_flag(values, "A trained run.")
     flags.DEFINE_integer(
-        "num", None, "How many samples. Left away: 64; with --label the post's 2x3 grid; without it six of each digit for "
+        "num", None, "How many samples. Omitted: 64; with --label the post's 2x3 grid; without it six of each digit for "
         "conditional generators; 10,000 numbers for the Gaussian.", lower_bound=1, upper_bound=1_000_000, flag_values=values,
     )  # fmt: skip
     flags.DEFINE_integer(
@@ -24,12 +24,10 @@ def _sample_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "label",
         None,
-        "The digit to draw, 0 to 9 (conditional generators only). Left away: all, a row each.",
+        "The digit to draw, 0 to 9 (conditional generators only). Omitted: all, a row each.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "out", None, "The file to write, .png or .npz. Left away: WORKDIR/drawn.png.", flag_values=values
-    )
+    flags.DEFINE_string("out", None, "The file to write, .png or .npz. Omitted: WORKDIR/drawn.png.", flag_values=values)
 
 
 def _sample(values: Any, overrides: dict[str, str]) -> None:
@@ -57,7 +55,7 @@ def _evaluate_flags(values: flags.FlagValues) -> None:
         "saved_model", None, "Instead of --workdir: a SavedModel folder that tfgan-lab exported.", flag_values=values
     )
     flags.DEFINE_integer(
-        "num", None, "How many samples. Left away: 10,000 images (montages: half the real ones, at most 1,000) or 100,000 numbers.",
+        "num", None, "How many samples. Omitted: 10,000 images (montages: half the real ones, at most 1,000) or 100,000 numbers.",
         lower_bound=1, upper_bound=1_000_000, flag_values=values,
     )  # fmt: skip
     judge_flag(values)
@@ -67,7 +65,7 @@ def _evaluate_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "out",
         None,
-        "The JSON file to write. Left away: metrics.json in --workdir, where report.html is brought up to date, too; or beside --saved_model.",
+        "The JSON file to write. Omitted: metrics.json in --workdir, where report.html is brought up to date, too; or beside --saved_model.",
         flag_values=values,
     )
     data_flag(values)
@@ -91,7 +89,7 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
 
 def _export_flags(values: flags.FlagValues) -> None:
     workdir_flag(values, "A trained run.")
-    flags.DEFINE_string("out", None, "Where the SavedModel goes. Left away: WORKDIR/export.", flag_values=values)
+    flags.DEFINE_string("out", None, "Where the SavedModel goes. Omitted: WORKDIR/export.", flag_values=values)
     flags.DEFINE_list(
         "format", ["saved_model"],
         "saved_model, litert, onnx, several with commas between: the others are made of the SavedModel and lie in its folder.",
@@ -142,7 +140,7 @@ def _report_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_string(
-        "out", None, "The .html file to write. Left away: report.html in the run's folder, or in the one above several.",
+        "out", None, "The .html file to write. Omitted: report.html in the run's folder, or in the one above several.",
         flag_values=values,
     )  # fmt: skip
     data_flag(values)

@@ -12,7 +12,7 @@ from tfgan_lab.cli.verb import Verb, config_flag, data_flag, judge_flag, load, r
 def _train_flags(values: flags.FlagValues) -> None:
     config_flag(values)
     data_flag(values)
-    workdir_flag(values, "The run's folder; a run that is there is resumed. Left away: runs/CONFIG.")
+    workdir_flag(values, "The run's folder; a run that is there is resumed. Omitted: runs/CONFIG.")
     flags.DEFINE_bool("dry_run", False, "Print the resolved config and stop.", flag_values=values)
 
 
@@ -38,7 +38,7 @@ def _sweep_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     workdir_flag(
-        values, "A folder for all runs, each in its own; finished ones are not run again. Left away: runs/CONFIG-FIELD."
+        values, "A folder for all runs, each in its own; finished ones are not run again. Omitted: runs/CONFIG-FIELD."
     )
     judge_flag(values)
     data_flag(values)

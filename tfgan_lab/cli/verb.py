@@ -65,14 +65,14 @@ def config_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "config", None, "A config of the package by name (see `tfgan-lab list`), or path.py; either with :variant, and some with "
         "arguments (mlp_gan:hidden=64). "
-        f"Left away: the one in --workdir, else {DEFAULT_CONFIG}.", flag_values=values,
+        f"Omitted: the one in --workdir, else {DEFAULT_CONFIG}.", flag_values=values,
     )  # fmt: skip
 
 
 def data_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "data_dir", None, "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images, or an .h5 file. "
-        "MNIST also from $TFGAN_LAB_DATA_DIR. Left away: what is found, else what the package brings.", flag_values=values,
+        "MNIST also from $TFGAN_LAB_DATA_DIR. Omitted: what is found, else what the package brings.", flag_values=values,
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def workdir_flag(values: flags.FlagValues, text: str) -> None:
 
 def judge_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "judge", None, "The run folder of a classifier that was trained on this data. Left away: the one for MNIST that the package brings.",
+        "judge", None, "The run folder of a classifier that was trained on this data. Omitted: the one for MNIST that the package brings.",
         flag_values=values,
     )  # fmt: skip
 

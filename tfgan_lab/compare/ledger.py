@@ -156,11 +156,11 @@ def _run(configs: list[str], folders: list[str], peer: bool, data_dir: str | Non
                 _train_together(jobs, data_dir)
             return "", [_outcome(job, data_dir) for job in jobs]
     except Interrupted:
-        return "the ledger was stopped: run the same command again to go on.", []
+        return "the ledger was stopped: run the same command again to continue.", []
     except UserError as error:
         return str(error), []
     except OSError as error:
-        return f"{first} cannot be written: {error.strerror or error}. Name another --workdir or mend it.", []
+        return f"{first} cannot be written: {error.strerror or error}. Name another --workdir or fix it.", []
 
 
 def _train_together(jobs: Sequence[Job], data_dir: str | None) -> None:
@@ -216,7 +216,7 @@ def _data_limits(claim: Claim, used: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _data_words(used: Sequence[Mapping[str, Any]]) -> str:
     parts = dict.fromkeys(str(Provenance(**part)) for data in used for part in data.values())
-    return "; ".join(parts) or "drawn anew at each step"
+    return "; ".join(parts) or "drawn at each step"
 
 
 def judge_trial(trial: PeerTrial, folder: Path) -> dict[str, Any]:
@@ -328,7 +328,7 @@ def write_ledger(folder: str | os.PathLike[str], budget: str = "posted") -> dict
         write_reference(folder, folder / "reference.json")
     except OSError as error:
         raise UserError(
-            f"--workdir={folder} cannot be written: {error.strerror or error}. Mend its permissions or free space."
+            f"--workdir={folder} cannot be written: {error.strerror or error}. Fix its permissions or free space."
         ) from None
     return result
 

@@ -15,7 +15,7 @@ Tolerances, on `relative` (see `Row`), and why:
   float32  Forward and losses 5e-5, gradients 5e-4: rounding is 6e-8, and sums of a thousand products cancel. Weights 1e-5,
            but after the first update (and always for a bias before BatchNorm) 2 * rate: Adam, without a memory yet, moves
            every weight by its rate in the direction of a gradient which, where it is only rounding, may point either way.
-           Then each goes on by itself, and a GAN of leaky units amplifies: a unit that one program rounds to just above
+           Then each continues by itself, and a GAN of leaky units amplifies: a unit that one program rounds to just above
            zero and the other to just below changes a gradient by that unit's share. After a hundred steps two right
            programs may be far apart: two with nothing in common but their start would be 1.4 times as far apart as training
            went (root mean squares). There, once the way is allowed, and up to step 10 a tenth of it. What is judged
@@ -23,7 +23,7 @@ Tolerances, on `relative` (see `Row`), and why:
            float32 shows that nothing breaks in the precision in use; the equality of programs is float64's to show.
 
 One difference is real and known. Where |logit| > 27.6, PyTorch's BCELoss (posts P001, P004 and the paper's D) cuts the
-gradient off (it divides by max(p (1 - p), 1e-12)), and log(sigmoid) of post P000 overflows; our losses on logits go on. The
+gradient off (it divides by max(p (1 - p), 1e-12)), and log(sigmoid) of post P000 overflows; our losses on logits do not. The
 networks here do not get there within the 100 steps (with batches of 8 instead of 100, cgan_maxout does at step 92: its rate is 0.1).
 """
 

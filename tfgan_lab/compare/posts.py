@@ -240,7 +240,7 @@ _MNIST = (
 
 
 def is_posts_data(config: Config, data: Mapping[str, Any]) -> bool:
-    """Whether a run's data (provenances by split) is the post's: all of MNIST; the Gaussian is drawn anew by everybody."""
+    """Whether a run's data (provenances by split) is the post's: all of MNIST; the Gaussian is drawn by everybody."""
     if isinstance(config.data, Gaussian):
         return True
     train = data.get("train")

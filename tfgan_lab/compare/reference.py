@@ -75,7 +75,7 @@ def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
 
     Args:
       config: The run's.
-      data: Its provenances by split, as in run.json; {} where data is drawn anew.
+      data: Its provenances by split, as in run.json; {} where data is drawn at each step.
     """
     bands: dict[str, Band] = {}
     printed: dict[str, tuple[tuple[float, float], ...]] = {}

@@ -147,7 +147,7 @@ class TheirSide:
             raise UserError(f"{self.config.name}: its {role} is not built as the post's: {faults}") from None
 
     def take(self, role: str, weights: Mapping[str, np.ndarray], slots: list[Arrays]) -> None:
-        """Goes on from our state: weights, and the optimiser's memory after as many steps as this side has done."""
+        """Continues from our state: weights, and the optimiser's memory after as many steps as this side has done."""
         import torch
 
         self.load(role, weights)

@@ -45,14 +45,14 @@ def read_state(path: str | os.PathLike[str], role: str = "") -> dict[str, Any]:
         raise UserError(
             f"{path} holds no state_dict but {_what(state)}: save one with torch.save(network.state_dict(), …)."
         )
-    strangers = [
+    others = [
         f"{name} ({_what(value)})"
         for name, value in state.items()
         if not (isinstance(name, str) and hasattr(value, "shape"))
     ]
-    if strangers:
+    if others:
         raise UserError(
-            f"{path} is no state_dict, these are no tensors: {', '.join(strangers[:5])}. Save one with torch.save(network.state_dict(), …)."
+            f"{path} is no state_dict, these are no tensors: {', '.join(others[:5])}. Save one with torch.save(network.state_dict(), …)."
         )
     return dict(state)
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from tfgan_lab.errors import UserError
 
-RESUME_CODE = 75  # as of `train` after SIGTERM: the same command goes on
+RESUME_CODE = 75  # as of `train` after SIGTERM: the same command continues
 
 
 class Stopped(UserError):
@@ -52,7 +52,7 @@ def run_calls(
                 yield indices[future], future.result()
     except BrokenProcessPool:
         raise Stopped(
-            "a worker was killed (out of memory?): run the same command again to go on, with fewer --jobs if need be."
+            "a worker was killed (out of memory?): run the same command again to continue, with fewer --jobs if need be."
         ) from None
     finally:
         pool.shutdown(kill_workers=True)
@@ -76,7 +76,7 @@ def _leave_with_the_parent(parent: int) -> None:
 @contextlib.contextmanager
 def _raising_at_sigterm() -> Iterator[None]:
     def stop(number: int, frame: Any) -> None:
-        raise Stopped("stopped by SIGTERM: run the same command again to go on.")
+        raise Stopped("stopped by SIGTERM: run the same command again to continue.")
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -233,7 +233,7 @@ def read_idx(path: Path, item_shape: tuple[int, ...]) -> np.ndarray:
             size = int(np.prod(dims))
             body = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read: {error}. Fetch it again or mend its permissions.") from None
+        raise UserError(f"{path} cannot be read: {error}. Fetch it again or fix its permissions.") from None
     if len(body) != size:
         wrong = "truncated" if len(body) < size else "longer than its header says"
         raise UserError(f"{path} is {wrong} ({len(body):,} of {size:,} bytes): fetch it again.")

@@ -71,8 +71,8 @@ def centre_start(size: int, crop: int) -> int:
 def open_folder(path: str) -> ImageSource:
     """Opens the PNG and JPEG files in a folder and its subfolders, in the order of their names.
 
-    Files that are no such images, or broken at first sight, are named in a warning and left out; hidden ones
-    are left out silently.
+    Files that are no such images, or broken at first sight, are named in a warning and omitted; hidden ones
+    are omitted silently.
 
     Raises:
       UserError: No images; more than `MAX_SKIPPED` of the files unusable.

@@ -34,7 +34,7 @@ class ImageBatches:
     """Batches of images (and labels), reshuffled every epoch.
 
     An epoch is the whole batches that fit in the examples; the rest of a permutation is dropped, and as each
-    epoch has its own, no example is left out for good.
+    epoch has its own, no example is omitted for good.
 
     Attributes:
       examples: One split.

@@ -28,7 +28,7 @@ class Metric:
 
 
 def table(metrics: Mapping[str, Metric], columns: Mapping[str, Mapping[str, Number]]) -> list[dict[str, Any]]:
-    """Rows as plain values, in the order of `metrics`; a metric that no column has is left out.
+    """Rows as plain values, in the order of `metrics`; a metric that no column has is omitted.
 
     Args:
       metrics: By name.
@@ -55,7 +55,7 @@ def _plain(number: Number, low: float | None) -> dict[str, Any] | None:
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table as text, a heading and a line for each row, columns aligned; a column that no row fills is left out."""
+    """The table as text, a heading and a line for each row, columns aligned; a column that no row fills is omitted."""
     headings = {"generated": "this model [95 % interval]", "real": "real data instead", "untrained": "untrained"}
     shown = {column: heading for column, heading in headings.items() if any(row[column] for row in rows)}
     cells = [["metric", *shown.values(), "better"]]

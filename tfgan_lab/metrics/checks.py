@@ -89,7 +89,7 @@ def class_labels(values: ArrayLike, name: str, num_classes: int, *, at_least: in
     if wrong.any():
         raise UserError(
             f"{name}: class {labels[wrong][0]} at position {int(np.argmax(wrong))} is outside "
-            f"0..{num_classes - 1}: pass the right num_classes or mend the labels."
+            f"0..{num_classes - 1}: pass the right num_classes or fix the labels."
         )
     return labels
 

@@ -183,7 +183,7 @@ def two_sample_accuracy(real: ArrayLike, generated: ArrayLike, *, confidence: fl
 def _kth_distance(rows: Floats, k: int) -> NDArray[Any]:
     from sklearn.neighbors import NearestNeighbors
 
-    # Without a query each row's own zero distance is left out.
+    # Without a query each row's own zero distance is omitted.
     distances: NDArray[Any] = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors()[0]
     return distances[:, -1]
 

@@ -78,4 +78,4 @@ def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _diverged(trial: Mapping[str, Any]) -> str:
     ours, peers = trial["diverged"]
-    return f"; diverged and left out: {ours} of ours, {peers} of PyTorch's" if ours or peers else ""
+    return f"; diverged and omitted: {ours} of ours, {peers} of PyTorch's" if ours or peers else ""

@@ -96,10 +96,10 @@ def parts_of(folder: Workdir, data_dir: str | None) -> Parts:
         trained_on = (record.get("data") or {}).get("train")
         found = source.provenance.get("train")
         if found and isinstance(trained_on, dict) and found.sha256 != trained_on.get("sha256"):
-            notes.append(f"the data found here is other data ({found}): real images and neighbours are left out")
+            notes.append(f"the data found here is other data ({found}): real images and neighbours are omitted")
             source = None
     except UserError as error:
-        notes.append(f"its data is not here, so real images and neighbours are left out: {error}")
+        notes.append(f"its data is not here, so real images and neighbours are omitted: {error}")
     return Parts(network, source, step, notes)
 
 
@@ -162,7 +162,7 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
         if parts.source is not None:
             page.neighbours = page_pictures.neighbours(module, config, parts.source)
             if page.neighbours is None:
-                page.notes.append("neighbours are left out: the training images are streamed, or too many to search")
+                page.notes.append("neighbours are omitted: the training images are streamed, or too many to search")
     drawn = [page.walks, page.neighbours and page.neighbours.picture, *(picture for _, picture in page.digits)]
     left = most - sum(len(picture.uri) for picture in drawn if picture) - sum(len(d["svg"]) for d in page.densities)
     if module is not None:
@@ -209,7 +209,7 @@ def _state(folder: Workdir, step: int, record: dict[str, Any]) -> str:
     if total and step >= total:
         return f"finished: {counted(total, 'step')}"
     if step:
-        return f"stopped at step {step:,} of {total:,}: `tfgan-lab train --workdir={folder.path}` goes on"
+        return f"stopped at step {step:,} of {total:,}: `tfgan-lab train --workdir={folder.path}` continues"
     return "no checkpoint yet"
 
 

@@ -96,8 +96,8 @@ def members_of_tf_config(text: str) -> Members:
             f"$TF_CONFIG cannot be read ({type(error).__name__}: {error}): it must look like "
             '{"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": "worker", "index": 0}}.'
         ) from None
-    strangers = sorted(set(jobs) - {"chief", "worker"})
-    if strangers or kind not in jobs:
+    unknown = sorted(set(jobs) - {"chief", "worker"})
+    if unknown or kind not in jobs:
         raise UserError(
             f"$TF_CONFIG: this process is a {kind!r} in a cluster of {sorted(jobs)}: only 'worker' (and 'chief') take part; "
             "there are no parameter servers and evaluators here."

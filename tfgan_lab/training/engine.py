@@ -57,7 +57,7 @@ class Engine:
             if mistake is None:
                 raise
             raise UserError(
-                f"{mistake[1]} Training stopped after step {first_step:,}; mend it and the same command goes on from the last checkpoint."
+                f"{mistake[1]} Training stopped after step {first_step:,}; fix it, and the same command continues from the last checkpoint."
             ) from None
         return history.numpy()
 
@@ -150,7 +150,7 @@ class XlaEngine(Engine):
             return i + 1, history.write(i, self._sum(self.strategy.run(self._step_on, args=(images, labels, noise))))
 
         with philox.in_arithmetic():
-            # Not a loop over a range: its length would be part of the program, and each length compiled anew.
+            # Not a loop over a range: its length would be part of the program, and each length compiled again.
             _, history = tf.while_loop(lambda i, _: i < stop, one_step, (start, tf.TensorArray(tf.float32, self._size)))
         return history.stack()  # [size, metrics]
 

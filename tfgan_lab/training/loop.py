@@ -59,7 +59,7 @@ class Interrupted(UserError):
 
     The exit code is 130 after Ctrl-C, as shells expect. After SIGTERM it is not the shells' 143, which a process that died
     of it unsaved has too, but 75 (sysexits.h: "a temporary failure, the user is invited to retry"): the same command
-    goes on, so a batch system may requeue it.
+    continues, so a batch system may requeue it.
     """
 
     def __init__(self, message: str, number: int) -> None:
@@ -113,7 +113,7 @@ class Window:
         self.last = history[-1]
 
     def take(self) -> dict[str, float]:
-        """The last step's metrics and, as NAME_mean, the means; starts anew."""
+        """The last step's metrics and, as NAME_mean, the means; starts again."""
         means = self.pending[:-1] / max(self.pending[-1], 1)
         self.pending = np.zeros_like(self.pending)
         row = {name: float(value) for name, value in zip(self.names, self.last, strict=True)}

@@ -245,7 +245,7 @@ def train_seeds(
 
     Each leaves WORKDIR/seed=N, a run folder like any other (checkpoints, metrics.jsonl, samples, export; its pictures
     come with `tfgan-lab train --workdir=WORKDIR/seed=N`), equal to what it trains alone to rounding: a product of
-    stacked matrices adds in another order. A seed that diverges stops; the others go on.
+    stacked matrices adds in another order. A seed that diverges stops; the others continue.
 
     Args:
       config: With `num_seeds` > 1.

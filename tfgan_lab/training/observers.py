@@ -1,4 +1,4 @@
-"""Those who look on while a run is trained: what they write can be left out, and the bits stay the same."""
+"""Those who look on while a run is trained: what they write can be omitted, and the bits stay the same."""
 
 from __future__ import annotations
 

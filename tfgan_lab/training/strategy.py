@@ -64,7 +64,7 @@ _mirrored_over: dict[tuple[str, ...], tf.distribute.Strategy] = {}
 
 
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    # One per process: a second one numbers its collectives anew, and TensorFlow takes them for the first one's.
+    # One per process: a second one numbers its collectives from zero, and TensorFlow takes them for the first one's.
     if devices not in _mirrored_over:
         if _mirrored_over:
             raise UserError(

@@ -20,7 +20,7 @@ _WHATEVER = -1
 
 
 class WorkerLost(UserError):
-    """Another process of the run is gone: start all again and they go on from the last checkpoint."""
+    """Another process of the run is gone: start all again, and they continue from the last checkpoint."""
 
     code = RESUME_CODE
 
@@ -111,7 +111,7 @@ class Workers(Team):
             names = ", ".join(self.members.name(index) for index in lost)
             raise WorkerLost(
                 f"{names} no longer answers: {self.members.name(self.index)} stops. "
-                "Start all of them again with the same command: they go on from the last checkpoint."
+                "Start all of them again with the same command: they continue from the last checkpoint."
             ) from None
 
     def _blamed(self, message: str) -> list[int]:

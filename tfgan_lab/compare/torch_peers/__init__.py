@@ -1,4 +1,4 @@
-"""The posts' programs in PyTorch, written anew: what ours is compared with, in numbers and in time.
+"""The posts' programs in PyTorch, written by us: what ours is compared with, in numbers and in time.
 
 Each module of `PEERS` has its networks, a `Program` (see `program.PeerProgram`) and
 `train(images, labels, steps, batch_size, seed)`. They import torch; this file does not.

@@ -47,7 +47,7 @@ class PeerProgram(ABC):
           labels: Integer classes [B]; None where the post uses none.
           *draws: All latents and random labels (integers [B]) of the step, as `draw` orders them.
           masks: By role of the network, its dropout keep-masks (0/1) in the order of its
-            train-mode layers over the step. Roles left out drop at random.
+            train-mode layers over the step. Roles omitted drop at random.
 
         Returns:
           The losses by name, as the post computes them and before the update they lead to.
@@ -70,7 +70,7 @@ def one_hot(labels: Tensor | None, like: Tensor) -> Tensor:
 
 
 def in_memory(images: Tensor, labels: Tensor | None, batch_size: int) -> Iterator[Batch]:
-    """Whole batches for ever, in a new random order each epoch; an epoch's rest is left out.
+    """Whole batches for ever, in a new random order each epoch; an epoch's rest is omitted.
 
     Raises:
       ValueError: There are fewer images than a batch takes.
