@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,24 @@ def test_the_cache_is_the_users_or_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # a user id without a home
     with pytest.raises(NotADirectoryError):
         cache.cache_dir().mkdir(parents=True)
+
+
+@pytest.mark.parametrize("edit", ['"count": 9', '"count": "3"', '"sha256": ""', "[", "3", "{}"])
+def test_a_file_whose_note_was_edited_is_made_again(edit: str, tmp_path: Path) -> None:
+    made = []
+
+    def make(partial: Path) -> dict[str, object]:
+        made.append(partial.write_text("crops"))
+        return {"count": 3, "sha256": "ab"}
+
+    path = tmp_path / "crops.npy"
+    noted = Path(f"{path}.json")
+    whole = cache.kept(path, make)
+    assert cache.kept(path, make) == whole and len(made) == 1
+    text = noted.read_text()
+    noted.write_text(re.sub(edit.split(":")[0] + r": [^,}]+", edit, text) if ":" in edit else edit)
+    assert noted.read_text() != text
+    assert cache.kept(path, make) == whole and len(made) == 2
 
 
 @pytest.mark.slow

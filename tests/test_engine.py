@@ -46,6 +46,13 @@ def test_a_step_is_traced_once_however_long_the_chunks_are(
     assert len(traces) == 1
 
 
+def test_steps_without_labels_run_under_xla() -> None:
+    tiny = experiment_of("gaussian:smoke", None, generator__hidden="2,2", discriminator__hidden="2,2")
+    found = engine_of(tiny, "xla").run(0, 2)
+    assert found.shape == (2, len(tiny.task.metric_names))
+    assert np.isfinite(found).all() and not np.array_equal(found[0], found[1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("reference", TINY)
 def test_the_program_of_xla_takes_the_steps_of_the_loop(

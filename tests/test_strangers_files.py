@@ -20,6 +20,11 @@ from tfgan_lab.export import load_generator
 from tfgan_lab.saved_models import load_saved_model
 
 PACKAGE = Path(__file__).resolve().parents[1] / "tfgan_lab"
+MAY_USE = {
+    "faces.py": {"joblib"},  # its processes, which pickle only between themselves
+    "worker_pool.py": {"joblib"},
+    "experiments.py": {"exec"},  # a config file is a program that its user asks for: see docs/trust.md
+}
 
 
 class Evil:
@@ -37,7 +42,9 @@ class Evil:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_loader_of_ours_unpickles_or_evaluates(path: Path) -> None:
-    banned = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
+    banned = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"} - MAY_USE.get(
+        path.name, set()
+    )
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             assert not {alias.name.split(".")[0] for alias in node.names} & banned
@@ -46,7 +53,15 @@ def test_no_loader_of_ours_unpickles_or_evaluates(path: Path) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            assert called not in ("eval", "exec", "os.system", "keras.models.load_model", "keras.saving.load_model")
+            forbidden = {
+                "eval",
+                "exec",
+                "os.system",
+                "keras.models.load_model",
+                "keras.saving.load_model",
+                "joblib.load",
+            }
+            assert called not in forbidden - MAY_USE.get(path.name, set())
             assert keywords.get("allow_pickle", "False") == "False"
             if called in ("torch.load", "torch_load"):
                 assert keywords.get("weights_only") == "True"

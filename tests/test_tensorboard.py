@@ -12,6 +12,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.hparams import metadata
 
 from tfgan_lab.config import flattened
+from tfgan_lab.report.tensorboard import TensorBoard
 from tfgan_lab.training.workdir import Workdir
 
 
@@ -60,6 +61,18 @@ def test_the_graph_shows_the_networks_by_their_roles(reference: str, roles: set[
     assert roles <= {node.name.split("/")[0] for node in graph.node}
     matmuls = [node for node in graph.node if node.op == "MatMul"]
     assert len(matmuls) >= len(roles)
+
+
+def test_events_are_written_again_and_a_users_files_beside_them_stay(tmp_path: Path) -> None:
+    folder = Workdir(tmp_path)
+    (folder.tensorboard / "mine").mkdir(parents=True)
+    (folder.tensorboard / "notes.txt").write_text("mine")
+    for value in (1.0, 2.0):
+        board = TensorBoard(folder, [{"kind": "train", "step": 1, "epoch": 1.0, "d_loss": value}])
+        board.close()
+    (event,) = reader_of(tmp_path).Tensors("train/d_loss")
+    assert tf.make_ndarray(event.tensor_proto) == 2.0
+    assert {"mine", "notes.txt"} < {path.name for path in folder.tensorboard.iterdir()}
 
 
 def test_pictures_are_the_sample_grids(trained: Any) -> None:

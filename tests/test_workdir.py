@@ -169,6 +169,7 @@ def test_a_name_that_is_no_utf8_is_one_line_that_can_be_printed() -> None:
     message = refusal(Workdir, os.fsdecode(b"runs/caf\xe9"))
     assert r"--workdir='runs/caf\udce9': its name is no UTF-8" in message
     message.encode("ascii")
+    assert r"--workdir='runs/a\x00b': no folder" in refusal(Workdir, "runs/a\0b")
 
 
 def test_a_file_in_the_way_is_one_line(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def kept(path: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
                 note = make(partial)
                 note |= {"bytes": partial.stat().st_size}
                 os.replace(partial, path)
-                partial.write_text(json.dumps(note))
+                partial.write_text(json.dumps({**note, "seal": _seal_of(note)}))
                 os.replace(partial, f"{path}.json")
             finally:
                 partial.unlink(missing_ok=True)
@@ -79,12 +79,17 @@ def kept(path: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
 
 
 def note_of(path: Path) -> dict[str, Any] | None:
-    """What `kept` noted of a file; None if the file is not there, or not whole."""
+    """What `kept` noted of a file; None if the file is not there, or it or its note is not whole."""
     try:
         note = json.loads(Path(f"{path}.json").read_text())
-        return note if path.stat().st_size == note["bytes"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+        whole = note.pop("seal") == _seal_of(note) and path.stat().st_size == note["bytes"]
+        return note if whole else None
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _seal_of(note: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()
 
 
 def keep_programs(threads: int) -> None:

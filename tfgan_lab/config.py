@@ -203,7 +203,7 @@ class RunConfig:
     # See docs/scaling.md.
     placement: Annotated[Literal["auto", "one", "mirrored", "multi_worker"], Changes.PLACE] = "auto"
     # Of mirrored: on so many GPUs or, without any, logical CPU devices; 0: on all there are.
-    replicas: Annotated[int, Field(ge=0, le=256), Changes.PLACE] = 0
+    replicas: Annotated[int, Field(ge=0, le=32), Changes.PLACE] = 0
     # xla: one program for tiny nets; equal to rounding, on one device.
     compile: Annotated[Literal["loop", "xla"], Changes.ROUNDING] = "loop"
     precision: Literal["float32", "bfloat16"] = (

@@ -125,5 +125,8 @@ def _line_of(error: BaseException, path: Path) -> str:
 
 
 def _first_lines(error: BaseException) -> str:
-    text = " ".join(part.strip() for part in str(error).splitlines()[:3])
+    try:
+        text = " ".join(part.strip() for part in str(error).splitlines()[:3])
+    except Exception:  # a class of the user's
+        text = ""
     return text if text and isinstance(error, Exception) else f"{type(error).__name__} {text}".rstrip()

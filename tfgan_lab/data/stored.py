@@ -20,7 +20,7 @@ class StoredImages:
 
     def __init__(self, path: Path) -> None:
         """Opens the file for as long as this lives."""
-        images = np.load(path, mmap_mode="r")
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
         self.shape, self.nbytes = images.shape, images.nbytes
         self._start = images.offset
         self._file = path.open("rb", buffering=0)

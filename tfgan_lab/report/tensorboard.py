@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,8 +32,9 @@ class TensorBoard:
     def __init__(self, workdir: Workdir, rows: Sequence[dict[str, Any]]) -> None:
         self._folder = workdir.tensorboard
         with self._naming_the_disk():
-            shutil.rmtree(workdir.tensorboard, ignore_errors=True)
             workdir.tensorboard.mkdir(exist_ok=True)
+            for events in workdir.tensorboard.glob("events.out.tfevents.*"):
+                events.unlink()
             self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
         for row in rows:
             self.scalars(row)

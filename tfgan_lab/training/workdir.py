@@ -44,7 +44,7 @@ class Workdir:
       checkpoints, samples, tensorboard, export: Folders in it.
 
     Raises:
-      UserError: Its name is no UTF-8, which TensorFlow needs.
+      UserError: Its name is no UTF-8, which TensorFlow needs, or none that a folder can have.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -53,6 +53,8 @@ class Workdir:
             str(self.path).encode()
         except UnicodeEncodeError:
             raise UserError(f"--workdir={str(self.path)!a}: its name is no UTF-8: name another folder.") from None
+        if "\0" in str(self.path):
+            raise UserError(f"--workdir={str(self.path)!a}: no folder can have this name: name another.")
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
         self.tensorboard, self.export = self.path / "tensorboard", self.path / "export"
         self._lock = filelock.FileLock(str(self.path / ".lock"))
