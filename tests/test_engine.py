@@ -47,7 +47,7 @@ def test_a_step_is_traced_once_however_long_the_chunks_are(
 
 
 def test_steps_without_labels_run_under_xla() -> None:
-    tiny = experiment_of("gaussian:smoke", None, generator__hidden="2,2", discriminator__hidden="2,2")
+    tiny = experiment_of("gaussian:smoke", None)
     found = engine_of(tiny, "xla").run(0, 2)
     assert found.shape == (2, len(tiny.task.metric_names))
     assert np.isfinite(found).all() and not np.array_equal(found[0], found[1])
