@@ -13,7 +13,8 @@ from tfgan_lab.layers import Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, 
 
 
 def get_config(variant: str = "", hidden: int | None = None) -> GanConfig:
-    hidden = hidden or (16 if variant == "smoke" else 256)
+    if hidden is None:
+        hidden = 16 if variant == "smoke" else 256
     generator = [
         Dense(hidden), ReLU(), Dropout(0.1),
         Dense(hidden), ReLU(), Dropout(0.1),

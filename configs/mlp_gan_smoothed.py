@@ -13,7 +13,8 @@ from tfgan_lab.layers import BatchNorm, Dense, Flatten, LeakyReLU, Reshape, Tanh
 
 
 def get_config(variant: str = "", hidden: int | None = None) -> GanConfig:
-    hidden = hidden or (16 if variant == "smoke" else 128)
+    if hidden is None:
+        hidden = 16 if variant == "smoke" else 128
     init = Init(kernel="glorot_uniform", bias="zeros")
     config = GanConfig(
         name="mlp_gan_smoothed",

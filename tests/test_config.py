@@ -333,6 +333,11 @@ def test_what_stands_behind_a_configs_name_are_its_arguments() -> None:
     assert {one.units for one in config.discriminator if hasattr(one, "units")} == {64, 1}
     assert "takes no 'hiden'. Did you mean 'hidden'?" in refusal(load_config, "mlp_gan:hiden=64")
     assert "units='wide'" in refusal(load_config, "mlp_gan:hidden=wide")
+    assert "units=0" in refusal(load_config, "mlp_gan:hidden=0")
+    assert "hidden is given twice" in refusal(load_config, "mlp_gan:hidden=1,hidden=2")
+    assert "variant is given twice" in refusal(load_config, "mlp_gan:smoke,minimax")
+    for part in ("", "hidden=", "smoke,", ",smoke", "smoke,,hidden=3"):  # such as of an unset shell variable
+        assert "behind the colon is empty" in refusal(load_config, f"mlp_gan:{part}")
 
 
 def test_differences_name_every_changed_field_in_both_directions() -> None:

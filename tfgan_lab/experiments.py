@@ -74,7 +74,9 @@ def load_config(reference: str) -> Any:
     Raises:
       UserError: No such config or variant, its code fails, or it makes no config; one line with file and line number.
     """
-    name, _, variant = reference.partition(":") if reference[1:2] != ":" else (reference, "", "")
+    name, colon, variant = reference.partition(":") if reference[1:2] != ":" else (reference, "", "")
+    if any(not part or part.endswith("=") for part in variant.split(",") if colon):
+        raise UserError(f"--config={reference}: a part behind the colon is empty: name a value, or leave it out.")
     path = Path(name) if name.endswith(".py") else configs_folder() / f"{name}.py"
     if not os.path.isfile(path):
         if name.endswith(".py"):
@@ -100,12 +102,15 @@ def load_config(reference: str) -> Any:
 
 def _arguments(get_config: Any, text: str) -> dict[str, Any]:
     """What stands behind a config's name, "VARIANT,name=value,…", as `get_config` takes it."""
-    given = dict(part.partition("=")[::2] if "=" in part else ("variant", part) for part in text.split(",") if part)
-    known = inspect.signature(get_config).parameters
-    for name in given:
+    known, given = inspect.signature(get_config).parameters, {}
+    for part in text.split(",") if text else ():
+        name, value = part.split("=", 1) if "=" in part else ("variant", part)
         if name not in known:
             raise UserError(f"--config=…:{text}: this config takes no {name!r}.{nearest(name, known)}")
-    return {name: value if name == "variant" else _plain(value) for name, value in given.items()}
+        if name in given:
+            raise UserError(f"--config=…:{text}: {name} is given twice: name it once.")
+        given[name] = value if name == "variant" else _plain(value)
+    return given
 
 
 def _plain(text: str) -> Any:
