@@ -4,10 +4,10 @@
     python -m benchmarks --cores=2 --json=two_cores.json
     python -m benchmarks --programs=gaussian,mlp_gan --quick --nojobs
 
-Steps: both sides in one process, data in memory, warm, a run of the peer and then one of ours in every round; the ratio is
-the median over rounds, its spread the smallest and the largest. "CPU" is the same ratio of CPU time, which other
-programs on the machine disturb less. "Peak" is the matrix arithmetic of a step against this machine's fastest TensorFlow
-matrix product. Jobs: each side in its own processes, imports included, alternating; memory is their peak.
+Steps: both sides in one process, data in memory, warm, a run of the peer and then one of ours in every round; the ratio
+is the median over rounds, its spread the smallest and the largest. "CPU" is the same ratio of CPU time, which other
+programs on the machine disturb less. "Peak" is the matrix arithmetic of a step against this machine's fastest
+TensorFlow matrix product. Jobs: each side in its own processes, imports included, alternating; memory is their peak.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ python -m benchmarks.loader [--images=600] [--rounds=5]
 
 Both read the post's HDF5 layout (faces made here, 218 x 178 uint8) and crop 128 x 128 from the middle; ours from memory
 and streamed: from the crops that loading keeps once for all runs, the time of which is printed. Wall time: workers are
-processes. Last, by how much memory grows while batches of 200,000 images are read (a file with holes: no disk is filled).
+processes. Last, by how much memory grows while batches of 200,000 images are read (a file with holes: no disk is
+filled).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     taskset -c 0 python -m benchmarks.profiles [--programs=gaussian,mlp_gan] [--top=6]
 
-TensorFlow's own profiler on warm steps, one thread. For each side the kinds of operation that take longest: their own time
-(without what they call) as a share of the whole. What is no operation is the calling of operations, Python and waiting.
-An XLA program's operations are called by XLA's names.
+TensorFlow's own profiler on warm steps, one thread. For each side the kinds of operation that take longest: their own
+time (without what they call) as a share of the whole. What is no operation is the calling of operations, Python and
+waiting. An XLA program's operations are called by XLA's names.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def own_seconds(xplane: bytes) -> dict[str, float]:
 
 
 def kind_of(name: str) -> str | None:
-    """Such as "MatMul" of "gradients/MatMul_3:MatMul", "xla divide_subtract_fusion" of "divide_subtract_fusion.5"; None for what is no operation."""
+    """Such as "MatMul" of "gradients/MatMul_3:MatMul", "xla add_fusion" of "add_fusion.5"; None for no operation."""
     if "::" in name or " " in name:
         return None
     if found := _FRAME.match(name):

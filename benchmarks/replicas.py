@@ -1,4 +1,4 @@
-"""Replicas against one device: the largest difference of losses and weights after some steps, and the time a step takes.
+"""Replicas against one device: the largest difference of losses and weights, and the time of a step.
 
     python -m benchmarks.replicas --steps=50
     python -m benchmarks.replicas --configs=mlp_gan --replicas=2 --steps=400 --cores=2

@@ -1,4 +1,4 @@
-"""What all tests share: a quiet TensorFlow with two logical CPU devices, and small data. Nothing here needs a network."""
+"""What all tests share: a quiet TensorFlow with two logical CPU devices, and small data; no network is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled programs that are kept: loaded by the next run with the same bits, thrown away when damaged, never a reason to fail."""
+"""Kept compiled programs: the next run has the same bits; damaged ones are thrown away; none is a reason to fail."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def window(step: int, p_real: float, p_fake: float, d_loss: float = 1.0) -> dict
 
 
 def test_the_words_rest_on_a_tenth_of_training_not_on_a_last_row_of_one_step() -> None:
-    """80 steps of another time, 19 in which D won, one in which it was fooled: 19/20 of 0.99 and 1/20 of 0.2 is 0.951."""
+    """80 steps of another time, 19 in which D won, one that fooled it: 19/20 of 0.99 and 1/20 of 0.2 is 0.951."""
     rows = [window(80, 0.5, 0.5, 9.0), window(99, 0.9895, 0.01, 0.1), window(100, 0.2, 0.8, 2.1)]
     text = " ".join(diagnose(config_of("dcgan_montage"), rows, {}))
     assert "on training batches of the last tenth of training it gives real data 0.950 and generated data 0.050" in text

@@ -1,4 +1,4 @@
-"""The documents: every command in them is run here or listed with a reason, the tutorial works, links lead somewhere."""
+"""The documents: their commands are run here or listed with a reason, the tutorial works, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def write_idx(folder: Path, splits: dict[str, Examples]) -> None:
 
 
 def shrunk(words: list[str]) -> list[str]:
-    """A command of the documents, small: smoke variants or few steps, few samples; file names are the user's folder's."""
+    """A command of the documents, small: smoke variants or few steps, few samples; files are in the user's folder."""
     small = []
     for word in words:
         name, _, value = word.partition("=")

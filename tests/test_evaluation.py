@@ -1,4 +1,4 @@
-"""`evaluate`: real digits score as real, an untrained model as untrained; every row has its floor; faults are one line."""
+"""`evaluate`: real digits score as real, an untrained model as untrained; rows have floors; faults are one line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Damaged and hostile files: every reader answers with one line or with data, never with a traceback, a hang or all memory.
+"""Damaged and hostile files: readers answer with one line or data, never with a traceback, a hang or all memory.
 
-Quick here. `TFGAN_LAB_FUZZ=100000 pytest tests/test_fuzz.py -s` also tries so many inputs in a row, spread over the readers,
-and prints the counts.
+Quick here. `TFGAN_LAB_FUZZ=100000 pytest tests/test_fuzz.py -s` also tries so many inputs in a row, spread over the
+readers, and prints the counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The judge: what is shipped is what its facts say, it answers as an independent computation does, and users can bring theirs."""
+"""The judge: the shipped one is what its facts say and answers as an independent computation; users bring theirs."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Plain(Network):
 
 @dataclasses.dataclass
 class Case:
-    """A layer, and what it does to examples x [B, *inputs] with one-hot labels y outside training, in NumPy and PyTorch."""
+    """A layer, and what it makes of x [B, *inputs] and one-hot labels y outside training, in NumPy and PyTorch."""
 
     one: Layer
     inputs: Shape

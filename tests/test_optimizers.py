@@ -92,7 +92,8 @@ def test_the_two_epsilon_forms_differ_where_gradients_are_small(rng: np.random.G
     torch_form, tf_form = (
         follow(Adam(learning_rate=0.01, epsilon_form=form), steps) for form in ("pytorch", "tensorflow")
     )
-    # In the first step v_hat = g^2, so that one moves by lr * g / (|g| + eps), the other by lr * g / (|g| + eps / sqrt(1 - beta_2)).
+    # In the first step v_hat = g^2, so that one moves by lr * g / (|g| + eps),
+    # the other by lr * g / (|g| + eps / sqrt(1 - beta_2)).
     g = steps[0][0].astype(np.float64)
     assert_allclose(-torch_form[0][0], 0.01 * g / (np.abs(g) + 1e-8), rtol=1e-4)
     assert_allclose(-tf_form[0][0], 0.01 * g / (np.abs(g) + 1e-8 / np.sqrt(1e-3)), rtol=1e-4)
@@ -180,7 +181,7 @@ def test_the_correction_is_right_at_any_step(t: int, beta_2: float) -> None:
 
 
 def test_under_a_constant_gradient_every_step_is_the_rate() -> None:
-    """With m_hat = g and v_hat = g^2 the step is lr g / |g|; correcting with the exact betas is off by 6e-6 at 0.999."""
+    """With m_hat = g and v_hat = g^2 the step is lr g / |g|; the exact betas' correction is off by 6e-6 at 0.999."""
     variable = tf.Variable(tf.zeros([1], tf.float32))
     optimizer = FusedAdam(Adam(learning_rate=1.0), [variable])
     for _ in range(20):

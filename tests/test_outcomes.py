@@ -1,4 +1,4 @@
-"""Outcomes of the ledger's runs: ours, and a peer's weights measured in our networks, against independent computations."""
+"""Outcomes of the ledger's runs, ours and of a peer's weights in our networks, against independent computations."""
 
 from __future__ import annotations
 

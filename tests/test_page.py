@@ -1,4 +1,4 @@
-"""A run's page: whole, self-contained, readable by those who see it and those who do not; and what it says when a run is not whole."""
+"""A run's page: self-contained, readable with and without sight; and what it says of a damaged run."""
 
 from __future__ import annotations
 

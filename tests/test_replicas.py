@@ -1,4 +1,4 @@
-"""Every config and variant takes its steps on two replicas as on the devices that `auto` finds, or says why it cannot."""
+"""Every config and variant takes its steps on two replicas as on what `auto` finds, or says why it cannot."""
 
 from __future__ import annotations
 

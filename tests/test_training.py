@@ -369,7 +369,7 @@ def test_training_returns_its_run(tmp_path: Path) -> None:
 
 
 def test_training_alone_leaves_bits_without_pictures(tmp_path: Path) -> None:
-    """The bare `train` of `tfgan_lab.training` writes the same checkpoints, rows and samples, and nothing to look at."""
+    """The bare `train` of `tfgan_lab.training` writes the same checkpoints, rows and samples, and no pictures."""
     config = offline("mlp_gan:smoke")
     plain.train(config, tmp_path / "bare", monitor=Monitor)
     train(config, tmp_path / "reported")

@@ -1,4 +1,4 @@
-"""Every verb that writes, among a user's own files: it refuses to replace them, in one line, and leaves all as it was."""
+"""Every verb that writes, among a user's files: it refuses to replace them, in one line, and leaves all as it was."""
 
 from __future__ import annotations
 

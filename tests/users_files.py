@@ -1,4 +1,4 @@
-"""What a user may have in a folder: files with odd names and modes, links, FIFOs, folders; and how to see that all stay."""
+"""What a user may have in a folder: odd names and modes, links, FIFOs, folders; and how to see that all stay."""
 
 from __future__ import annotations
 

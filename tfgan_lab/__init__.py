@@ -1,7 +1,7 @@
 """tfgan_lab: the classic GANs of five blog posts, reproduced in TensorFlow 2 and Keras 3.
 
-`load_config`, `override`, `train`, `evaluate` and `load_generator` are what a program needs; `tfgan-lab --help` is the command line.
-Importing this package imports neither TensorFlow nor Keras: its names are loaded when they are first used.
+`load_config`, `override`, `train`, `evaluate` and `load_generator` are what a program needs; `tfgan-lab --help` is the
+command line. Importing this package imports neither TensorFlow nor Keras: its names are loaded when first used.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ def train(
 ) -> Any:
     """Trains a config in a folder, resuming what is there: bit for bit what `tfgan-lab train` does.
 
-    TensorFlow takes some settings (`deterministic`, `onednn`, `replicas`) only when it starts. Where the program has started
-    it with others, one line says which, and run.json keeps it ("started").
+    TensorFlow takes some settings (`deterministic`, `onednn`, `replicas`) only when it starts. Where the program has
+    started it with others, one line says which, and run.json keeps it ("started").
 
     Args:
       config: Such as `load_config("mlp_gan")`, or a name or path as `load_config` takes it.
@@ -27,7 +27,8 @@ def train(
       verbose: False prints nothing.
 
     Returns:
-      The run, a `tfgan_lab.training.run.Run`: its rows, its generator, its samples. With `num_seeds` > 1 a list of them.
+      The run, a `tfgan_lab.training.run.Run`: its rows, its generator, its samples. With `num_seeds` > 1 a list of
+      them.
 
     Raises:
       UserError: A mistake that its user can fix; `TrainingDiverged` for NaN; `Interrupted` after Ctrl-C.

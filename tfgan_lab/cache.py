@@ -95,8 +95,8 @@ def _seal_of(note: dict[str, Any]) -> str:
 def keep_programs(threads: int) -> None:
     """Makes TensorFlow keep what XLA compiles for this CPU, and load it instead of compiling it a second time.
 
-    Called before TensorFlow is imported. TensorFlow itself compares a kept program with the one that is wanted; that its
-    file is whole is for `seal_programs` and this function to see to.
+    Called before TensorFlow is imported. TensorFlow itself compares a kept program with the one that is wanted; that
+    its file is whole is for `seal_programs` and this function to see to.
 
     Args:
       threads: As TensorFlow will be started with (0: all cores); a program is compiled for their number.

@@ -422,7 +422,7 @@ def explain(error: ValidationError) -> str:
 
 
 def _with_good_lines(config: Config) -> Config:
-    """The config itself. Raises `UserError` if a line that it prints cannot be filled in with the numbers of its row."""
+    """The config itself. Raises `UserError` if a line that it prints cannot be filled in from its row."""
     if isinstance(config, ClassifierConfig):
         logged, evaluated = ["loss", "accuracy"], ["accuracy"]
     else:

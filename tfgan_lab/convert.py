@@ -1,4 +1,4 @@
-"""Exported models for elsewhere: LiteRT (TFLite) and ONNX files made of a SavedModel, each run in its own runtime and compared.
+"""LiteRT (TFLite) and ONNX files made of a SavedModel, each run in its own runtime and compared with it.
 
 Only the signature `serving_default` travels: random numbers and PNG files stay TensorFlow's. Nor do their runtimes know
 errors: for a label that the generator was not trained with, its images are NaN.

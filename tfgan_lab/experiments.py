@@ -65,7 +65,7 @@ def docstring(name: str) -> str | None:
 def load_config(reference: str) -> Any:
     """Runs a config file's `get_config(variant, …)`.
 
-    A config file is Python and is executed: read one that somebody else wrote before you use it. (`config.json` is data.)
+    A config file is Python and is executed: read somebody else's before you use it. (`config.json` is data.)
 
     Args:
       reference: "name", "path.py", or either with a variant and arguments that the file takes: "mlp_gan:hidden=64",

@@ -33,7 +33,7 @@ def global_mean(per_example: tf.Tensor) -> tf.Tensor:
 
 
 class Turn(NamedTuple):
-    """All that is random when one set of fakes is made and judged. Seeds are int64 [2], for dropout in one pass each."""
+    """All that is random when one set of fakes is made and judged. Seeds, int64 [2], are of one pass's dropout each."""
 
     latents: Any  # [B, Z]
     labels: Any  # int32 [B], or None

@@ -82,7 +82,7 @@ class Judge:
         return Opinion(**{key: np.concatenate([np.asarray(part[key]) for part in parts]) for key in _OUTPUTS})
 
     def accuracy(self, examples: Any) -> float:
-        """On how many of 2,000 labelled `Examples` (all, if there are fewer) it is right: a share. Raises as `__call__`."""
+        """The share of 2,000 labelled `Examples` (all, if fewer) on which it is right. Raises as `__call__`."""
         rows = np.random.default_rng(0).permutation(examples.num)[:2000]
         return float((self(examples.images[rows] / np.float32(255)).labels == examples.labels[rows]).mean())
 

@@ -2,7 +2,8 @@
 
 A network is a list of layers in a config, as a post writes it: `[Dense(256), ReLU(), Dropout(0.1), …]`. Sizes of inputs
 are inferred. A new kind is one class, a `Layer` under `@layer`: its fields, the weights that it plans, its forward
-pass, and, where it has them, its weights' names in PyTorch and its forward pass in the browser. Nothing else lists the kinds.
+pass, and, where it has them, its weights' names in PyTorch and its forward pass in the browser. Nothing else lists the
+kinds.
 
 Images are [B, H, W, C] (the only layout that TensorFlow's CPU kernels know). Several seeds of one network run as one:
 then weights and inputs have a leading axis of seeds. TensorFlow is imported when a network is built, not before.
@@ -151,7 +152,8 @@ class Layer:
       takes_labels: It reads the examples' labels.
       stacks: Several seeds can run as one.
       torch: PyTorch's names of its weights, each with our name and PyTorch's order of our axes (None: the same).
-      javascript: `(x, step, y) => …` on one example x (a Float32Array) and one-hot label y; `step` is what `browser` gives.
+      javascript: `(x, step, y) => …` on one example x (a Float32Array) and one-hot label y; `step` is what `browser`
+        gives.
     """
 
     kind: str
@@ -241,7 +243,7 @@ class Dense(Layer):
 
 @layer
 class Projection(Layer):
-    """One logit: a dense layer's, plus the product of its input with a vector of the label (Miyato & Koyama, 2018, eq. 3)."""
+    """One logit: a dense layer's plus its input times a vector of the label (Miyato & Koyama, 2018, equation 3)."""
 
     takes_labels = True
 
@@ -360,9 +362,9 @@ class ConvTranspose(Layer):
 class BatchNorm(Layer):
     """Batch normalisation over the last axis with PyTorch's conventions (Ioffe & Szegedy, 2015).
 
-    Running statistics move by `momentum` of the batch's, the variance unbiased, at every call in training. Under several
-    replicas statistics are those of the global batch if `sync`. Outside training it uses the running ones or, as training
-    mode does with a batch of one, each image's own. It computes in float32 at least.
+    Running statistics move by `momentum` of the batch's, the variance unbiased, at every call in training. Under
+    several replicas statistics are those of the global batch if `sync`. Outside training it uses the running ones or,
+    as training mode does with a batch of one, each image's own. It computes in float32 at least.
     """
 
     epsilon: Rate = 1e-5
@@ -433,7 +435,7 @@ class BatchNorm(Layer):
 
 @layer
 class LayerNorm(Layer):
-    """Normalises each example over its last axis (Ba et al., 2016), with PyTorch's epsilon. It computes in float32 at least."""
+    """Normalises each example over its last axis (Ba et al., 2016), with PyTorch's epsilon; in float32 at least."""
 
     epsilon: Rate = 1e-5
 

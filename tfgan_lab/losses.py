@@ -6,7 +6,9 @@ are checked without it.
 
 A loss of your own is one function and one row, in your config file too:
 
-    LOSSES["mine"] = lambda: Loss(d={"d_real": lambda real, fake: …, "d_fake": lambda real, fake: …}, g=lambda real, fake: …)
+    LOSSES["mine"] = lambda: Loss(
+        d={"d_real": lambda real, fake: …, "d_fake": lambda real, fake: …}, g=lambda real, fake: …
+    )
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ def least_squares() -> Loss:
 
 
 def hinge() -> Loss:
-    """D minimises max(0, 1 - D(x)) + max(0, 1 + D(G(z))) of logits, G -D(G(z)) (Lim & Ye, 2017; Miyato et al., 2018)."""
+    """D: max(0, 1 - D(x)) + max(0, 1 + D(G(z))), of logits; G: -D(G(z)) (Lim & Ye, 2017; Miyato et al., 2018)."""
     return Loss(
         {
             "d_real": lambda real, fake: _positive_part(1.0 - real),
@@ -94,7 +96,7 @@ def hinge() -> Loss:
 
 
 def relativistic() -> Loss:
-    """RpGAN: each real example against a fake one, -log sigmoid(D(x) - D(G(z))) (Jolicoeur-Martineau, 2018, section 4)."""
+    """RpGAN: a real example against a fake one, -log sigmoid(D(x) - D(G(z))) (Jolicoeur-Martineau, 2018, section 4)."""
     return Loss(
         {"d_pair": lambda real, fake: sigmoid_cross_entropy(real - fake, 1.0)},
         lambda real, fake: sigmoid_cross_entropy(fake - real, 1.0),

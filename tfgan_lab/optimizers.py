@@ -65,8 +65,8 @@ class FusedAdam(_Fused):
     def _update(self, gradients: Sequence[tf.Tensor], t: tf.Tensor) -> None:
         n = self.numbers
         dtype = self.parameters[0].dtype
-        # The betas as the kernel holds them, so that the correction undoes what it did (float32(0.999) is 0.99899998); the
-        # powers in float64: 1 - beta_2^t loses four digits in float32 during the first steps.
+        # The betas as the kernel holds them, so that the correction undoes what it did (float32(0.999) is 0.99899998);
+        # the powers in float64: 1 - beta_2^t loses four digits in float32 during the first steps.
         beta_1, beta_2 = (tf.cast(tf.constant(beta, dtype), tf.float64) for beta in (n.beta_1, n.beta_2))
         correction_2 = tf.sqrt(1 - tf.pow(beta_2, t))
         rate = n.learning_rate * correction_2 / (1 - tf.pow(beta_1, t))

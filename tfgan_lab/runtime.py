@@ -43,7 +43,7 @@ def quiet_stderr() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_pattern(folder: str | os.PathLike[str]) -> Iterator[str]:
-    """A name of a folder for TensorFlow's readers, which take `[`, `*`, `?` and `\\` in a path for a pattern: a link where need be."""
+    """A folder's name for TensorFlow's readers, which take `[`, `*`, `?` and `\\` for a pattern: a link if need be."""
     if not set("[]*?\\") & set(os.fspath(folder)):
         yield os.fspath(folder)
         return
@@ -70,7 +70,7 @@ def _left_for_later(names: tuple[str, ...]) -> Iterator[None]:
                 sys.modules.pop(name, None)
 
 
-# The widest vectors there are, and no copies of weights that an update may overwrite: a quarter off the steps of tiny nets.
+# The widest vectors, and no copies of weights that an update may overwrite: tiny nets' steps take a quarter less.
 _XLA_FLAGS = {
     "avx512f": ["--xla_cpu_prefer_vector_width=512"],
     "": ["--xla_cpu_copy_insertion_use_region_analysis=true"],
@@ -134,8 +134,8 @@ def start_tensorflow(
 ) -> list[str]:
     """Imports TensorFlow without its start-up noise and sets what repeatability needs; Keras computes in float32.
 
-    TensorFlow takes most of this once, before it is used: called again, or in a program that has used it, this sets what
-    can still be set.
+    TensorFlow takes most of this once, before it is used: called again, or in a program that has used it, this sets
+    what can still be set.
 
     Args:
       deterministic: Same seed, same bits (on one machine with one number of threads).

@@ -93,7 +93,8 @@ def _terminate(number: int, frame: Any) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code.
 
-    That is 0, 2 for a user's mistake, 3 for NaN, 75 for "run me again", 130 after Ctrl-C, 141 if nobody reads the output.
+    That is 0, 2 for a user's mistake, 3 for NaN, 75 for "run me again", 130 after Ctrl-C, 141 if nobody reads the
+    output.
     """
     with _sigterm_caught():
         return settled(_code_of(sys.argv[1:] if arguments is None else arguments))

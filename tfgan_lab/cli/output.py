@@ -29,7 +29,7 @@ class Output(io.TextIOWrapper):
         self._stream = stream  # it would close the buffer when it goes
 
     def write(self, text: str) -> int:
-        """As of any stream, names with escapes made harmless; raises `OutputLost`, or BrokenPipeError without a reader."""
+        """As any stream, escapes in names made harmless; raises `OutputLost`, or BrokenPipeError without a reader."""
         try:
             return super().write("\n".join(map(printable, text.split("\n"))))
         except OSError as error:

@@ -38,12 +38,15 @@ def import_torch(
     """Makes a run from a state_dict.
 
     Args:
-      state_dict_path: A .pt or .pth of `network.state_dict()`, or an .npz of arrays under the same names (see `weights`).
+      state_dict_path: A .pt or .pth of `network.state_dict()`, or an .npz of arrays under the same names (see
+        `weights`).
       config_reference: The config of that network: a name, "path.py:variant", or a config.
       workdir: A new or empty folder.
-      role: Whose weights they are: "generator", "discriminator" or "classifier"; by default the network that a run is for.
+      role: Whose weights they are: "generator", "discriminator" or "classifier"; by default the network that a run is
+        for.
       discriminator_path: Also the discriminator's state_dict. A network without one starts as the config says.
-      step: How many steps it was trained, > 0: the checkpoint's number, where `train` continues. The optimisers start from zero.
+      step: How many steps it was trained, > 0: the checkpoint's number, where `train` continues. The optimisers start
+        from zero.
 
     Returns:
       The run: config.json, run.json (which says what was imported) and a checkpoint.

@@ -1,7 +1,7 @@
 """The ledger of claims: every claim's runs over seeds, and what they say, in Markdown, JSON and a picture.
 
-Runs live in FOLDER/ARM/seed=N and are shared by the claims that need the same ones; peers in FOLDER/ARM/peer,seed=N. What is
-finished is not run again, what was cut short is resumed.
+Runs live in FOLDER/ARM/seed=N and are shared by the claims that need the same ones; peers in FOLDER/ARM/peer,seed=N.
+What is finished is not run again, what was cut short is resumed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Job:
 
 
 def drift_of(found: Config, wanted: Config) -> list[str]:
-    """Fields in which a finished run differs from the one that is wanted, such as change its weights or its evaluations."""
+    """Fields that change a run's weights or evaluations, and in which a finished one differs from what is wanted."""
     return differences(found, wanted, Changes.PRINTED, Changes.ASIDE, Changes.PICTURES, Changes.PLACE, Changes.ROUNDING)
 
 

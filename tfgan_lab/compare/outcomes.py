@@ -132,7 +132,7 @@ def _facts(run: Workdir) -> dict[str, Any]:
 
 
 def _for_torch(config: Any, source: Any) -> tuple[Any, Any]:
-    """A source's training split as the peers take it: [N, 784] in the config's range (classifier [N, 1, 28, 28]), and labels."""
+    """A source's training split for peers: [N, 784] in the config's range (classifier [N, 1, 28, 28]), and labels."""
     import torch
 
     train = source.train

@@ -9,22 +9,23 @@ Tolerances, on `relative` (see `Row`), and why:
 
   float64  1e-10 everywhere. Rounding is 1e-16; sums of a thousand products, a deep net and a hundred updates bring it
            to 1e-12 at most; the smallest fault looked for (Adam's epsilon, 1e-8 beside a gradient of 1e-3, at a rate of
-           1e-4) leaves 1e-9. One exception, 1e-7: a bias before BatchNorm. BatchNorm takes it out again, so its gradient
-           is nothing but rounding, 1e-15, which Adam divides by its epsilon, 1e-8. It moves by rate * 1e-7 an update
-           in any direction, and the running mean after it follows; nothing else depends on it.
-  float32  Forward and losses 5e-5, gradients 5e-4: rounding is 6e-8, and sums of a thousand products cancel. Weights 1e-5,
-           but after the first update (and always for a bias before BatchNorm) 2 * rate: Adam, without a memory yet, moves
-           every weight by its rate in the direction of a gradient which, where it is only rounding, may point either way.
-           Then each continues by itself, and a GAN of leaky units amplifies: a unit that one program rounds to just above
-           zero and the other to just below changes a gradient by that unit's share. After a hundred steps two right
-           programs may be far apart: two with nothing in common but their start would be 1.4 times as far apart as training
-           went (root mean squares). There, once the way is allowed, and up to step 10 a tenth of it. What is judged
+           1e-4) leaves 1e-9. One exception, 1e-7: a bias before BatchNorm. BatchNorm takes it out again, so its
+           gradient is nothing but rounding, 1e-15, which Adam divides by its epsilon, 1e-8. It moves by rate * 1e-7 an
+           update in any direction, and the running mean after it follows; nothing else depends on it.
+  float32  Forward and losses 5e-5, gradients 5e-4: rounding is 6e-8, and sums of a thousand products cancel. Weights
+           1e-5, but after the first update (and always for a bias before BatchNorm) 2 * rate: Adam, without a memory
+           yet, moves every weight by its rate in the direction of a gradient which, where it is only rounding, may
+           point either way. Then each continues by itself, and a GAN of leaky units amplifies: a unit that one program
+           rounds to just above zero and the other to just below changes a gradient by that unit's share. After a
+           hundred steps two right programs may be far apart: two with nothing in common but their start would be 1.4
+           times as far apart as training went (root mean squares). There, once the way is allowed, and up to step 10 a tenth of it. What is judged
            sharply is one more step which both do from our state, weights and optimiser memory copied.
            float32 shows that nothing breaks in the precision in use; the equality of programs is float64's to show.
 
 One difference is real and known. Where |logit| > 27.6, PyTorch's BCELoss (posts P001, P004 and the paper's D) cuts the
-gradient off (it divides by max(p (1 - p), 1e-12)), and log(sigmoid) of post P000 overflows; our losses on logits do not. The
-networks here do not get there within the 100 steps (with batches of 8 instead of 100, cgan_maxout does at step 92: its rate is 0.1).
+gradient off (it divides by max(p (1 - p), 1e-12)), and log(sigmoid) of post P000 overflows; our losses on logits do
+not. The networks here do not get there within the 100 steps (with batches of 8 instead of 100, cgan_maxout does at step
+92: its rate is 0.1).
 """
 
 from __future__ import annotations
@@ -274,7 +275,7 @@ class _Comparison:
             )
 
     def _step_size(self, role: str) -> float:
-        """What an update in a direction that is only rounding may move: Adam's rate; with SGD as little as the gradient."""
+        """How far an update along a gradient of rounding may go: Adam's rate; with SGD as little as the gradient."""
         optimizer = getattr(self.config, "optimizer" if role == "classifier" else f"{role[0]}_optimizer")
         return optimizer.learning_rate if self.dtype == "float32" and optimizer.kind == "adam" else 0.0
 

@@ -84,7 +84,7 @@ def _make_gan(config: GanConfig) -> Any:
                 normal_init=config.g_init.kernel == "normal",
             )
             if name == "paper" and config.g_init.kernel == config.d_init.kernel == "normal":
-                # The post's normal_init(mean, std) takes them as arguments; for the paper's nets the config names its own.
+                # Arguments of the post's normal_init(mean, std); for the paper's nets the config names its own.
                 cgan.init_params(program.generator, std=config.g_init.std)
                 cgan.init_params(program.discriminator, std=config.d_init.std)
             return program

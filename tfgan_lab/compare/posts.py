@@ -1,8 +1,8 @@
 """What the posts claim, as data: the runs that test a claim, the numbers it is judged by, and the rule of the verdict.
 
 A claim holds for a seed if each of its gauges lies inside its band: nearness to what the post saw is asked for, not the
-absence of a difference. Over seeds the verdict is an exact binomial test. The bands were fixed before the ledger's runs,
-but not blindly: earlier runs of most configs had been seen (`KNOWN`).
+absence of a difference. Over seeds the verdict is an exact binomial test. The bands were fixed before the ledger's
+runs, but not blindly: earlier runs of most configs had been seen (`KNOWN`).
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ PEER_TRIALS = (
 )  # fmt: skip
 
 
-# Digests of MNIST's training split as our sources give it (they do not depend on the order): 60,000, and the 55,000 of post P002.
+# Digests (of any order) of MNIST's training split as our sources give it: 60,000, and the 55,000 of post P002.
 _MNIST = (
     "54e1ab866c9484947dd4821c52bb7a43938f555d6b046be6af55247f8e6ffc64",
     "12836e84d44e06e85f26b4f083f2d3751d811f77d9c1ed825f93f9140f9b3d57",

@@ -1,7 +1,7 @@
 """What a run's curves should look like: the post's printed numbers, seeds of the same config, and theory.
 
-`reference.json` holds, for configs of the ledger, the least and the most that its seeds saw at moments of training. Each
-`tfgan-lab compare ledger` writes such a file into its folder; the one here is a copy of that.
+`reference.json` holds, for configs of the ledger, the least and the most that its seeds saw at moments of training.
+Each `tfgan-lab compare ledger` writes such a file into its folder; the one here is a copy of that.
 """
 
 from __future__ import annotations

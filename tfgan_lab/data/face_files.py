@@ -94,7 +94,7 @@ def fill_montage(path: Path, num: int, seed: int, start: int = 0) -> None:
 
 
 class _Sink(io.FileIO):
-    """A file for HDF5 that keeps the first error of writing to itself: HDF5 crashes when it cannot write what it holds."""
+    """A file for HDF5 that keeps its first error of writing: HDF5 crashes when it cannot write what it holds."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w+")

@@ -1,8 +1,8 @@
 """Images for the DCGAN of post P001: any source, cropped at the centre, in memory or streamed.
 
-One TensorFlow function reads, decodes, crops and resizes every image once. What fits in memory stays there; of the rest the
-crops are kept in the cache folder, from which any batch is read at once: batches are random rows, so what tf.data would
-keep, a file in the order of one epoch, would not do.
+One TensorFlow function reads, decodes, crops and resizes every image once. What fits in memory stays there; of the rest
+the crops are kept in the cache folder, from which any batch is read at once: batches are random rows, so what tf.data
+would keep, a file in the order of one epoch, would not do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures of a classifier on the test split: its confusion matrix, and post P001's bar of ten outputs for one image."""
+"""A classifier on the test split: its confusion matrix, and post P001's bar of ten outputs for one image."""
 
 from __future__ import annotations
 

@@ -82,10 +82,10 @@ def write_real(folder: Workdir, experiment: Experiment) -> None:
 
 
 def write_untrained(folder: Workdir, experiment: Experiment) -> str:
-    """What post P000 looks at before it trains: G as PyTorch starts it (its own start values come later), and D's opinion.
+    """What post P000 looks at before it trains: G with PyTorch's start values (its own come later), and D's opinion.
 
-    Writes untrained.png, one sample and a batch, and run.json's "untrained": D(G(z)) of five of them. As in the post both
-    networks are in training mode, and G draws the batch again, with other dropout, when D is asked.
+    Writes untrained.png, one sample and a batch, and run.json's "untrained": D(G(z)) of five of them. As in the post
+    both networks are in training mode, and G draws the batch again, with other dropout, when D is asked.
 
     Returns:
       The post's line, in English.

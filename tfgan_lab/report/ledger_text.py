@@ -27,7 +27,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def headline(claim: Mapping[str, Any]) -> str:
-    """A verdict in a few words, with what limits it: never "reproduced" alone where the data or the length is not the post's."""
+    """A verdict with what limits it: never "reproduced" alone where data or length are not the post's."""
     limits = "; ".join(claim["limits"])
     return f"{claim['verdict']}{f', {limits}' if limits else ''}"
 

@@ -1,4 +1,4 @@
-"""`write_page`: one HTML file that explains one run, or several side by side; it opens from disk and asks no network."""
+"""`write_page`: one HTML file that explains a run, or several side by side; it opens from disk, without a network."""
 
 from __future__ import annotations
 

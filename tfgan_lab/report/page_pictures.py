@@ -1,4 +1,4 @@
-"""The pictures of a run's page, as data URIs: moments of training, real examples, walks, a grid per label, neighbours."""
+"""The pictures of a page, as data URIs: moments of training, real examples, walks, a grid per label, neighbours."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
 
 
 def claims_in_words(config: Config, path: Path) -> list[str]:
-    """The claims of the post that a run of this config tests, each with the verdict of the ledger that it belongs to."""
+    """The post's claims that a run of this config tests, each with the verdict of the ledger it belongs to."""
     name = config.name.partition(":")[0]
     claims = [claim for claim in CLAIMS if any(arm.config.partition(":")[0] == name for arm in claim.arms.values())]
     verdicts: dict[str, str] = {}

@@ -227,7 +227,7 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
 
 
 def normal_curves(moments: Sequence[dict[str, Any]], title: str, provenance: str) -> Figure:
-    """Post P004's picture at moments of training: the normal curves of both sets, each over its own mean ± 9 deviations.
+    """Post P004's picture at moments of training: both sets' normal curves, each over its own mean ± 9 deviations.
 
     Args:
       moments: Rows of metrics.jsonl with mean and deviation of the real and the generated set, a panel each.

@@ -1,4 +1,4 @@
-"""The one look of all figures: colour-blind safe, labelled, with their provenance below; PNG for the eye, SVG for print."""
+"""How all figures look: colour-blind safe, labelled, provenance below; PNG for screens, SVG for print."""
 
 from __future__ import annotations
 

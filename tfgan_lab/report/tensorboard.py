@@ -23,7 +23,7 @@ _COMPARED = (
 
 
 class TensorBoard:
-    """Event files; written again from metrics.jsonl and the sample pictures when a run resumes, so that no step stands twice.
+    """Event files; a resumed run writes them again from metrics.jsonl and sample pictures: no step stands twice.
 
     Raises:
       UserError: The disk refuses; so do all methods.

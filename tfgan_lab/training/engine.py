@@ -22,7 +22,8 @@ class Engine:
 
     Args:
       strategy: From `make_strategy`.
-      task: With `metric_names`, `draw_noise(step, rows)` and `train_step(images, labels, noise)` (`GAN` or `Supervised`).
+      task: With `metric_names`, `draw_noise(step, rows)` and `train_step(images, labels, noise)` (`GAN` or
+        `Supervised`).
       batches: With `dataset(first_step, part)` (see `tfgan_lab.data.pipeline`).
       part: (index, count) of this process among those of the run: which rows of each batch are its own.
     """
@@ -87,7 +88,7 @@ class Engine:
         return tf.cast(self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None), tf.float32)
 
     def losses_after(self, step: int) -> dict[str, np.ndarray]:
-        """The losses of the last of `step` steps' batch and latents, with the networks as they are now (post P002's print)."""
+        """Losses on step `step`'s batch and latents, with the networks as they are now (post P002's print)."""
         if self._losses is None:
             self._losses = tf.function(self.task.losses, autograph=False)
         images, labels = next(iter(self.batches.dataset(step - 1)))
@@ -96,9 +97,10 @@ class Engine:
 
 
 class XlaEngine(Engine):
-    """The same steps as one program compiled by XLA, for nets so small that TensorFlow's calling of kernels is the time.
+    """The same steps as one XLA program, for nets so small that calling TensorFlow's kernels takes most of the time.
 
-    Random numbers are the same ones, by arithmetic (`tfgan_lab.philox`). Noise and examples of a chunk are made before it.
+    Random numbers are the same ones, by arithmetic (`tfgan_lab.philox`). Noise and examples of a chunk are made before
+    it.
     """
 
     def __init__(
@@ -134,7 +136,7 @@ class XlaEngine(Engine):
         self._first, self._made = step, next(self._chunks)
 
     def _chunks_from(self, first_step: int) -> tf.data.Dataset:
-        """Examples and noise of so many steps at a time, [size, …] each: the same chain of tf.data, in larger pieces."""
+        """Examples and noise of so many steps at a time, [size, …] each: the same tf.data chain in larger pieces."""
 
         @tf.autograph.experimental.do_not_convert
         def make(first: tf.Tensor) -> Any:
@@ -161,6 +163,6 @@ class XlaEngine(Engine):
 def make_engine(
     compile: str, strategy: tf.distribute.Strategy, task: Any, batches: Any, part: tuple[int, int] = (0, 1)
 ) -> Engine:
-    """The engine that a config's `compile` names; several replicas take the loop, since an XLA program is for one device."""
+    """The engine that `compile` names; several replicas take the loop, since an XLA program is for one device."""
     alone = strategy.num_replicas_in_sync == 1
     return (XlaEngine if compile == "xla" and alone else Engine)(strategy, task, batches, part)

@@ -57,9 +57,9 @@ def interval_of(every: Every, steps_per_epoch: int) -> int:
 class Interrupted(UserError):
     """Stopped by a signal after saving.
 
-    The exit code is 130 after Ctrl-C, as shells expect. After SIGTERM it is not the shells' 143, which a process that died
-    of it unsaved has too, but 75 (sysexits.h: "a temporary failure, the user is invited to retry"): the same command
-    continues, so a batch system may requeue it.
+    The exit code is 130 after Ctrl-C, as shells expect. After SIGTERM it is not the shells' 143, which a process that
+    died of it unsaved has too, but 75 (sysexits.h: "a temporary failure, the user is invited to retry"): the same
+    command continues, so a batch system may requeue it.
     """
 
     def __init__(self, message: str, number: int) -> None:
@@ -123,7 +123,7 @@ class Window:
 def moments_of(
     names: Sequence[str], first: int, history: np.ndarray, interval: int
 ) -> Iterator[tuple[int, dict[str, float]]]:
-    """Mean and deviation of the real and of the fake set at every `interval`-th step of a chunk, by step; 0: of none."""
+    """Mean and deviation of both sets at every `interval`-th step of a chunk, by step; 0: at none."""
     own = [index for index, name in enumerate(names) if name in ("real_mean", "real_std", "fake_mean", "fake_std")]
     for step in range(first + 1, first + len(history) + 1):
         if interval and step % interval == 0:

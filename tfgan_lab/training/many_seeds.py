@@ -162,7 +162,7 @@ class ManySeeds:
         return history
 
     def _join(self, step: int) -> None:
-        """Takes the values of the checkpoints that were made at that step, and with them what the seeds share: its count."""
+        """Takes the values of that step's checkpoints, and with them the count that the seeds share."""
         for index, run in enumerate(self.runs):
             if run.since == step > 0 and not run.diverged:
                 run.checkpoints.restore()

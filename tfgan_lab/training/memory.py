@@ -1,4 +1,4 @@
-"""Refuses what cannot fit in this machine's memory before room is made for it; else the system would kill the process."""
+"""Refuses what cannot fit in memory before room is made for it; else the system would kill the process."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def _answers(address: str, seconds: float) -> bool:
 
 
 def main(index: int, addresses: Sequence[str]) -> None:
-    """Prints a line every half minute for as long as somebody is missing, and one if the parent ends before all are there."""
+    """Prints a line every half minute while somebody is missing, and one if the parent ends before all are there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends of it without a word
     parent, pause = os.getppid(), _FIRST_WORD
     while True:

@@ -39,7 +39,7 @@ class Run:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Every row of metrics.jsonl: "kind" ("train", "eval" or "metrics"), "step", "epoch" and numbers by name."""
+        """Rows of metrics.jsonl: "kind" ("train", "eval", "metrics", "moments"), "step", "epoch", numbers by name."""
         return self.workdir.read_metrics()
 
     def frame(self) -> Any:
@@ -49,7 +49,7 @@ class Run:
         return pandas.DataFrame(self.rows)
 
     def generator(self) -> GeneratorModule:
-        """The generator of the newest checkpoint: `draw(latents [B, Z], labels)` and `sample(seed, count, label)` -> images.
+        """The newest checkpoint's generator: `draw(latents [B, Z], labels)` and `sample(seed, count, label)` -> images.
 
         Raises:
           UserError: A classifier's run, or none with a checkpoint.

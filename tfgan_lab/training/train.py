@@ -57,7 +57,8 @@ def train(
       workdir: The run's folder; made if need be.
       data_dir: Where data is, if not to be found by itself (`tfgan_lab.data.open_source`).
       observers: Who looks on.
-      monitor: Makes what measures the generator every `config.metrics` (`tfgan_lab.measure.monitor.Monitor`); None: nothing does.
+      monitor: Makes what measures the generator every `config.metrics` (`tfgan_lab.measure.monitor.Monitor`); None:
+        nothing does.
 
     Returns:
       The run: checkpoints, metrics and samples are in its folder.
@@ -245,7 +246,7 @@ class Training:
             self._keep("moments", step, values)
 
     def _sample_again(self) -> list[str]:
-        """Takes the samples of the step that is resumed at again if they are missing or damaged; returns lines about it."""
+        """Draws the resumed step's samples again if they are missing or damaged; returns lines about it."""
         if self.sampler is None:
             return []
         samples, steps = self.folder.samples, self.experiment.batches.steps_per_epoch

@@ -64,7 +64,7 @@ class Workdir:
         return os.path.isfile(self.path / "config.json")
 
     def claim(self) -> None:
-        """Makes the folder if need be, locks it until this process ends (however it ends), and clears a killed one's leftovers.
+        """Makes the folder if need be, locks it until this process ends (however it ends), and clears leftovers.
 
         Raises:
           UserError: It cannot be written, is no run folder, holds links, or another process is writing it.
@@ -101,7 +101,7 @@ class Workdir:
             raise UserError(f"--workdir={self.path} is not empty and holds no run: name a new or empty folder.")
 
     def _refuse_links(self) -> None:
-        """Raises `UserError` if a part is a link or no plain file: whoever made this folder would choose what is written."""
+        """Raises `UserError` if a part is a link or no plain file: its maker would choose what is written."""
         for path, is_folder in self._parts():
             mode = path.lstat().st_mode
             if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(mode):
@@ -191,7 +191,7 @@ class Workdir:
         return any(entry.suffix == ".index" for folder in folders if folder.is_dir() for entry in folder.iterdir())
 
     def _drift(self, config: config_lib.Config) -> str:
-        """How a config differs from that of the checkpoints here, in fields that shape the run; empty without checkpoints.
+        """How a config differs from that of the checkpoints here in fields that shape the run; empty without any.
 
         That config is kept beside them. Folders of earlier versions have only config.json.
         """
@@ -216,7 +216,7 @@ class Workdir:
         return config
 
     def refuse_drift(self, config: config_lib.Config) -> None:
-        """Raises `UserError` if the checkpoints here are of a config that differs in a field that shapes the run; each is named."""
+        """Raises `UserError` naming the fields that shape the run and in which the checkpoints' config differs."""
         drift = self._drift(config)
         if drift:
             raise UserError(
@@ -255,7 +255,7 @@ class Workdir:
             return {}
 
     def data_dir(self, given: str | None) -> str | None:
-        """Where its data is: as given now, else where it was before. Raises `UserError` if nothing is there any more."""
+        """Where its data is: as given now, else as before. Raises `UserError` if nothing is there any more."""
         before: str | None = self.read_record().get("data_dir")
         if not given and before and not os.path.exists(before):
             raise UserError(

@@ -153,7 +153,7 @@ DISCRIMINATORS = {"concat": ConcatDiscriminator, "branch": BranchDiscriminator, 
 
 
 def init_params(model: nn.Module, mean: float = 0.0, std: float = 0.02) -> None:
-    """normal_init on every linear layer: normal matrices, zero biases. The post names it, but shows neither body nor call."""
+    """Normal matrices and zero biases on every linear layer: the post names it, but shows neither body nor call."""
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, mean, std)

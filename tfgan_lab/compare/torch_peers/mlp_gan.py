@@ -118,7 +118,7 @@ def train(
     program: Program | None = None,
     loader: bool = False,
 ) -> dict[str, float]:
-    """The post's loop; `loader` feeds it as posted, with a shuffling `DataLoader` that makes a tensor of each digit, instead of plain indexing.
+    """The post's loop; `loader` feeds it as posted: a shuffling `DataLoader` that makes a tensor of each digit.
 
     Args:
       images: [N, 28, 28] or [N, 784], float32 in [-1, 1]; with `loader`, N is a multiple of `batch_size`.
