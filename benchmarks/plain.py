@@ -14,7 +14,8 @@ import keras
 import tensorflow as tf
 
 from tfgan_lab.config import Adam, GanConfig, Gaussian
-from tfgan_lab.data.pipeline import draw_target, to_floats
+from tfgan_lab.data.gaussian import draw_target
+from tfgan_lab.data.pipeline import to_floats
 from tfgan_lab.gan import GAN, Turn
 from tfgan_lab.supervised import Supervised
 from tfgan_lab.training.experiment import Experiment

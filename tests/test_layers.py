@@ -23,7 +23,6 @@ from tfgan_lab import report
 from tfgan_lab.compare.parity import dtype_policy
 from tfgan_lab.compare.weights import from_torch, to_torch
 from tfgan_lab.config import Init, override
-from tfgan_lab.data import shape_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.layers import (
     ELU,
@@ -407,7 +406,7 @@ def by_name(net: Any, ending: str) -> list[np.ndarray]:
 def build(reference: str, role: str) -> Any:
     config: Any = offline(reference)
     make: Any = {"generator": build_generator, "discriminator": build_discriminator, "classifier": build_classifier}
-    return make[role](config, shape_of(config.data))
+    return make[role](config, config.data.shape)
 
 
 # Start values.

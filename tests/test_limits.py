@@ -12,7 +12,7 @@ import tensorflow as tf
 from catalogue import offline
 from runs import rows
 
-from tfgan_lab.data import Source, shape_of
+from tfgan_lab.data import Source, open_source
 from tfgan_lab.data.examples import Examples, digest
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import evaluate
@@ -47,8 +47,9 @@ def test_what_no_machine_has_is_refused_with_its_size(
     reference: str, changes: dict[str, str], said: str, small_source: Any
 ) -> None:
     config = offline(reference, **changes)
+    source = small_source if config.data.is_images else open_source(config.data, None)
     with pytest.raises(UserError, match=said):
-        build(config, dataclasses.replace(small_source, shape=shape_of(config.data)))
+        build(config, source)
 
 
 def test_weights_are_counted_with_what_training_keeps_of_each(

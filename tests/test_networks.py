@@ -14,7 +14,6 @@ from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgan_lab.config import Init
-from tfgan_lab.data import shape_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout, Flatten
 from tfgan_lab.networks import (
@@ -72,7 +71,7 @@ SMALL = [entry for entry in ENTRIES if entry[0] != "dcgan_montage"]  # whose pas
 def network(reference: str, role: str, **changes: str) -> Any:
     config: Any = offline(reference, **changes)
     make: Any = {"generator": build_generator, "discriminator": build_discriminator, "classifier": build_classifier}
-    return make[role](config, shape_of(config.data))
+    return make[role](config, config.data.shape)
 
 
 def inputs(reference: str, role: str, rows: int = 4) -> tuple[Any, ...]:
@@ -81,7 +80,7 @@ def inputs(reference: str, role: str, rows: int = 4) -> tuple[Any, ...]:
     rng = np.random.default_rng(3)
     if config.data.kind == "gaussian" and role == "discriminator":
         rows *= config.batch_size
-    shape = (config.latents.dim,) if role == "generator" else shape_of(config.data)
+    shape = (config.latents.dim,) if role == "generator" else config.data.shape
     x = tf.constant(rng.uniform(0.05, 1, (rows, *shape)), tf.float32)
     if role == "classifier":
         return (x,)
@@ -106,9 +105,7 @@ def test_shapes_and_no_new_variables_at_the_first_call(entry: tuple[str, str]) -
     net, given, config = network(*entry), inputs(*entry), offline(reference)
     before = [v.path for v in net.variables]
     out = net(*given, training=False)
-    shape: tuple[int, ...] = {"generator": (4, *shape_of(config.data)), "discriminator": (4,), "classifier": (4, 10)}[
-        role
-    ]
+    shape: tuple[int, ...] = {"generator": (4, *config.data.shape), "discriminator": (4,), "classifier": (4, 10)}[role]
     assert out.shape == shape
     assert out.dtype == tf.float32
     assert [v.path for v in net.variables] == before
@@ -219,7 +216,7 @@ def test_networks_that_do_not_fit_the_data_are_refused_in_one_line() -> None:
         Classifier([Flatten(), Dense(3)], init, (28, 28, 1))
     config: Any = offline("dcgan_montage:smoke", data__size="64", data__crop="64")
     with pytest.raises(UserError, match="generator"):
-        build_generator(config, shape_of(config.data))
+        build_generator(config, config.data.shape)
 
 
 def test_dropout_after_output_is_the_ablation_and_acts_in_training_only() -> None:

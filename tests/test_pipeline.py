@@ -13,7 +13,8 @@ from montages import stored
 
 from tfgan_lab.config import Gaussian
 from tfgan_lab.data.examples import Examples, Provenance
-from tfgan_lab.data.pipeline import GaussianBatches, ImageBatches, draw_target, to_floats
+from tfgan_lab.data.gaussian import GaussianBatches, draw_target
+from tfgan_lab.data.pipeline import ImageBatches, to_floats
 from tfgan_lab.errors import UserError
 
 

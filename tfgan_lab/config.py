@@ -13,14 +13,15 @@ import dataclasses
 import enum
 import functools
 import json
+import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab import fields
-from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.errors import UserError, nearest, shortened
 from tfgan_lab.fields import STRICT, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
 from tfgan_lab.layers import KINDS, AnyLayer, Sets, every_layer
 from tfgan_lab.losses import faults as loss_faults
@@ -47,18 +48,80 @@ class Changes(enum.Enum):
 # Data.
 
 
+class Data:
+    """A kind of data: its numbers, and what can be said of it before any is loaded.
+
+    Another kind is a subclass in any file, a dataclass like these with a `kind` of its own, made known by `data_kind`; what
+    loads it stands in `tfgan_lab.data.OPENERS`.
+    """
+
+    __slots__ = ()
+    kinds: ClassVar[dict[str, type[Data]]] = {}  # all that are known
+    kind: str
+    pixels: str  # "tanh": [-1, 1]; "unit": [0, 1]; "none": numbers as they are
+    is_images: ClassVar[bool] = True  # else numbers [1]: a batch is a set of them, which D reads as one example
+    has_labels: ClassVar[bool] = False  # 0 to 9
+    are_digits: ClassVar[bool] = False  # that the shipped judge reads
+    judged_by: ClassVar[tuple[str, ...]] = ("p_real", "p_fake")  # what is known of a GAN in training
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example: [H, W, C], or [1] for numbers."""
+        raise NotImplementedError
+
+    @property
+    def moments(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of the law that numbers are drawn from."""
+        return None
+
+    def shipped(self) -> Self:
+        """The same kind, small, as far as possible of what the package brings: for comparisons."""
+        return self
+
+    def faults(self, config: GanConfig) -> list[str]:
+        """What a GAN on such data cannot be."""
+        faults = []
+        if config.num_labels and not self.has_labels:
+            faults.append(f"num_labels needs labelled data: {self.kind} has none")
+        if (config.metrics.epochs or config.metrics.steps) and not self.are_digits:
+            faults.append("metrics (in training) are by a judge of digits: data must be mnist")
+        if config.untrained and (config.num_labels or not self.is_images):
+            faults.append("untrained (post P000) is for images without labels")
+        return faults
+
+
+_Kind = TypeVar("_Kind", bound=type)
+
+
+def data_kind(made: _Kind) -> _Kind:
+    """Makes a kind of data known to configs, by its `kind`."""
+    Data.kinds[made.__dataclass_fields__["kind"].default] = made  # type: ignore[attr-defined]
+    return made
+
+
+@data_kind
 @dataclass(config=STRICT, kw_only=True, slots=True)
-class Mnist:
+class Mnist(Data):
     """28x28 grey digits (or any idx set of that shape)."""
 
     source: Annotated[Literal["auto", "tfds", "idx", "embedded"], Changes.DATA] = "auto"
     train_split: Literal["train", "train+validation"] = "train+validation"
     pixels: Literal["tanh", "unit"] = "tanh"  # tanh: [-1, 1]; unit: [0, 1]
     kind: Literal["mnist"] = "mnist"
+    has_labels: ClassVar[bool] = True
+    are_digits: ClassVar[bool] = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (28, 28, 1)
+
+    def shipped(self) -> Self:
+        return dataclasses.replace(self, source="embedded")
 
 
+@data_kind
 @dataclass(config=STRICT, kw_only=True, slots=True)
-class Montage:
+class Montage(Data):
     """RGB images, centre-cropped with the post's arithmetic."""
 
     crop: Positive
@@ -71,9 +134,17 @@ class Montage:
     pixels: Literal["tanh", "unit"] = "unit"
     kind: Literal["montage"] = "montage"
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.size, self.size, 3)
 
+    def shipped(self) -> Self:
+        return dataclasses.replace(self, source="faces", num_faces=16)
+
+
+@data_kind
 @dataclass(config=STRICT, kw_only=True, slots=True)
-class Gaussian:
+class Gaussian(Data):
     """An endless stream of samples of a 1-D distribution."""
 
     mean: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
@@ -81,9 +152,47 @@ class Gaussian:
     target: Literal["normal", "bimodal"] = "normal"  # bimodal: two normals of std at mean -/+ separation
     separation: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     kind: Literal["gaussian"] = "gaussian"
+    pixels: ClassVar[str] = "none"  # type: ignore[misc]  # no field of it
+    is_images: ClassVar[bool] = False
+    judged_by: ClassVar[tuple[str, ...]] = ("fake_mean", "fake_std")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (1,)
+
+    @property
+    def moments(self) -> tuple[float, float]:
+        return self.mean, math.hypot(self.std, self.separation if self.target == "bimodal" else 0.0)
+
+    def __str__(self) -> str:
+        """Such as "N(4, 1.25^2)"."""
+        if self.target == "bimodal":
+            left, right = self.mean - self.separation, self.mean + self.separation
+            return f"half N({left:g}, {self.std:g}^2), half N({right:g}, {self.std:g}^2)"
+        return f"N({self.mean:g}, {self.std:g}^2)"
+
+    def faults(self, config: GanConfig) -> list[str]:
+        faults = Data.faults(self, config)
+        if self.std < 1e-5 * (abs(self.mean) + self.separation):
+            faults.append(
+                f"data.std={self.std} is lost in float32 beside data.mean and data.separation: use a larger one"
+            )
+        if config.precision == "bfloat16":
+            faults.append("precision='bfloat16' would round the Gaussian's numbers to 1/64: use float32")
+        if config.num_samples == 1:
+            faults.append("num_samples must be 2 at least: one number has no histogram")
+        return faults
 
 
-Data = Annotated[Mnist | Montage | Gaussian, Field(discriminator="kind")]
+def _of_its_kind(value: Any) -> Data:
+    """What a config's field `data` is: of a kind that is known by now. Raises ValueError or pydantic's ValidationError."""
+    if isinstance(value, Data):
+        return value
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if not isinstance(kind, str) or kind not in Data.kinds:
+        where = "" if kind is None else " If a config file defines it, name that file with --config."
+        raise ValueError(f"no kind of data {shortened(repr(kind))}.{nearest(str(kind), Data.kinds)}{where}")
+    return TypeAdapter[Data](Data.kinds[kind]).validate_python(dict(value))
 
 
 # Networks.
@@ -181,7 +290,7 @@ class RunConfig:
 
     name: Annotated[str, Changes.NAME]
     post: str  # the post it rebuilds, such as "P000"
-    data: Data
+    data: Annotated[Data, PlainValidator(_of_its_kind)]
     batch_size: Positive  # global: over all replicas
     epochs: Annotated[Epochs, Changes.LENGTH] = 0.0
     # If not zero, it counts and `epochs` becomes 0; set by a flag, either clears the other.
@@ -417,7 +526,7 @@ def _first_field(group: Any) -> list[str]:
 
 def explain(error: ValidationError) -> str:
     """All faults of a config, or of a part of one that a config file made, in one line."""
-    parts = globals() | {kind.__name__: kind for kind in KINDS.values()}
+    parts = globals() | {kind.__name__: kind for kind in [*KINDS.values(), *Data.kinds.values()]}
     return fields.explain(error, parts.get(error.title, Config))
 
 
@@ -426,11 +535,10 @@ def _with_good_lines(config: Config) -> Config:
     if isinstance(config, ClassifierConfig):
         logged, evaluated = ["loss", "accuracy"], ["accuracy"]
     else:
-        evaluated = ["p_real", "p_fake"]
-        logged = ["d_loss", *make_loss(config.game.loss, config.game.smoothing).d, "g_loss", *evaluated]
-        if isinstance(config.data, Gaussian):
-            evaluated = ["fake_mean", "fake_std"]
-            logged += ["real_mean", "real_std", *evaluated]
+        evaluated = [*config.data.judged_by]
+        logged = ["d_loss", *make_loss(config.game.loss, config.game.smoothing).d, "g_loss", "p_real", "p_fake"]
+        if not config.data.is_images:
+            logged += ["real_mean", "real_std", "fake_mean", "fake_std"]
     logged += [f"{name}_mean" for name in logged]
     faults = template_faults("log_line", config.log_line, logged)
     faults += template_faults("evaluate_line", config.evaluate_line, evaluated)
@@ -449,17 +557,10 @@ def _contradictions(config: Config) -> list[str]:
     if config.replicas and config.placement != "mirrored":
         faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
     if isinstance(config, ClassifierConfig):
-        if not isinstance(config.data, Mnist):
-            faults.append("a classifier needs labelled data: data must be mnist")
+        if not config.data.has_labels:
+            faults.append(f"a classifier needs labelled data: {config.data.kind} has none")
         return faults
-    if isinstance(config.data, Gaussian) and config.data.std < 1e-5 * (abs(config.data.mean) + config.data.separation):
-        faults.append(
-            f"data.std={config.data.std} is lost in float32 beside data.mean and data.separation: use a larger one"
-        )
-    if config.precision == "bfloat16" and isinstance(config.data, Gaussian):
-        faults.append("precision='bfloat16' would round the Gaussian's numbers to 1/64: use float32")
-    if isinstance(config.data, Gaussian) and config.num_samples == 1:
-        faults.append("num_samples must be 2 at least: one number has no histogram")
+    faults += config.data.faults(config)
     for role, layers in (("generator", config.generator), ("discriminator", config.discriminator)):
         readers = [one.kind for one in every_layer(layers) if one.takes_labels]
         if readers and not config.num_labels:
@@ -468,14 +569,8 @@ def _contradictions(config: Config) -> list[str]:
             faults.append(
                 f"num_labels={config.num_labels}, but no layer of {role} takes labels: add ConcatLabel(), or Join"
             )
-    if config.num_labels and not isinstance(config.data, Mnist):
-        faults.append("num_labels needs labelled data: data must be mnist")
-    if (config.metrics.epochs or config.metrics.steps) and not isinstance(config.data, Mnist):
-        faults.append("metrics (in training) are by a judge of digits: data must be mnist")
-    if config.untrained and (config.num_labels or isinstance(config.data, Gaussian)):
-        faults.append("untrained (post P000) is for images without labels")
     sets = [one for one in config.discriminator if isinstance(one, Sets)]
-    if isinstance(config.data, Gaussian) != bool(sets):
+    if config.data.is_images == bool(sets):
         faults.append("gaussian data and a discriminator of Sets go together")
     if sets and config.batch_size != sets[0].size:
         faults.append(

@@ -27,7 +27,7 @@ from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 
 NUM_IMAGES = 10_000
-_PIECE = {"mnist": 1000, "montage": 25, "gaussian": 1_000_000}
+_DIGITS_PIECE, _IMAGES_PIECE, _NUMBERS_PIECE = 1000, 25, 1_000_000  # drawn at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +80,9 @@ def evaluate(
     }  # fmt: skip
     if isinstance(subject.config, ClassifierConfig):
         result |= _classifier(subject, source)
-    elif isinstance(subject.config.data, Gaussian):
-        result |= _numbers(subject, num or distribution.NUM, seed)
-    elif isinstance(subject.config.data, Mnist):
-        result |= _digits(subject, source, num or NUM_IMAGES, judge, seed)
     else:
-        result |= _montage(subject, source, num or NUM_IMAGES, judge, seed)
+        measured = _MEASURED.get(type(subject.config.data), _images)
+        result |= measured(subject, source, num, judge, seed)
     trained_on = (subject.facts.get("trained_on") or {}).get("train")
     if trained_on and in_words(trained_on) != result["data"].get("train"):
         result["notes"] = [*result.get("notes", []), f"other data than it was trained on: {in_words(trained_on)}"]
@@ -166,8 +163,9 @@ def _sampler(subject: _Subject) -> Sampler:
     return load_generator(subject.saved_model).sample
 
 
-def _digits(subject: _Subject, source: Any, num: int, judge_path: str | None, seed: int) -> dict[str, Any]:
+def _digits(subject: _Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
     config: Any = subject.config
+    num = num or NUM_IMAGES
     judge = load_judge(judge_path)
     real = digits.real_digits(source, judge, seed)
     right = float((real.opinion.labels == real.test_labels).mean())
@@ -176,7 +174,7 @@ def _digits(subject: _Subject, source: Any, num: int, judge_path: str | None, se
             f"the judge {judge.facts['name']} is right on only {right:.0%} of these test images: train one on this data "
             "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it with --judge=WORKDIR."
         )
-    piece = _PIECE["mnist"]
+    piece = _DIGITS_PIECE
     asked = labels_of(num, config.num_labels, piece) if config.num_labels else None
     columns = {
         "generated": digits.samples_column(draw(_sampler(subject), num, seed, piece), asked, real, judge, seed),
@@ -202,30 +200,31 @@ def _digits(subject: _Subject, source: Any, num: int, judge_path: str | None, se
     }  # fmt: skip
 
 
-def _numbers(subject: _Subject, num: int, seed: int) -> dict[str, Any]:
-    from tfgan_lab.data.pipeline import draw_target
+def _numbers(subject: _Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
+    from tfgan_lab.data.gaussian import draw_target
     from tfgan_lab.randomness import sample_seed, stream_key
 
     config: Any = subject.config
+    num = num or distribution.NUM
     real = draw_target(config.data, [num], sample_seed(stream_key(seed, "evaluate/real"))).numpy()
     samples = {
-        "generated": draw(_sampler(subject), num, seed, _PIECE["gaussian"]), "real": real,
-        "untrained": draw(untrained_sampler(config), num, seed, _PIECE["gaussian"]),
+        "generated": draw(_sampler(subject), num, seed, _NUMBERS_PIECE), "real": real,
+        "untrained": draw(untrained_sampler(config), num, seed, _NUMBERS_PIECE),
     }  # fmt: skip
     columns = {name: distribution.column(sample, config.data, seed) for name, sample in samples.items()}
     return {"n": {"numbers": num}, "metrics": table(distribution.metrics_for(config.data), columns)}
 
 
-def _montage(subject: _Subject, source: Any, num: int, judge: str | None, seed: int) -> dict[str, Any]:
+def _images(subject: _Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
     if judge is not None:
         raise UserError(
             f"--judge={judge}: montages are judged by random features, not by a classifier: leave --judge away."
         )
     config: Any = subject.config
-    first, second = montage.two_halves(source.train, min(num, montage.MOST), seed)
+    first, second = montage.two_halves(source.train, min(num or NUM_IMAGES, montage.MOST), seed)
     sets = {
-        "generated": draw(_sampler(subject), len(first), seed, _PIECE["montage"]), "real": second,
-        "untrained": draw(untrained_sampler(config), len(first), seed, _PIECE["montage"]),
+        "generated": draw(_sampler(subject), len(first), seed, _IMAGES_PIECE), "real": second,
+        "untrained": draw(untrained_sampler(config), len(first), seed, _IMAGES_PIECE),
     }  # fmt: skip
     columns = {name: montage.column(images, first, seed) for name, images in sets.items()}
     return {
@@ -233,6 +232,10 @@ def _montage(subject: _Subject, source: Any, num: int, judge: str | None, seed: 
         "metrics": table(montage.METRICS, columns),
         "notes": [f"features: {montage.FEATURES}", "real data instead: the other half; both are of the training split"],
     }
+
+
+# How a kind of data is measured; other images as montages are.
+_MEASURED = {Mnist: _digits, Gaussian: _numbers}
 
 
 def _classifier(subject: _Subject, source: Any) -> dict[str, Any]:
@@ -277,8 +280,8 @@ def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
             f"accuracy {accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}] on {experiment.source.test.provenance}",
             f"its mistakes, and ten outputs for one image: {', '.join(names)}",
         ]
-    if isinstance(config.data, Gaussian):
-        sample = draw(_sampler(subject), distribution.NUM, seed, _PIECE["gaussian"])
+    if not config.data.is_images:
+        sample = draw(_sampler(subject), distribution.NUM, seed, _NUMBERS_PIECE)
         rows = table(
             distribution.metrics_for(config.data), {"generated": distribution.column(sample, config.data, seed)}
         )

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Gaussian, Mnist
-from tfgan_lab.data import shape_of
+from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import json_bytes, new_folder, refuse_foreign_folder, write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed
@@ -47,8 +46,8 @@ class GeneratorModule(tf.Module):
         self.weights = [v.value for v in generator.variables]
         self._config = config
         self._generate = lambda latents, labels: generator(latents, labels, training=False)
-        self._tanh = not isinstance(config.data, Gaussian) and config.data.pixels == "tanh"
-        self.output = "numbers" if isinstance(config.data, Gaussian) else "images"
+        self._tanh = config.data.pixels == "tanh"
+        self.output = "numbers" if not config.data.is_images else "images"
 
     def draw(self, latents: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
         """[B, Z] (and int [B]) -> images [B, H, W, C] in [0, 1], or numbers [B, 1]."""
@@ -114,7 +113,7 @@ class ClassifierModule(tf.Module):
     def __init__(self, classifier: Any, config: ClassifierConfig) -> None:
         super().__init__()
         self.weights = [v.value for v in classifier.variables]
-        self._tanh = isinstance(config.data, Mnist) and config.data.pixels == "tanh"
+        self._tanh = config.data.pixels == "tanh"
         self._config, self._features, self._logits = config, classifier.features, classifier.logits
 
     def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -132,7 +131,7 @@ class ClassifierModule(tf.Module):
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name."""
-        images = tf.TensorSpec([None, *shape_of(self._config.data)], tf.float32, "images")
+        images = tf.TensorSpec([None, *self._config.data.shape], tf.float32, "images")
         return {"serving_default": tf.function(self.classify, autograph=False).get_concrete_function(images)}
 
 
@@ -206,7 +205,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 def describe(config: Config) -> dict[str, Any]:
     """What a user of the SavedModel must know, as plain values."""
-    facts: dict[str, Any] = {"config": config.name, "post": config.post, "image_shape": list(shape_of(config.data))}
+    facts: dict[str, Any] = {"config": config.name, "post": config.post, "image_shape": list(config.data.shape)}
     facts["fields"] = dataclasses.asdict(config)
     if isinstance(config, GanConfig):
         facts |= {
@@ -220,7 +219,7 @@ def _largest_difference(module: Any, config: Config, folder: Path) -> float:
     # As anybody's is loaded: an export that this refuses is found here.
     signature = load_saved_model(folder).signatures["serving_default"]
     if isinstance(module, ClassifierModule):
-        images = tf.random.stateless_uniform([16, *shape_of(config.data)], [0, 0])
+        images = tf.random.stateless_uniform([16, *config.data.shape], [0, 0])
         return float(np.abs(signature(images=images)["scores"] - module.classify(images)["scores"]).max())
     assert isinstance(config, GanConfig)
     z = draw_latents(config.latents.distribution, config.latents.dim, 16, sample_seed(0))

@@ -67,6 +67,8 @@ def _place(loc: Sequence[Any], choices: Any) -> tuple[list[str], list[str]]:
         if part.isdecimal() and dataclasses.is_dataclass(choices):  # a positional argument
             part = dataclasses.fields(choices)[int(part)].name
         path.append(part)
-        hints = get_type_hints(choices) if dataclasses.is_dataclass(choices) else {}
+        # Of data any kind may stand there: a base class that is no dataclass knows them.
+        within = [choices] if dataclasses.is_dataclass(choices) else [*getattr(choices, "kinds", {}).values()]
+        hints = {field.name: get_type_hints(one)[field.name] for one in within for field in dataclasses.fields(one)}
         names, choices = [*hints], hints.get(part)
     return path, names

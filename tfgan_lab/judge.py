@@ -170,7 +170,7 @@ def write_judge(
     network = run.networks["classifier"]
     refuse_foreign(out, out.with_suffix(".json"))
     content = npz_bytes({variable.name: np.asarray(variable) for variable in network.variables})
-    splits, _ = load_mnist(config.data.source, run.workdir.data_dir(data_dir))  # type: ignore[union-attr]
+    splits, _ = load_mnist(config.data.source, run.workdir.data_dir(data_dir))  # type: ignore[attr-defined]
     live = judge_of(network, config, {"name": config.name})
     accuracy = {}
     for name in ("validation", "test"):
@@ -193,19 +193,17 @@ def judge_of(network: Any, config: Any, facts: dict[str, Any]) -> Judge:
     """A judge made of a live network (a `ClassifierConfig`'s), as its export would be."""
     import tensorflow as tf
 
-    from tfgan_lab.data import shape_of
     from tfgan_lab.export import ClassifierModule
 
     return Judge(
         tf.function(ClassifierModule(network, config).classify, reduce_retracing=True, autograph=False),
-        shape_of(config.data),
+        config.data.shape,
         facts,
     )
 
 
 def _from_weights(path: Path) -> Judge:
     from tfgan_lab.config import ClassifierConfig, from_dict
-    from tfgan_lab.data import shape_of
     from tfgan_lab.networks import build_classifier
 
     try:
@@ -222,7 +220,7 @@ def _from_weights(path: Path) -> Judge:
         raise ValueError(f"its .json: {error}") from None
     if not isinstance(config, ClassifierConfig):
         raise ValueError(f"its .json is of a {config.kind}")
-    network = build_classifier(config, shape_of(config.data))
+    network = build_classifier(config, config.data.shape)
     arrays = read_arrays(content)
     for variable in network.variables:
         variable.assign(arrays[variable.name])

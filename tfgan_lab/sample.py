@@ -10,8 +10,7 @@ import numpy as np
 
 from tfgan_lab import images as images_lib
 from tfgan_lab.arrays import npz_bytes
-from tfgan_lab.config import GanConfig, Gaussian
-from tfgan_lab.data import shape_of
+from tfgan_lab.config import GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.export import GeneratorModule
 from tfgan_lab.files import refuse_foreign, write_atomically
@@ -60,9 +59,9 @@ def sample_run(
 def refuse_too_many(workdir: str | os.PathLike[str], num: int, out: str) -> None:
     """Raises `UserError`, which names the largest number, if so many samples of a run are too many for one file."""
     config = Workdir(workdir).read_single_config()
-    height, width, *_ = shape = (*shape_of(config.data), 1)
+    height, width, *_ = shape = (*config.data.shape, 1)
     picture = out.endswith(".png")
-    if picture and isinstance(config.data, Gaussian):
+    if picture and not config.data.is_images:
         return  # its picture shows densities
     most = _MOST_PIXELS // ((height + 2) * (width + 2)) if picture else _MOST_BYTES // (4 * math.prod(shape))
     if num > most:
@@ -72,7 +71,7 @@ def refuse_too_many(workdir: str | os.PathLike[str], num: int, out: str) -> None
 
 def default_number(config: GanConfig, label: int | None) -> int:
     """How many samples make the picture that suits a run."""
-    if isinstance(config.data, Gaussian):
+    if not config.data.is_images:
         return 10_000
     if not config.num_labels:
         return 64
@@ -99,7 +98,7 @@ def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredR
 def _picture(drawn: np.ndarray, run: RestoredRun, label: int | None) -> bytes:
     config = run.config
     assert isinstance(config, GanConfig)
-    if isinstance(config.data, Gaussian):
+    if not config.data.is_images:
         return png_of(drawn, config, run.step)
     columns = None
     if label is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.config import Config, GanConfig, Mnist, differences, override
+from tfgan_lab.config import Config, GanConfig, differences, override
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.files import json_bytes, markdown_bytes, refuse_foreign, write_atomically
 from tfgan_lab.runtime import settings_of, start_for
@@ -180,7 +180,7 @@ def _last_evaluation(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def _draws_digits(config: Config) -> bool:
-    return isinstance(config, GanConfig) and isinstance(config.data, Mnist)
+    return isinstance(config, GanConfig) and config.data.are_digits
 
 
 def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str | None) -> dict[str, float]:

@@ -18,8 +18,6 @@ from tfgan_lab.compare.blank import blank_experiment
 from tfgan_lab.compare.parity import CONFIGS, Row, dtype_policy, parity_config
 from tfgan_lab.compare.peers import make_peer
 from tfgan_lab.compare.sides import OurSide, TheirSide, common_start
-from tfgan_lab.config import Gaussian
-from tfgan_lab.data import shape_of
 from tfgan_lab.files import write_atomically
 
 _STEPS, _BATCH = 3, 4
@@ -92,8 +90,8 @@ def _config(name: str) -> Any:
 
 def _batch(config: Any, step: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.Generator(np.random.PCG64(step))
-    images = random.random((config.batch_size, *shape_of(config.data)))
-    if isinstance(config.data, Gaussian):
+    images = random.random((config.batch_size, *config.data.shape))
+    if not config.data.is_images:
         return config.data.mean + config.data.std * (images * 4 - 2), np.zeros(config.batch_size, np.int32)
     images = images if config.data.pixels == "unit" else images * 2 - 1
     return images, random.integers(0, 10, config.batch_size, dtype=np.int32)

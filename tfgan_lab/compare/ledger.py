@@ -34,7 +34,7 @@ from tfgan_lab.compare.posts import (
     verdict,
 )
 from tfgan_lab.compare.worker_pool import run_calls
-from tfgan_lab.config import Changes, Config, GanConfig, Gaussian, differences, from_json, override, to_json, validate
+from tfgan_lab.config import Changes, Config, GanConfig, differences, from_json, override, to_json, validate
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.experiments import load_config
@@ -98,7 +98,7 @@ def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:
     latest: dict[Path, list[Job]] = {}  # of each arm
     for job in jobs:
         seed, group = job.config.seed, latest.get(job.folder.parent)
-        together = not job.peer and isinstance(job.config.data, Gaussian)
+        together = not job.peer and not job.config.data.is_images
         if together and group and seed == group[-1].config.seed + 1 and seed % _TOGETHER:
             group.append(job)
             continue
@@ -291,7 +291,7 @@ def _share_interval(shown: int, seeds: int) -> list[float]:
 def _length(arm: Arm, budget: str) -> str:
     """Such as "200 epochs", "10 of 200 epochs" or "2,400 steps"."""
     posted, config = validate(load_config(arm.config)), config_of(arm, budget, 0)
-    if isinstance(config.data, Gaussian) or config.steps:
+    if not config.data.is_images or config.steps:
         return f"{config.steps:,} steps"
     of = "" if config.epochs == posted.epochs else f"of {posted.epochs:g} "
     return f"{config.epochs:g} {of}epochs"

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfgan_lab import data as data_lib
 from tfgan_lab.compare.outcome_files import keep_outcome
-from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist
+from tfgan_lab.config import ClassifierConfig, Config
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.measure.monitor import Monitor
 from tfgan_lab.sweep import finished
@@ -71,7 +71,7 @@ def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str
     program = sys.modules[type(peer).__module__]
     # Another seed than the start weights had: data and latents must not be the numbers that they were made of.
     steps, seed = experiment.total_steps, config.seed + 2**31
-    if isinstance(config.data, Gaussian):
+    if not config.data.is_images:
         program.train(steps=steps, seed=seed, program=peer)
     else:
         images, labels = _for_torch(config, source)
@@ -93,7 +93,7 @@ def measure(experiment: Experiment) -> dict[str, float]:
     """
     config: Any = experiment.config
     numbers = Evaluator(experiment)(experiment.total_steps)
-    if isinstance(config, ClassifierConfig) or not isinstance(config.data, Mnist):
+    if isinstance(config, ClassifierConfig) or not config.data.are_digits:
         return numbers
     losses = tf.function(experiment.task.losses, autograph=False)
     found = []

@@ -43,7 +43,7 @@ from tfgan_lab import data as data_lib
 from tfgan_lab.compare import laws
 from tfgan_lab.compare.peers import make_peer
 from tfgan_lab.compare.sides import Arrays, OurSide, TheirSide, Update, common_start
-from tfgan_lab.config import SGD, GanConfig, Mnist, Montage
+from tfgan_lab.config import SGD, GanConfig
 from tfgan_lab.experiments import load_config
 from tfgan_lab.files import json_bytes, refuse_foreign, write_atomically
 from tfgan_lab.layers import BatchNorm, Conv, ConvTranspose
@@ -126,11 +126,8 @@ def parity_config(config_reference: str | config_lib.Config, batch: int | None =
         config.generator, config.discriminator = _as_compared(config.generator), _as_compared(config.discriminator)
     else:
         config.classifier = _evaluated_as_pytorch(config.classifier)
-    if isinstance(config.data, Mnist):
-        config.data.source = "embedded"
-    elif isinstance(config.data, Montage):
-        config.data.source, config.data.num_faces = "faces", 16
-    if not isinstance(config.data, config_lib.Gaussian):
+    config.data = config.data.shipped()
+    if config.data.is_images:
         fast = isinstance(config, GanConfig) and isinstance(config.g_optimizer, SGD)  # learning: see above
         config.batch_size = batch or (config.batch_size if fast else min(config.batch_size, 8))
     config.placement = "one"

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfgan_lab.config import Config, Gaussian
+from tfgan_lab.config import Config
 
 LEVEL = 0.05
 MINORITY = 0.5
@@ -241,7 +241,7 @@ _MNIST = (
 
 def is_posts_data(config: Config, data: Mapping[str, Any]) -> bool:
     """Whether a run's data (provenances by split) is the post's: all of MNIST; the Gaussian is drawn by everybody."""
-    if isinstance(config.data, Gaussian):
+    if not config.data.is_images:
         return True
     train = data.get("train")
     if not isinstance(train, Mapping):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfgan_lab.compare.posts import CLAIMS, P002_EARLY, P002_LATE, is_posts_data
-from tfgan_lab.config import Changes, Config, GanConfig, Gaussian, differences
+from tfgan_lab.config import Changes, Config, GanConfig, differences
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
 from tfgan_lab.files import MARK, write_atomically
@@ -114,15 +114,9 @@ def _balance(config: Config) -> dict[str, float]:
     balance = {"d_loss": d / (2 if config.game.d_loss == "half_sum" else 1), "p_real": p, "p_fake": p}
     if config.game.loss == "non_saturating":
         balance["g_loss"] = -math.log(p)
-    if isinstance(config.data, Gaussian):
-        balance |= dict(zip(("fake_mean", "fake_std"), target_moments(config.data), strict=True))
+    if config.data.moments:
+        balance |= dict(zip(("fake_mean", "fake_std"), config.data.moments, strict=True))
     return balance
-
-
-def target_moments(target: Gaussian) -> tuple[float, float]:
-    """Mean and standard deviation of a target; the mixture's, where it has two modes."""
-    spread = target.separation if target.target == "bimodal" else 0.0
-    return target.mean, math.hypot(target.std, spread)
 
 
 def write_reference(folder: str | os.PathLike[str], out: str | os.PathLike[str]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import numpy as np
 
 from tfgan_lab.arrays import read_arrays
 from tfgan_lab.cache import cache_dir
-from tfgan_lab.data.examples import Examples, Provenance, digest
+from tfgan_lab.config import Mnist
+from tfgan_lab.data.examples import Examples, Provenance, Source, digest
 from tfgan_lab.errors import UserError, shown
 
 DATA_DIR_VARIABLE = "TFGAN_LAB_DATA_DIR"
@@ -32,6 +33,12 @@ _FILES = {
 _MOST_EXAMPLES = 1_000_000  # a header asking for more is damaged: do not allocate for it
 _DOWNLOAD_HOST = "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz"
 _Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def open_data(data: Mnist, data_dir: str | None) -> Source:
+    """The split that is trained on, and the test split."""
+    splits, chosen = load_mnist(data.source, data_dir)
+    return Source(splits[data.train_split], splits["test"], data.shape, chosen)
 
 
 def load_mnist(source: str, data_dir: str | None) -> tuple[dict[str, Examples], str]:

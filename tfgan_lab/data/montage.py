@@ -20,7 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from tfgan_lab.cache import cache_dir, kept, note_of
-from tfgan_lab.data.examples import Examples, Provenance, digest, digest_of
+from tfgan_lab.config import Montage
+from tfgan_lab.data.examples import Examples, Provenance, Source, digest, digest_of
 from tfgan_lab.data.face_files import kept_faces
 from tfgan_lab.data.montage_hdf5 import open_hdf5
 from tfgan_lab.data.montage_sources import (
@@ -40,6 +41,15 @@ SOURCES = ("auto", "hdf5", "folder", "celeb_a", "faces")
 SPLITS = ("train", "validation", "test")
 _FACES_START = {"train": 0, "validation": 1 << 30, "test": 1 << 31}  # the splits share no face
 _LOAD_BATCH = 64
+
+
+def open_data(data: Montage, data_dir: str | None) -> Source:
+    """The training split alone."""
+    examples = load(
+        data.source, data_dir or "", crop=data.crop, size=data.size, num=data.num_faces, seed=data.faces_seed,
+        small=data.small_images, memory_mb=data.memory_mb,
+    )  # fmt: skip
+    return Source(examples, None, data.shape, f"data: {examples.provenance}")
 
 
 def load(

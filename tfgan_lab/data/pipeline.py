@@ -9,15 +9,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tfgan_lab import philox
-from tfgan_lab.config import Gaussian
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
-from tfgan_lab.randomness import step_seed, stream_key
+from tfgan_lab.randomness import stream_key
 
 # Nothing here branches on tensors in Python: looking for that (AutoGraph) takes longer than tracing.
 _plain = tf.autograph.experimental.do_not_convert
@@ -121,6 +120,11 @@ class ImageBatches:
         found = tf.zeros_like(indices, tf.int32) if labels is None else tf.gather(tf.constant(labels), indices)
         return tf.gather(self._resident, indices), found
 
+    def chunk_of(self, parts: Sequence[ImageBatches], steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`chunk` of several seeds, stacked: [N, S, B, …] and [N, S, B]."""
+        images, labels = zip(*(part.chunk(steps) for part in parts), strict=True)
+        return tf.stack(images, axis=1), tf.stack(labels, axis=1)
+
     def batch(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A step's batch as `dataset` gives it, from its part of a chunk."""
         return self._arrange(pixels, self.batch_size * self.per_step), labels if self.per_step == 1 else self._by_turn(
@@ -157,59 +161,3 @@ class ImageBatches:
     def _by_turn(self, x: tf.Tensor) -> tf.Tensor:
         turns = tf.reshape(x, [self.per_step, -1, *x.shape[1:]])
         return tf.transpose(turns, [1, 0, *range(2, turns.shape.rank)])
-
-
-@dataclasses.dataclass(frozen=True)
-class GaussianBatches:
-    """An endless stream of sets drawn from a 1-D distribution (post P004); 100 steps count as an epoch."""
-
-    data: Gaussian
-    batch_size: int
-    per_step: int
-    seed: int
-    steps_per_epoch = 100
-    in_memory = True
-
-    @property
-    def bytes_per_step(self) -> int:
-        return self.batch_size * self.per_step * 4
-
-    def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
-        """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero); it is never split."""
-        assert part == (0, 1)
-        steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        return steps.map(_plain(self._draw)).prefetch(64)
-
-    def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What `batch` needs of steps [N]: the batches themselves, [N, B, 1] and [N, B]."""
-        return self._draw(steps)
-
-    def batch(self, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """A step's batch as `dataset` gives it, from its part of a chunk."""
-        return self.floats(numbers), labels
-
-    def floats(self, numbers: tf.Tensor) -> tf.Tensor:
-        """The numbers as they are."""
-        return numbers
-
-    @property
-    def key(self) -> int:
-        return stream_key(self.seed, "data")
-
-    def _draw(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.drawn(step_seed(self.key, step))
-
-    def drawn(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The batches [..., B, 1] (k > 1: [..., B, k, 1]) and labels of seeds [..., 2]."""
-        shape = [self.batch_size, 1] if self.per_step == 1 else [self.batch_size, self.per_step, 1]
-        numbers = draw_target(self.data, shape, seeds)
-        return numbers, tf.zeros(numbers.shape[:-1], tf.int32)
-
-
-def draw_target(data: Gaussian, shape: list[int], seed: tf.Tensor) -> tf.Tensor:
-    """Samples of the target distribution: float32 of the given shape."""
-    numbers = data.mean + data.std * philox.normal(shape, seed)
-    if data.target == "bimodal":
-        coins = philox.uniform(shape, seed + tf.constant([1, 0], tf.int64)) < 0.5
-        numbers += tf.where(coins, data.separation, -data.separation)
-    return numbers

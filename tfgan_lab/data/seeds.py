@@ -7,9 +7,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfgan_lab.data.pipeline import GaussianBatches
-from tfgan_lab.randomness import step_seeds
-
 
 @dataclasses.dataclass(frozen=True)
 class SeedsBatches:
@@ -50,10 +47,7 @@ class SeedsBatches:
 
     def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """[N, S, B, …] and [N, S, B] of steps [N]."""
-        if isinstance(self.parts[0], GaussianBatches):
-            return self.parts[0].drawn(step_seeds([part.key for part in self.parts], steps))
-        images, labels = zip(*(part.chunk(steps) for part in self.parts), strict=True)
-        return tf.stack(images, axis=1), tf.stack(labels, axis=1)
+        return self.parts[0].chunk_of(self.parts, steps)
 
     def batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A step's batch from its part of a chunk: pixels become floats."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from tfgan_lab import metrics
 from tfgan_lab.config import Gaussian
-from tfgan_lab.data import describe_target
 from tfgan_lab.measure.rows import Metric, Number
 from tfgan_lab.metrics import jackknife_interval
 
@@ -25,8 +24,8 @@ def metrics_for(data: Gaussian) -> dict[str, Metric]:
         "std": Metric(f"standard deviation (target {std:.4g})", "as real"),
         "skewness": Metric("skewness (target 0)", "as real", None),
         "kurtosis": Metric(f"excess kurtosis (target {kurtosis:.4g})", "as real", None),
-        "wasserstein": Metric(f"Wasserstein-1 to {describe_target(data)}", "lower"),
-        "kolmogorov_smirnov": Metric(f"Kolmogorov-Smirnov to {describe_target(data)}", "lower"),
+        "wasserstein": Metric(f"Wasserstein-1 to {data}", "lower"),
+        "kolmogorov_smirnov": Metric(f"Kolmogorov-Smirnov to {data}", "lower"),
     }
 
 

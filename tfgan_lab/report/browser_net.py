@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.config import GanConfig, Gaussian
+from tfgan_lab.config import GanConfig
 from tfgan_lab.layers import KINDS, browser_steps, every_node
 
 CHECKED = 20  # latents whose pixels every page carries, so that the reader's browser can check itself
@@ -98,7 +98,7 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> Brow
     plan = {
         "steps": browser_steps(network.nodes, weights.keep), "weights": weights.encoded(), "latents": config.latents.dim,
         "distribution": config.latents.distribution, "labels": config.num_labels, "shape": list(exact.shape[1:]),
-        "tanh": not isinstance(config.data, Gaussian) and config.data.pixels == "tanh",
+        "tanh": config.data.pixels == "tanh",
         "directions": latent_directions(network), "check": _check(latents.numpy(), labels, exact),
     }  # fmt: skip
     return BrowserNet(plan, difference)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.compare.reference import Reference, reference_of, target_moments
-from tfgan_lab.config import Config, GanConfig, Gaussian
+from tfgan_lab.compare.reference import Reference, reference_of
+from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.judge import doubt
 
 Rows = Sequence[Mapping[str, Any]]
@@ -163,8 +163,8 @@ def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> li
 
 
 def _variety(config: GanConfig, rows: Rows, data: Mapping[str, Any]) -> list[str]:
-    if isinstance(config.data, Gaussian):
-        return _spread(config, _last(rows, "eval"))
+    if config.data.moments:
+        return _spread(config, config.data.moments, _last(rows, "eval"))
     measured = _last(rows, "metrics")
     if "digits" not in measured:
         return [
@@ -179,11 +179,10 @@ def _variety(config: GanConfig, rows: Rows, data: Mapping[str, Any]) -> list[str
     return sentences
 
 
-def _spread(config: GanConfig, last: Mapping[str, Any]) -> list[str]:
+def _spread(config: GanConfig, target: tuple[float, float], last: Mapping[str, Any]) -> list[str]:
     if "fake_std" not in last:
         return []
-    assert isinstance(config.data, Gaussian)
-    mean, std = target_moments(config.data)
+    mean, std = target
     numbers = (
         f"mean {last['fake_mean']:.2f} and standard deviation {last['fake_std']:.3f}, target {mean:g} and {std:.3g}"
     )

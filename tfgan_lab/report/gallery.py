@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tfgan_lab import images as images_lib
 from tfgan_lab.compare.reference import reference_of
-from tfgan_lab.config import GanConfig, Gaussian, Init
-from tfgan_lab.data import Source, describe_target
+from tfgan_lab.config import GanConfig, Init
+from tfgan_lab.data import Source
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
 from tfgan_lab.files import refuse_foreign, write_atomically
@@ -39,8 +39,8 @@ _FILM_FRAMES = 60  # more make the file big, not the film better
 def provenance_line(experiment: Experiment) -> str:
     """Data and seed, as printed below every figure of a run."""
     source, config = experiment.source, experiment.config
-    if isinstance(config.data, Gaussian):
-        return f"target {describe_target(config.data)}; {of_post(config.post)}, seed {config.seed}"
+    if not config.data.is_images:
+        return f"target {config.data}; {of_post(config.post)}, seed {config.seed}"
     parts = "; ".join(str(part) for part in source.provenance.values())
     return f"{parts}; {of_post(config.post)}, seed {config.seed}"
 
@@ -76,7 +76,7 @@ def write_preview(source: Source, out: str) -> str:
 
 def write_real(folder: Workdir, experiment: Experiment) -> None:
     """Writes real.png: a grid of real examples (nothing for the Gaussian)."""
-    if not isinstance(experiment.config.data, Gaussian):
+    if experiment.config.data.is_images:
         picture = images_lib.grid(real_images(experiment, 64))
         write_atomically(folder.path / "real.png", images_lib.png_bytes(images_lib.enlarge(picture)))
 
@@ -150,7 +150,7 @@ def _write_generator_pictures(
             [kept[index] for index in picked], f"{title}: normal curves of a step's two sets", provenance
         )
         names.append(write_figure(folder.path, "normal_curves", figure))
-    if not isinstance(config.data, Gaussian):
+    if config.data.is_images:
         split = "test" if experiment.source.test is not None else "train"
         picked, caption = last[:16], "generated"
         if config.num_labels:

@@ -14,8 +14,8 @@ import numpy as np
 from tfgan_lab import config as config_lib
 from tfgan_lab.compare.posts import CLAIMS
 from tfgan_lab.compare.reference import reference_of
-from tfgan_lab.config import Config, GanConfig, Gaussian
-from tfgan_lab.data import Source, describe_target
+from tfgan_lab.config import Config, GanConfig
+from tfgan_lab.data import Source
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.experiments import load_config
@@ -153,10 +153,10 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
 
     saved = saved_samples(folder.samples, config)
     per_epoch = max(1, int(folder.read_record().get("steps_per_epoch") or 1))
-    if isinstance(config.data, Gaussian):
+    if not config.data.is_images:
         page.densities = _densities(saved, config, page.key, most // 2)
     module = GeneratorModule(parts.network, config) if parts.network is not None else None
-    if module is not None and not isinstance(config.data, Gaussian):
+    if module is not None and config.data.is_images:
         page.walks = page_pictures.walks(module, config)
         page.digits = page_pictures.digit_grids(module, config) if config.num_labels else []
         if parts.source is not None:
@@ -174,7 +174,7 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
         else:
             page.net = net.plan
             left -= len(net.plan["weights"])
-    if saved and not isinstance(config.data, Gaussian):
+    if saved and config.data.is_images:
         page.moments = page_pictures.moments(saved, config, per_epoch, min(left, 1_500_000))
         shown, columns = page_pictures.shown(saved[-1][1], config)
         examples = parts.source and (parts.source.test or parts.source.train)
@@ -182,11 +182,11 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
             page.real = page_pictures.real_picture(examples, len(shown), columns, config)
 
 
-def _densities(saved: Sequence[tuple[int, np.ndarray]], config: GanConfig, key: str, most: int) -> list[dict[str, Any]]:
-    from tfgan_lab.data.pipeline import draw_target
+def _densities(saved: Sequence[tuple[int, np.ndarray]], config: Any, key: str, most: int) -> list[dict[str, Any]]:
+    from tfgan_lab.data.gaussian import draw_target
     from tfgan_lab.randomness import sample_seed
 
-    if not saved or not isinstance(config.data, Gaussian):
+    if not saved or config.data.is_images:
         return []
     real = draw_target(config.data, [len(saved[-1][1])], sample_seed(config.seed, 1)).numpy()
 
@@ -220,8 +220,8 @@ def _facts(config: Config, record: dict[str, Any], step: int) -> list[tuple[str,
         ("config", f"{config.name}, {of_post(config.post)}"),
         ("trained", f"{counted(step, 'step')}{epochs} of batch {config.batch_size}"),
     ]
-    if isinstance(config.data, Gaussian):
-        facts.append(("target", describe_target(config.data)))
+    if not config.data.is_images:
+        facts.append(("target", str(config.data)))
     for split, part in (record.get("data") or {}).items():
         if isinstance(part, dict) and {"source", "split", "count", "sha256"} <= set(part):
             facts.append((f"{split} data", str(Provenance(**part))))

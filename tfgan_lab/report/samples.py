@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfgan_lab import images as images_lib
-from tfgan_lab.config import GanConfig, Gaussian
-from tfgan_lab.data import describe_target
-from tfgan_lab.data.pipeline import draw_target
+from tfgan_lab.config import GanConfig
+from tfgan_lab.data.gaussian import draw_target
 from tfgan_lab.files import write_atomically
 from tfgan_lab.randomness import sample_seed
 from tfgan_lab.report import plots
@@ -20,9 +20,10 @@ from tfgan_lab.words import counted
 
 def png_of(drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
     """The picture of a set of samples, as PNG."""
-    if isinstance(config.data, Gaussian):
-        real = draw_target(config.data, [len(drawn)], sample_seed(config.seed, 1)).numpy()
-        provenance = f"target {describe_target(config.data)}, n={len(drawn):,} each, seed {config.seed}"
+    target: Any = config.data
+    if not target.is_images:
+        real = draw_target(target, [len(drawn)], sample_seed(config.seed, 1)).numpy()
+        provenance = f"target {target}, n={len(drawn):,} each, seed {config.seed}"
         return png(plots.densities(real, drawn[:, 0], f"1-D distribution after {counted(step, 'step')}", provenance))
     picture = images_lib.grid(drawn, columns_of(config))
     return images_lib.png_bytes(images_lib.enlarge(images_lib.colour(picture, config.sample_colormap)))

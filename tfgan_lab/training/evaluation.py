@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab.config import GanConfig, Gaussian
+from tfgan_lab.config import GanConfig
 from tfgan_lab.data.pipeline import to_floats
 from tfgan_lab.randomness import draw_labels, draw_latents, step_seed, stream_key
 from tfgan_lab.training.experiment import Experiment
@@ -34,17 +34,17 @@ class Evaluator:
     def __call__(self, step: int) -> dict[str, float]:
         """Numbers after `step` steps, by name; empty where there is nothing to judge on."""
         config, test = self._experiment.config, self._experiment.source.test
-        if isinstance(config, GanConfig) and isinstance(config.data, Gaussian):
+        if not config.data.is_images:
             numbers = self._numbers(tf.constant(step, tf.int64), tf.constant(_NUM_NUMBERS)).numpy().astype(np.float64)
             return {"fake_mean": float(numbers.mean()), "fake_std": float(numbers.std())}
         if test is None:
             return {}
-        assert test.images is not None and test.labels is not None
+        given = np.zeros(test.num, np.int32) if test.labels is None else test.labels
         sums: dict[str, float] = {}
         for start in range(0, test.num, _BATCH):
             images, labels = (
                 tf.constant(test.images[start : start + _BATCH]),
-                tf.constant(test.labels[start : start + _BATCH]),
+                tf.constant(given[start : start + _BATCH]),
             )
             if isinstance(config, GanConfig):
                 # One stream for all batches: the step in thousands leaves room for their numbers.

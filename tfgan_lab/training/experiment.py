@@ -13,8 +13,7 @@ import tensorflow as tf
 
 from tfgan_lab import data as data_lib
 from tfgan_lab import networks as networks_lib
-from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Gaussian
-from tfgan_lab.data.pipeline import GaussianBatches, ImageBatches
+from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import GAN
 from tfgan_lab.optimizers import make_optimizer
@@ -96,7 +95,7 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
     else:
         task = GAN(
             networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],
-            config.game, config.latents, config.num_labels, config.seed, moments=isinstance(config.data, Gaussian),
+            config.game, config.latents, config.num_labels, config.seed, moments=not config.data.is_images,
         )  # fmt: skip
     return Experiment(config, source, batches, strategy, networks, optimizers, task)
 
@@ -115,13 +114,10 @@ def computing_in(precision: str) -> Iterator[None]:
 
 def make_batches(config: Config, source: data_lib.Source, per_step: int) -> Any:
     """The training batches of a config's data."""
-    if isinstance(config.data, Gaussian):
-        return GaussianBatches(config.data, config.batch_size, per_step, config.seed)
-    assert source.train is not None
     for part in (source.train, source.test) if getattr(config, "num_labels", 0) else ():
         highest = int(part.labels.max()) if part is not None and part.labels is not None else 0
         if highest >= config.num_labels:  # type: ignore[union-attr]
             raise UserError(
                 f"num_labels={config.num_labels}, but the data has label {highest} ({part.provenance}): use --config.num_labels=10."  # type: ignore[union-attr]
             )
-    return ImageBatches(source.train, config.batch_size, per_step, config.data.pixels, config.seed)
+    return source.batches(config.data, config.batch_size, per_step, config.seed)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.config import GanConfig, Gaussian, override
+from tfgan_lab.config import GanConfig, override
 from tfgan_lab.data.seeds import SeedsBatches
 from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.export import export_network
@@ -123,7 +123,7 @@ class ManySeeds:
         self.task = SeedsGAN(
             seeds, generator=networks["generator"], discriminator=networks["discriminator"], g_optimizer=optimizers["generator"],
             d_optimizer=optimizers["discriminator"], game=config.game, latents=config.latents, num_labels=config.num_labels,
-            moments=isinstance(config.data, Gaussian),
+            moments=not config.data.is_images,
         )  # fmt: skip
         self.metric_names = self.task.metric_names
         batches = SeedsBatches(tuple(make_batches(one, source, 1) for one in configs))

@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 from tfgan_lab.config import ClassifierConfig, Config
-from tfgan_lab.data import shape_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.networks import build_classifier, build_discriminator, build_generator
 from tfgan_lab.training.checkpoints import read_networks
@@ -35,7 +34,7 @@ class RestoredRun:
 
 def fresh_networks(config: Config) -> dict[str, Any]:
     """The untrained networks of a config, by role, on one device."""
-    shape = shape_of(config.data)
+    shape = config.data.shape
     if isinstance(config, ClassifierConfig):
         return {"classifier": build_classifier(config, shape)}
     return {

@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from tfgan_lab import images as images_lib
 from tfgan_lab.arrays import npz_bytes, read_arrays
-from tfgan_lab.config import GanConfig, Gaussian
-from tfgan_lab.data import shape_of
+from tfgan_lab.config import GanConfig
 from tfgan_lab.export import GeneratorModule
 from tfgan_lab.files import write_atomically
 from tfgan_lab.randomness import draw_latents, sample_seed, step_seed, stream_key
@@ -71,8 +70,8 @@ def saved_samples(folder: Path, config: GanConfig) -> list[tuple[int, np.ndarray
 def samples_in(folder: Path, config: GanConfig) -> Iterator[tuple[int, Path, np.ndarray | None]]:
     """(step, file, samples or None if damaged), from early to late."""
     labels = row_labels(config)
-    shape = (config.num_samples if labels is None else len(labels), *shape_of(config.data))
-    kind = np.dtype(np.float32 if isinstance(config.data, Gaussian) else np.uint8)
+    shape = (config.num_samples if labels is None else len(labels), *config.data.shape)
+    kind = np.dtype(np.float32 if not config.data.is_images else np.uint8)
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     steps = sorted(int(found[1]) for name in names if (found := re.fullmatch(r"step-(\d{8,18})\.npz", name)))
     for step in steps:

@@ -6,7 +6,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfgan_lab.config import GanConfig, Gaussian
 from tfgan_lab.errors import UserError
 from tfgan_lab.training.cluster import join, several_named
 
@@ -33,11 +32,7 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
     if config.placement == "one":
         return tf.distribute.get_strategy()
     gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
-    if config.placement == "auto" and (
-        len(gpus) < 2
-        or config.batch_size % len(gpus)
-        or (isinstance(config, GanConfig) and isinstance(config.data, Gaussian))
-    ):
+    if config.placement == "auto" and (len(gpus) < 2 or config.batch_size % len(gpus) or (not config.data.is_images)):
         return tf.distribute.get_strategy()
     devices = [device.name for device in (gpus or cpus)]
     wanted = config.replicas or len(devices)
@@ -50,7 +45,7 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
 
 
 def _refuse_unsplittable(config: Any, replicas: int) -> None:
-    if replicas > 1 and isinstance(config, GanConfig) and isinstance(config.data, Gaussian):
+    if replicas > 1 and not config.data.is_images:
         raise UserError(
             "placement: the Gaussian's discriminator reads its whole batch as one example, which cannot be split: use --config.placement=one."
         )

@@ -1,0 +1,86 @@
+"""The Gaussian post's data: numbers of a 1-D distribution, drawn as they are needed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfgan_lab import philox
+from tfgan_lab.config import Gaussian
+from tfgan_lab.data.examples import Source
+from tfgan_lab.randomness import step_seed, step_seeds, stream_key
+
+
+def open_data(data: Gaussian, data_dir: str | None) -> Source:
+    """Nothing is loaded."""
+    return Stream(None, None, data.shape, f"data: {data}, drawn as it is needed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream(Source):
+    """Endless: it has no splits."""
+
+    def batches(self, data: Gaussian, batch_size: int, per_step: int, seed: int) -> GaussianBatches:
+        return GaussianBatches(data, batch_size, per_step, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianBatches:
+    """An endless stream of sets drawn from a 1-D distribution (post P004); 100 steps count as an epoch."""
+
+    data: Gaussian
+    batch_size: int
+    per_step: int
+    seed: int
+    steps_per_epoch = 100
+    in_memory = True
+
+    @property
+    def bytes_per_step(self) -> int:
+        return self.batch_size * self.per_step * 4
+
+    def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero); it is never split."""
+        assert part == (0, 1)
+        steps = tf.data.Dataset.range(first_step, tf.int64.max)
+        return steps.map(tf.autograph.experimental.do_not_convert(self._draw)).prefetch(64)
+
+    def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `batch` needs of steps [N]: the batches themselves, [N, B, 1] and [N, B]."""
+        return self._draw(steps)
+
+    def chunk_of(self, parts: Sequence[GaussianBatches], steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`chunk` of several seeds, stacked: [N, S, B, 1] and [N, S, B]."""
+        return self.drawn(step_seeds([part.key for part in parts], steps))
+
+    def batch(self, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A step's batch as `dataset` gives it, from its part of a chunk."""
+        return self.floats(numbers), labels
+
+    def floats(self, numbers: tf.Tensor) -> tf.Tensor:
+        """The numbers as they are."""
+        return numbers
+
+    @property
+    def key(self) -> int:
+        return stream_key(self.seed, "data")
+
+    def _draw(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self.drawn(step_seed(self.key, step))
+
+    def drawn(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The batches [..., B, 1] (k > 1: [..., B, k, 1]) and labels of seeds [..., 2]."""
+        shape = [self.batch_size, 1] if self.per_step == 1 else [self.batch_size, self.per_step, 1]
+        numbers = draw_target(self.data, shape, seeds)
+        return numbers, tf.zeros(numbers.shape[:-1], tf.int32)
+
+
+def draw_target(data: Gaussian, shape: list[int], seed: tf.Tensor) -> tf.Tensor:
+    """Samples of the target distribution: float32 of the given shape."""
+    numbers = data.mean + data.std * philox.normal(shape, seed)
+    if data.target == "bimodal":
+        coins = philox.uniform(shape, seed + tf.constant([1, 0], tf.int64)) < 0.5
+        numbers += tf.where(coins, data.separation, -data.separation)
+    return numbers
