@@ -207,7 +207,9 @@ def test_the_labels_that_are_drawn(label: int, labels: list[int]) -> None:
 
 @pytest.mark.parametrize(("pixels", "seen"), [("unit", [0.0, 0.25, 1.0]), ("tanh", [-1.0, -0.5, 1.0])])
 def test_an_exported_classifier_sees_pixels_in_the_range_that_it_was_trained_on(pixels: str, seen: list[float]) -> None:
-    network: Any = SimpleNamespace(variables=[], features=lambda images: images[:, 0, 0], out=lambda features: features)
+    network: Any = SimpleNamespace(
+        variables=[], features=lambda images: images[:, 0, 0], logits=lambda features: features
+    )
     config: Any = offline("mnist_classifier", data__pixels=pixels)
     images = tf.reshape(tf.constant([0.0, 0.25, 1.0]), [3, 1, 1, 1])
     said = export.ClassifierModule(network, config).classify(images)
