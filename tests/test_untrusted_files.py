@@ -1,4 +1,4 @@
-"""Files from strangers cannot run code, write elsewhere, or take all memory through our loaders."""
+"""Files from others cannot run code, write elsewhere, or take all memory through our loaders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Evil:
         self.path = path
 
     def __reduce__(self) -> Any:
-        return (Path.write_text, (self.path, "run by a stranger"))
+        return (Path.write_text, (self.path, "run by somebody else"))
 
 
 # The sources.
@@ -152,7 +152,7 @@ def test_what_numpy_writes_is_read_back(tmp_path: Path) -> None:
 
 
 class Model(tf.Module):
-    """A stranger's: its signature does what `act` does."""
+    """Somebody else's: its signature does what `act` does."""
 
     def __init__(self, act: Any) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ def save(model: tf.Module, folder: Path) -> Path:
 
 def writing(target: Path) -> Any:
     def act(images: tf.Tensor) -> tf.Tensor:
-        with tf.control_dependencies([tf.io.write_file(str(target), "run by a stranger")]):
+        with tf.control_dependencies([tf.io.write_file(str(target), "run by somebody else")]):
             return tf.identity(images)
 
     return act
@@ -252,7 +252,7 @@ def test_a_graph_of_tensorflow_1_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "written"
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = tf.compat.v1.placeholder(tf.float32, [None])
-        start = tf.io.write_file(str(target), "run by a stranger")
+        start = tf.io.write_file(str(target), "run by somebody else")
         builder = tf.compat.v1.saved_model.Builder(str(tmp_path / "model"))
         builder.add_meta_graph_and_variables(session, ["serve"], main_op=start)
         del x
