@@ -13,7 +13,7 @@ from tfgan_lab.data.examples import Examples, Provenance, Source
 OPENERS: dict[type[Data], Callable[[Any, str | None], Source]] = {}
 
 
-def open_source(data: Data, data_dir: str | None) -> Source:
+def open_source(data: Data, data_dir: str | None = None) -> Source:
     """Loads what a config's data names.
 
     Args:
