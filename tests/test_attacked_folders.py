@@ -22,7 +22,10 @@ from tfgan_lab.sample import sample_run
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.loop import advising
 
-JUNK_ROWS = b'null\n[1]\n{"kind": "note", "step": 5, "epoch": 1.0}\n{"kind": "eval", "step": 20, "epoch": 0.2, "p_real": 0.5}\n\xff\n'
+JUNK_ROWS = (
+    b'null\n[1]\n{"kind": "note", "step": 5, "epoch": 1.0}\n{"kind": "eval", "step": 20, "epoch": 0.2, "p_real": 0.5}\n\xff\n'
+    b'{"kind": "train", "step": 5, "epoch": 0.1, "d_loss": 1e300}\n'
+)
 
 
 def test_junk_in_a_finished_run_is_omitted_or_drawn_again(

@@ -47,6 +47,12 @@ def test_help_exits_with_0_and_names_every_flag(arguments: list[str], capsys: py
             assert verb in printed.out
 
 
+def test_a_users_own_backend_of_matplotlib_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "not there")
+    assert cli.main(["--version"]) == 0
+    assert subprocess.run([sys.executable, "-c", "import matplotlib"], capture_output=True).returncode == 0
+
+
 def test_the_verbs_of_the_contract_are_there() -> None:
     assert {"train", "sample", "evaluate", "export", "data"} <= set(cli.VERBS)
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from tfgan_lab.config import override
 from tfgan_lab.errors import UserError
+from tfgan_lab.export import refuse_no_export
 from tfgan_lab.training.workdir import Workdir
 
 CONFIG = offline("mlp_gan:smoke")
@@ -170,6 +171,7 @@ def test_a_name_that_is_no_utf8_is_one_line_that_can_be_printed() -> None:
     assert r"--workdir='runs/caf\udce9': its name is no UTF-8" in message
     message.encode("ascii")
     assert r"--workdir='runs/a\x00b': no folder" in refusal(Workdir, "runs/a\0b")
+    assert r"'caf\udce9': its name is no UTF-8" in refusal(refuse_no_export, os.fsdecode(b"caf\xe9"))
 
 
 def test_a_file_in_the_way_is_one_line(tmp_path: Path) -> None:

@@ -144,7 +144,13 @@ _SIGNS = {"saved_model.pb", "generator.json"}
 
 
 def refuse_no_export(folder: str | os.PathLike[str]) -> None:
-    """Raises `UserError` if an export cannot go there, as there is something else than an older one."""
+    """Raises `UserError` if an export cannot go there: something else than an older one is there, or its name is no UTF-8."""
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{os.fspath(folder)!a}: its name is no UTF-8, which TensorFlow needs: name another folder."
+        ) from None
     refuse_foreign_folder(Path(folder), _PARTS, _SIGNS)
 
 

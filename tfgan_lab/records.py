@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
 from tfgan_lab.data.examples import Provenance
 
 _PROVENANCE = {field.name for field in dataclasses.fields(Provenance)}
+_LARGEST = 3.4028234663852886e38  # of float32, in which all is computed
 _SESSION = {"from", "to", "seconds"}
 _KINDS = ("train", "eval", "metrics", "moments")
 # Of these a row has both or none.
@@ -39,7 +39,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return _is_count(value) or (type(value) is float and math.isfinite(value))
+    return _is_count(value) or (type(value) is float and abs(value) <= _LARGEST)
 
 
 def _is_provenance(part: Any) -> bool:

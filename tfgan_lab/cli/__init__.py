@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -96,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     That is 0, 2 for a user's mistake, 3 for NaN, 75 for "run me again", 130 after Ctrl-C, 141 if nobody reads the
     output.
     """
+    os.environ["MPLBACKEND"] = "agg"  # a user's own may be one that is not installed, and pictures are files here
     with _sigterm_caught():
         return settled(_code_of(sys.argv[1:] if arguments is None else arguments))
 
