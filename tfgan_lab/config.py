@@ -51,8 +51,8 @@ class Changes(enum.Enum):
 class Data:
     """A kind of data: its numbers, and what can be said of it before any is loaded.
 
-    Another kind is a subclass in any file, a dataclass like these with a `kind` of its own, made known by `data_kind`; what
-    loads it stands in `tfgan_lab.data.OPENERS`.
+    Another kind is a subclass in any file, a dataclass like these with a `kind` of its own, made known by `data_kind`;
+    what loads it stands in `tfgan_lab.data.OPENERS`.
     """
 
     __slots__ = ()
@@ -185,7 +185,7 @@ class Gaussian(Data):
 
 
 def _of_its_kind(value: Any) -> Data:
-    """What a config's field `data` is: of a kind that is known by now. Raises ValueError or pydantic's ValidationError."""
+    """A config's field `data`, of a kind that is known by now. Raises ValueError or pydantic's ValidationError."""
     if isinstance(value, Data):
         return value
     kind = value.get("kind") if isinstance(value, Mapping) else None

@@ -18,8 +18,9 @@ Tolerances, on `relative` (see `Row`), and why:
            point either way. Then each continues by itself, and a GAN of leaky units amplifies: a unit that one program
            rounds to just above zero and the other to just below changes a gradient by that unit's share. After a
            hundred steps two right programs may be far apart: two with nothing in common but their start would be 1.4
-           times as far apart as training went (root mean squares). There, once the way is allowed, and up to step 10 a tenth of it. What is judged
-           sharply is one more step which both do from our state, weights and optimiser memory copied.
+           times as far apart as training went (root mean squares). There, once the way is allowed, and up to step 10 a
+           tenth of it. What is judged sharply is one more step which both do from our state, weights and optimiser
+           memory copied.
            float32 shows that nothing breaks in the precision in use; the equality of programs is float64's to show.
 
 One difference is real and known. Where |logit| > 27.6, PyTorch's BCELoss (posts P001, P004 and the paper's D) cuts the

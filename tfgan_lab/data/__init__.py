@@ -9,7 +9,7 @@ from typing import Any
 from tfgan_lab.config import Data
 from tfgan_lab.data.examples import Examples, Provenance, Source
 
-# What opens kinds that are defined elsewhere: opener(data, data_dir), as `open_source`. Ours: `open_data` in data/KIND.py.
+# What opens kinds defined elsewhere: opener(data, data_dir), as `open_source`. Ours: `open_data` in data/KIND.py.
 OPENERS: dict[type[Data], Callable[[Any, str | None], Source]] = {}
 
 
