@@ -108,15 +108,12 @@ def test_numbers_in_words() -> None:
     assert (of_post("P001"), of_post("-")) == ("post P001", "no post's")
 
 
-def test_a_printed_epoch_is_of_a_whole_number_of_epochs() -> None:
-    said: list[str] = []
+def test_a_printed_epoch_is_of_a_whole_number_of_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     batches = SimpleNamespace(steps_per_epoch=35)
-    run: Any = SimpleNamespace(
-        experiment=SimpleNamespace(batches=batches), total=1200, terminal=SimpleNamespace(say=said.append)
-    )
+    run: Any = SimpleNamespace(experiment=SimpleNamespace(batches=batches), total=1200)
     for step in (1, 35, 36, 1200):
         Training._say(run, "epoch {epoch}/{epochs}", {"step": step})
-    assert said == ["epoch 1/35", "epoch 1/35", "epoch 2/35", "epoch 35/35"]
+    assert capsys.readouterr().out.splitlines() == ["epoch 1/35", "epoch 1/35", "epoch 2/35", "epoch 35/35"]
 
 
 @pytest.mark.parametrize(
@@ -131,15 +128,16 @@ def test_a_printed_epoch_is_of_a_whole_number_of_epochs() -> None:
         ("cgan_conv", 1, 1, "cgan_conv (no post's): 1 step (1 epoch)"),
     ],
 )
-def test_a_run_is_announced_in_plain_numbers(name: str, total: int, per_epoch: int, said: str) -> None:
-    lines: list[str] = []
+def test_a_run_is_announced_in_plain_numbers(
+    name: str, total: int, per_epoch: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = config_of(name)
     run: Any = SimpleNamespace(
         config=config, total=total, first=0, experiment=SimpleNamespace(batches=SimpleNamespace(steps_per_epoch=per_epoch)),
-        terminal=SimpleNamespace(say=lines.append), folder=SimpleNamespace(path="runs/x"), _place=lambda: "",
+        folder=SimpleNamespace(path="runs/x"), observers=(), _place=lambda: "",
     )  # fmt: skip
     Training._announce(run)
-    assert lines == [f"{said} of batch {config.batch_size}, seed 0, in runs/x; starting"]
+    assert capsys.readouterr().out.splitlines() == [f"{said} of batch {config.batch_size}, seed 0, in runs/x; starting"]
 
 
 def test_losses_and_probabilities_have_names_of_their_own() -> None:

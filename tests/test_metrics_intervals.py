@@ -149,3 +149,10 @@ def test_refusals_are_one_line(call, message):
     with pytest.raises(UserError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_a_count_has_a_bootstrap_interval() -> None:
+    rolled = np.random.default_rng(0).integers(0, 20, 30)
+    found = bootstrap_interval(lambda rows: len(set(rows)), rolled)
+    assert found.low < found.value == len(set(rolled))
+    assert found.low <= found.high <= found.value

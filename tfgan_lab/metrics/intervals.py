@@ -138,7 +138,8 @@ def bootstrap_interval(
 
     def of_rows(*rows: NDArray[np.intp]) -> float:
         rows_of = dict(zip(lengths, rows, strict=True))
-        return statistic(*(array[rows_of[len(array)]] for array in arrays))
+        # A whole number, such as a count, would have its quantiles among whole numbers.
+        return float(statistic(*(array[rows_of[len(array)]] for array in arrays)))
 
     # Row numbers are resampled instead of the rows: samples of equal length share them, and rows may have any shape.
     found = bootstrap(
