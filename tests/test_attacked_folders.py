@@ -18,6 +18,7 @@ from test_faults import after_step, small_disk
 from tfgan_lab import cli, trainer
 from tfgan_lab.compare.import_torch import export_torch, import_torch
 from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.report import reporter
 from tfgan_lab.sample import sample_run
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.loop import advising
@@ -89,7 +90,7 @@ def test_sigterm_while_the_end_is_drawn_says_run_me_again(
 ) -> None:
     flags = ["train", "--config=gaussian:smoke", f"--workdir={tmp_path}"]
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "export_network", lambda *_: signal.raise_signal(signal.SIGTERM))
+        patch.setattr(reporter, "export_network", lambda *_: signal.raise_signal(signal.SIGTERM))
         assert cli.main(flags) == 75
     assert checkpoint_steps(tmp_path / "checkpoints")[-1] == 20
     assert cli.main(flags) == 0
