@@ -183,7 +183,7 @@ def test_train_says_what_the_user_must_fix(refuse: Any, tmp_path: Path) -> None:
 def test_divergence_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [
         "--config=gaussian:smoke",
-        "--config.g_optimizer.learning_rate=1e38",
+        "--config.g_optimizer.learning_rate=1e30",
         "--config.steps=300",
         f"--workdir={tmp_path / 'run'}",
     ]
