@@ -51,7 +51,9 @@ def test_the_other_reading_of_a_lost_initialiser() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", parity.CONFIGS)
 def test_same_program_after_a_hundred_steps(name: str) -> None:
-    assert parity.first_difference(parity.run_parity(name, "float64", updates=100)) is None
+    # BatchNorm over post P003's 4 examples makes of rounding more than 1e-10 in a hundred steps; over 8 it does not.
+    batch = 8 if name.startswith("cgan_branch") else None
+    assert parity.first_difference(parity.run_parity(name, "float64", updates=100, batch=batch)) is None
 
 
 @pytest.mark.slow
