@@ -244,6 +244,7 @@ def test_sigterm_where_nothing_is_trained_is_75(
 def test_a_signal_while_tensorflow_is_imported_is_one_line(number: int, code: int, tmp_path: Path) -> None:
     program = f"""
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 class Signalling:
     def find_spec(name, *_):
         if name == "tensorflow":
