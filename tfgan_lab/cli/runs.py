@@ -34,7 +34,7 @@ def _sweep_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "values",
         None,
-        "What to set it to: 1,5,20 (values with commas in them apart by semicolons: 64,64;256,256).",
+        "What to set it to: 1,5,20; separated by semicolons where a value has commas in it.",
         flag_values=values,
     )
     workdir_flag(
