@@ -54,7 +54,7 @@ def test_smoke_is_trained_resumed_sampled_and_exported(name: str, tmp_path: Path
     from tfgan_lab.trainer import train
 
     config: Any = offline(f"{name}:smoke")
-    folder = train(config, tmp_path / "run")
+    folder = train(config, tmp_path / "run").workdir
     rows = folder.read_metrics()
     assert rows[-1]["step"] == config.steps
     assert all(np.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))

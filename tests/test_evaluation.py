@@ -340,8 +340,8 @@ def test_measuring_in_training_changes_no_bit_of_it(tmp_path: Path) -> None:
     measured = train(offline("mlp_gan:smoke", metrics__steps="10"), tmp_path / "measured")
     for (name, a), b in zip(weights(plain.path).items(), weights(measured.path).values(), strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
-    rows = measured.read_metrics()
-    assert [row for row in rows if row["kind"] != "metrics"] == plain.read_metrics()
+    rows = measured.rows
+    assert [row for row in rows if row["kind"] != "metrics"] == plain.rows
     found = [row for row in rows if row["kind"] == "metrics"]
     assert [row["step"] for row in found] == [10, 20]
     assert {"digits", "kl_data", "frechet"} <= set(found[-1])
