@@ -224,7 +224,7 @@ def test_names_that_are_no_utf8(tmp_path: Path, caplog: pytest.LogCaptureFixture
     examples = load("auto", folder)
     np.testing.assert_array_equal(examples.images, [middle(FACES[0])])
     assert examples.provenance.detail == r"caf\xe9, 1 files skipped"
-    assert r"\xfe.txt (not a PNG" in caplog.text
+    assert r"caf\xe9: skipped 1 of 2 files: \xfe.txt (not a PNG" in caplog.text
     np.testing.assert_array_equal(streamed(load("auto", folder, memory_mb=0)), [middle(FACES[0])])
     assert r"'\xff.png' is 36x31" in refusal(lambda: load("auto", folder, crop=33, size=33))
 

@@ -86,14 +86,14 @@ def open_folder(path: str) -> ImageSource:
     total, some = len(sizes) + len(skipped), "; ".join(skipped[:5]) + ("; …" if len(skipped) > 5 else "")
     if not sizes:
         found = f"; unusable: {some}" if skipped else ""
-        raise UserError(f"{path}: no PNG or JPEG images in this folder{found}.")
+        raise UserError(f"{shown(path)}: no PNG or JPEG images in this folder{found}.")
     if len(skipped) > max(1, int(MAX_SKIPPED * total)):
         raise UserError(
-            f"{path}: {len(skipped):,} of {total:,} files are no usable PNG or JPEG images: {some}. "
+            f"{shown(path)}: {len(skipped):,} of {total:,} files are no usable PNG or JPEG images: {some}. "
             f"Remove them (at most {MAX_SKIPPED:.0%} are skipped)."
         )
     if skipped:
-        logging.warning("%s: skipped %d of %d files: %s", path, len(skipped), total, some)
+        logging.warning("%s: skipped %d of %d files: %s", shown(path), len(skipped), total, some)
     names = list(sizes)
 
     def read(index: int) -> bytes:
