@@ -138,7 +138,7 @@ def main(argv: list[str]) -> None:
             f"--programs: no {', '.join(sorted(unknown))}; there are: {', '.join(p.name.replace(',', '') for p in PROGRAMS)}"
         )
     os.environ.setdefault("OMP_NUM_THREADS", str(FLAGS.cores))
-    from tfgan_lab.runtime import start_tensorflow
+    from tfgan_lab.system.runtime import start_tensorflow
 
     onednn = config_of(chosen[0]).onednn
     others = [program for program in chosen if config_of(program).onednn != onednn]

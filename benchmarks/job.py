@@ -22,7 +22,7 @@ def main(side: str, name: str, steps: int, threads: int) -> None:
 
     program = next(program for program in PROGRAMS if program.name == name)
     if side == "ours" or program.peer == "tf1":
-        from tfgan_lab.runtime import start_tensorflow
+        from tfgan_lab.system.runtime import start_tensorflow
 
         start_tensorflow(threads=threads, onednn=side == "ours" and config_of(program).onednn)
     run = ours(program)[0] if side == "ours" else peer(program, threads)

@@ -106,7 +106,7 @@ def growth(path: Path, number: int, batches: int) -> float:
 def main(argv: list[str]) -> None:
     """Prints the table."""
     del argv
-    from tfgan_lab.runtime import start_tensorflow
+    from tfgan_lab.system.runtime import start_tensorflow
 
     start_tensorflow()
     with tempfile.TemporaryDirectory() as folder:

@@ -45,12 +45,12 @@ def main(argv: list[str]) -> None:
 
 def _measure(deterministic: bool, asked: dict[str, Any]) -> tuple[float, float]:
     """CPU seconds of a step and of a checkpoint: other programs on the machine do not count."""
-    from tfgan_lab.runtime import start_tensorflow
+    from tfgan_lab.system.runtime import start_tensorflow
 
     start_tensorflow(deterministic, threads=1)
     from tfgan_lab import data as data_lib
     from tfgan_lab.config import override, validate
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
     from tfgan_lab.training.checkpoints import Checkpoints
     from tfgan_lab.training.engine import Engine
     from tfgan_lab.training.experiment import build

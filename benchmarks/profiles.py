@@ -112,7 +112,7 @@ def _distinct() -> list[Program]:
 
 
 def _one(program: Program, side: str) -> None:
-    from tfgan_lab.runtime import start_tensorflow
+    from tfgan_lab.system.runtime import start_tensorflow
 
     # Determinism is ours to ask for; one who writes a first program does not.
     start_tensorflow(deterministic=side == "after", threads=1, onednn=config_of(program).onednn)

@@ -19,7 +19,7 @@ class Program:
     Attributes:
       name: In the table.
       config: Ours, and `overrides` of its fields.
-      peer: Module of `tfgan_lab.compare.torch_peers`, or "tf1" for post P002's own kind of program.
+      peer: Module of `tfgan_lab.parity.posts_in_torch`, or "tf1" for post P002's own kind of program.
       peer_numbers, peer_train: Keyword arguments of the peer's `Program` and `train`.
       job_steps: Of a whole job, imports included.
       bar: The ratio to reach on one core.
@@ -62,7 +62,7 @@ PROGRAMS = [
 def config_of(program: Program) -> Any:
     """Our config of a row."""
     from tfgan_lab.config import override, validate
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
 
     config = validate(load_config(program.config))
     source = {"data.source": "embedded"} if config.data.kind == "mnist" else {}
@@ -122,7 +122,7 @@ def peer(program: Program, threads: int) -> Run:
     import torch
 
     torch.set_num_threads(threads)
-    module = importlib.import_module(f"tfgan_lab.compare.torch_peers.{program.peer}")
+    module = importlib.import_module(f"tfgan_lab.parity.posts_in_torch.{program.peer}")
     body = module.Program(**program.peer_numbers)
     if program.peer == "gaussian":
         return lambda steps: void(module.train(steps=steps, program=body))

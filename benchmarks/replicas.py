@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
 
 
 def _run_all(replicas: int, asked: dict[str, Any]) -> dict[str, Any]:
-    from tfgan_lab.runtime import start_tensorflow
+    from tfgan_lab.system.runtime import start_tensorflow
 
     start_tensorflow(threads=asked["cores"], logical_cpus=max(1, replicas))
     return {reference: _run(reference, replicas, asked) for reference in asked["configs"]}
@@ -68,7 +68,7 @@ def _run_all(replicas: int, asked: dict[str, Any]) -> dict[str, Any]:
 def _run(reference: str, replicas: int, asked: dict[str, Any]) -> tuple[np.ndarray, list[np.ndarray], float]:
     from tfgan_lab import data as data_lib
     from tfgan_lab.config import override, validate
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
     from tfgan_lab.training.engine import Engine
     from tfgan_lab.training.experiment import build
 

@@ -4,7 +4,7 @@ Source: of this package, not of a post; random shifts as in LeCun et al., 1998, 
 Run:    tfgan-lab train --config=mnist_judge --data_dir=FOLDER_WITH_MNIST
 Time:   6 minutes on one core (8,800 steps).
 Here: 5.6 minutes of one core; 99.48 % of the 5,000 validation digits and 99.52 % of the 10,000 test digits right.
-Its weights are shipped (tfgan_lab/metrics/judge_mnist.npz, its facts in the .json beside it). For other data of that
+Its weights are shipped (tfgan_lab/evaluation/judge_mnist.npz, its facts in the .json beside it). For other data of that
 shape train it there and name the run: `tfgan-lab evaluate --judge=runs/mnist_judge`.
 Variants: `:smoke` seconds, for tests.
 """

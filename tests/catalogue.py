@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tfgan_lab.config import Config, override, validate
+from tfgan_lab.config_files import config_names, load_config
 from tfgan_lab.errors import UserError
-from tfgan_lab.experiments import config_names, load_config
 
 
 def variants_of(name: str) -> list[str]:

@@ -50,7 +50,7 @@ def tensorflow_started(request: pytest.FixtureRequest) -> None:
     """Starts TensorFlow once, before the first module that may use it; the tests of tf.distribute want two devices."""
     global _started
     if not _started and request.module.__name__.rpartition(".")[2] not in _WITHOUT_TENSORFLOW:
-        from tfgan_lab.runtime import start_tensorflow
+        from tfgan_lab.system.runtime import start_tensorflow
 
         start_tensorflow(logical_cpus=2)
         _started = True

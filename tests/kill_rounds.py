@@ -43,7 +43,7 @@ class Child:
         """Trains the run in `workdir` to its end, if it gets there."""
         from tfgan_lab import trainer
         from tfgan_lab.report import reporter
-        from tfgan_lab.runtime import start_tensorflow
+        from tfgan_lab.system.runtime import start_tensorflow
         from tfgan_lab.training.checkpoints import Checkpoints
         from tfgan_lab.training.engine import Engine
         from tfgan_lab.training.train import Training
@@ -142,7 +142,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))
     os.environ.setdefault("MPLBACKEND", "agg")
-    from tfgan_lab.runtime import quiet_stderr
+    from tfgan_lab.system.runtime import quiet_stderr
 
     with quiet_stderr():
         from runs import fingerprint

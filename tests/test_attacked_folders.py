@@ -16,10 +16,10 @@ from runs import fingerprint, rows, train_small
 from test_faults import after_step, small_disk
 
 from tfgan_lab import cli, trainer
-from tfgan_lab.compare.import_torch import export_torch, import_torch
 from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.parity.import_torch import export_torch, import_torch
 from tfgan_lab.report import reporter
-from tfgan_lab.sample import sample_run
+from tfgan_lab.report.sample import sample_run
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.loop import advising
 

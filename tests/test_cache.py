@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tfgan_lab import cache
+from tfgan_lab.system import cache
 
 
 @pytest.fixture

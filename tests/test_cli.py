@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tfgan_lab import __version__, cli
+from tfgan_lab.config_files import config_names
 from tfgan_lab.errors import TrainingDiverged, UserError
-from tfgan_lab.experiments import config_names
 
 HELPS = [["--help"], ["-h"], [], *([*verb.split(), "--help"] for verb in cli.VERBS)]
 

@@ -15,8 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from tfgan_lab import cli
-from tfgan_lab.export import load_generator
-from tfgan_lab.sample import sample_run, write_samples
+from tfgan_lab.export.saved_model import load_generator
+from tfgan_lab.report.sample import sample_run, write_samples
 
 GAN, LABELLED, NUMBERS, CLASSIFIER = "mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"
 

@@ -12,8 +12,8 @@ import pytest
 from catalogue import offline
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.training.cluster import Members, find_members, members_of_tf_config, several_named
-from tfgan_lab.training.team import Workers, facts_to_agree_on
+from tfgan_lab.placement.cluster import Members, find_members, members_of_tf_config, several_named
+from tfgan_lab.placement.team import Workers, facts_to_agree_on
 
 
 def text(cluster: Any, kind: Any = "worker", index: Any = 0) -> str:

@@ -27,8 +27,8 @@ from tfgan_lab.config import (
     to_json,
     validate,
 )
+from tfgan_lab.config_files import configs_folder, load_config
 from tfgan_lab.errors import UserError, nearest
-from tfgan_lab.experiments import configs_folder, load_config
 from tfgan_lab.training.workdir import Workdir
 
 BASE: Any = validate(load_config("mlp_gan:smoke"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from catalogue import REFERENCES, offline
 
-from tfgan_lab.experiments import config_names, docstring, load_config
+from tfgan_lab.config_files import config_names, docstring, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,8 +49,8 @@ def test_the_wheel_lists_every_package() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", config_names())
 def test_smoke_is_trained_resumed_sampled_and_exported(name: str, tmp_path: Path) -> None:
-    from tfgan_lab.export import load_generator
-    from tfgan_lab.sample import sample_run
+    from tfgan_lab.export.saved_model import load_generator
+    from tfgan_lab.report.sample import sample_run
     from tfgan_lab.trainer import train
 
     config: Any = offline(f"{name}:smoke")

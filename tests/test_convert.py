@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from tfgan_lab import cli
-from tfgan_lab.convert import convert
+from tfgan_lab.export.formats import convert
 
 RUNS = ["mlp_gan:smoke", "cgan_branch:smoke", "dcgan_montage:smoke", "gaussian:smoke", "mnist_classifier:smoke"]
 NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnxruntime")}

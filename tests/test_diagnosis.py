@@ -12,18 +12,19 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from tfgan_lab.compare import posts
-from tfgan_lab.compare import reference as reference_lib
-from tfgan_lab.compare.posts import P002_LATE
-from tfgan_lab.compare.reference import Band, Reference, reference_of
+from tfgan_lab import figures
 from tfgan_lab.config import override, validate
-from tfgan_lab.experiments import load_config
-from tfgan_lab.report import gallery, plots, style, sweep_plots
+from tfgan_lab.config_files import load_config
+from tfgan_lab.posts import claims
+from tfgan_lab.posts import reference as reference_lib
+from tfgan_lab.posts.claims import P002_LATE
+from tfgan_lab.posts.reference import Band, Reference, reference_of
+from tfgan_lab.report import gallery, plots, sweep_plots
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.training.train import Training
 from tfgan_lab.words import counted, of_post
 
-DATA = {"train": {"sha256": posts._MNIST[0], "count": 60_000}, "test": {"count": 10_000}}
+DATA = {"train": {"sha256": claims._MNIST[0], "count": 60_000}, "test": {"count": 10_000}}
 FEW = {"train": {"sha256": "0", "count": 4_500}, "test": {"count": 500}}
 
 
@@ -383,4 +384,4 @@ def test_the_figure_shows_prints_and_bands_once_in_its_legend() -> None:
     figure = plots.curves(rows, "t", "p", reference)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels.count("5 seeds") == labels.count("the post's prints") == labels.count("D cannot tell") == 1
-    assert style.png(figure).startswith(b"\x89PNG")
+    assert figures.png(figure).startswith(b"\x89PNG")

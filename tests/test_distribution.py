@@ -20,10 +20,10 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.gan import global_mean
 from tfgan_lab.layers import BatchNorm, Dropout, Pass
 from tfgan_lab.networks import Network
+from tfgan_lab.placement.strategy import make_strategy
 from tfgan_lab.randomness import draw_labels, draw_latents, own_rows, sample_seed, step_seed, stream_key
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.experiment import Experiment, build
-from tfgan_lab.training.strategy import make_strategy
 
 INIT = Init(kernel="torch", bias="torch")
 SEED = np.array([1, 2])  # no tensor: TensorFlow is started after collection

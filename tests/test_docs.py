@@ -172,7 +172,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def test_every_post_has_a_page_and_every_claim_stands_on_it() -> None:
-    from tfgan_lab.compare.posts import CLAIMS
+    from tfgan_lab.posts.claims import CLAIMS
 
     for claim in CLAIMS:
         assert f"- {claim.id}: " in (ROOT / "docs" / f"{claim.post.lower()}.md").read_text(encoding="utf-8")

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfgan_lab import cli, doctor
-from tfgan_lab.experiments import config_names, summaries
+from tfgan_lab import cli
+from tfgan_lab.cli import doctor
+from tfgan_lab.config_files import config_names, summaries
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -16,7 +16,7 @@ from runs import command, fingerprint, finish
 import tfgan_lab
 from tfgan_lab import trainer
 from tfgan_lab.errors import UserError
-from tfgan_lab.runtime import as_started, settings_of, start_tensorflow
+from tfgan_lab.system.runtime import as_started, settings_of, start_tensorflow
 from tfgan_lab.training import terminal
 
 # Every setting of the process is another one than TensorFlow's own: oneDNN, determinism, logical devices.

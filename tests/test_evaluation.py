@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from catalogue import offline
 
-from tfgan_lab import cli, evaluation
+from tfgan_lab import cli
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
-from tfgan_lab.evaluation import evaluate, finish, print_table
-from tfgan_lab.export import export_network
-from tfgan_lab.judge import Judge, load_judge
-from tfgan_lab.measure import digits, montage
+from tfgan_lab.evaluation import colours, digits, exported
+from tfgan_lab.evaluation.exported import evaluate, finish, print_table
+from tfgan_lab.evaluation.judge import Judge, load_judge
+from tfgan_lab.export.saved_model import export_network
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.workdir import Workdir
 
@@ -119,7 +119,7 @@ class Dealer:
 def test_real_digits_score_as_real(
     untrained: Any, embedded: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(evaluation, "_sampler", lambda subject: Dealer(embedded["train"]))
+    monkeypatch.setattr(exported, "_sampler", lambda subject: Dealer(embedded["train"]))
     result = evaluate(untrained("cgan_concat:smoke"), num=400, out=tmp_path / "real.json")
     generated, real, floor = (numbers(result, column) for column in ("generated", "real", "untrained"))
     assert 0.97 <= generated["label_accuracy"] <= 1
@@ -154,7 +154,7 @@ def test_other_data_than_it_was_trained_on_is_said(untrained: Any, embedded: dic
     folder = untrained("mnist_classifier:smoke")
     facts = folder / "export" / "generator.json"
     kept = facts.read_text(encoding="utf-8")
-    same = vars(evaluation.data_lib.open_source(offline("mnist_classifier:smoke").data, None).train.provenance)
+    same = vars(exported.data_lib.open_source(offline("mnist_classifier:smoke").data, None).train.provenance)
     try:
         for provenance, said in (
             (same, False),
@@ -222,7 +222,7 @@ def test_a_judge_of_other_data_is_refused(untrained: Any, monkeypatch: pytest.Mo
         (28, 28, 1),
         {"name": "clothes"},
     )
-    monkeypatch.setattr(evaluation, "load_judge", lambda path: wrong)
+    monkeypatch.setattr(exported, "load_judge", lambda path: wrong)
     with pytest.raises(UserError, match="clothes is right on only 10% of these test images.*--judge"):
         evaluate(untrained("cgan_concat:smoke"), num=NUM)
 
@@ -243,22 +243,22 @@ def test_a_judge_that_is_often_wrong_here_is_used_with_a_warning(
     )
     column = digits.Column({}, {"digit_counts": [20] * 10, "parzen_sigma": 0.2, "n": 200})
     monkeypatch.setattr(
-        evaluation, "load_judge", lambda path: Judge(dict, (28, 28, 1), {"name": "mine", "sha256": "0" * 64})
+        exported, "load_judge", lambda path: Judge(dict, (28, 28, 1), {"name": "mine", "sha256": "0" * 64})
     )
-    monkeypatch.setattr(evaluation, "_sampler", lambda subject: lambda num, seed: np.zeros((num, 1)))
-    monkeypatch.setattr(evaluation, "untrained_sampler", lambda config: lambda num, seed: np.zeros((num, 1)))
+    monkeypatch.setattr(exported, "_sampler", lambda subject: lambda num, seed: np.zeros((num, 1)))
+    monkeypatch.setattr(exported, "untrained_sampler", lambda config: lambda num, seed: np.zeros((num, 1)))
     monkeypatch.setattr(digits, "real_digits", lambda *_: real)
     monkeypatch.setattr(digits, "samples_column", lambda *_: column)
     monkeypatch.setattr(digits, "real_column", lambda *_: column)
     subject: Any = SimpleNamespace(config=offline("mlp_gan"))
-    result = evaluation._digits(subject, None, 200, None, 0)
+    result = exported._digits(subject, None, 200, None, 0)
     assert f"right on {1 - wrong / 500:.2%} of the test split here" in result["judge"]["line"]
     assert any("wrong on 23% of the real test images" in note for note in result["notes"]) == warned
 
 
 def test_nan_samples_are_named(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        evaluation, "_sampler", lambda subject: lambda num, seed: np.full((num, 28, 28, 1), np.nan, np.float32)
+        exported, "_sampler", lambda subject: lambda num, seed: np.full((num, 28, 28, 1), np.nan, np.float32)
     )
     with pytest.raises(UserError, match="NaN"):
         evaluate(untrained("cgan_concat:smoke"), num=NUM)
@@ -298,7 +298,7 @@ def test_a_montage_is_measured(untrained: Any) -> None:
     result = evaluate(folder)
     assert result["n"] == {"samples": 90, "real half": 90, "other real half": 90}
     generated, real = numbers(result, "generated"), numbers(result, "real")
-    assert set(generated) == set(montage.METRICS)
+    assert set(generated) == set(colours.METRICS)
     assert generated == pytest.approx(numbers(result, "untrained"), rel=1e-3, abs=1e-6)
     assert real["frechet_distance"] < 0.1 * generated["frechet_distance"]
     assert "never trained, seed 0" in "".join(result["notes"])

@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 from catalogue import offline
 
-from tfgan_lab.judge import Judge
-from tfgan_lab.measure import monitor as monitor_lib
-from tfgan_lab.measure.monitor import Monitor
-from tfgan_lab.training import evaluation
+from tfgan_lab.evaluation import monitor as monitor_lib
+from tfgan_lab.evaluation.judge import Judge
+from tfgan_lab.evaluation.monitor import Monitor
+from tfgan_lab.training import evaluator
 from tfgan_lab.training.engine import Engine
-from tfgan_lab.training.evaluation import Evaluator
+from tfgan_lab.training.evaluator import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
 
 
@@ -52,7 +52,7 @@ def test_real_and_generated_images_are_not_confused(small_source: Any) -> None:
 def test_every_piece_of_the_test_split_is_judged_beside_latents_of_its_own(
     small_source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "_BATCH", 30)
+    monkeypatch.setattr(evaluator, "_BATCH", 30)
     d = Answers(lambda images: tf.reduce_mean(images, [1, 2, 3]))
     g = Answers(lambda latents: tf.reshape(latents[:, :1], [-1, 1, 1, 1]) * tf.ones([1, 28, 28, 1]))
     evaluate = Evaluator(experiment_of("mlp_gan:smoke", small_source, discriminator=d, generator=g))

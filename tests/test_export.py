@@ -18,11 +18,11 @@ from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from tfgan_lab import export
 from tfgan_lab.errors import UserError
-from tfgan_lab.export import LoadedGenerator, export_network, load_generator
+from tfgan_lab.export import saved_model
+from tfgan_lab.export.saved_model import LoadedGenerator, export_network, load_generator
 from tfgan_lab.layers import BatchNorm
-from tfgan_lab.sample import sample_run
+from tfgan_lab.report.sample import sample_run
 from tfgan_lab.training.restored import RestoredRun, fresh_networks, restore_run
 
 RUNS = ["mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"]
@@ -107,7 +107,7 @@ def test_each_weight_is_saved_once(trained: Any) -> None:
 
 def test_images_are_clipped_whatever_the_output(trained: Any) -> None:
     run = restore_run(trained(RUNS[0]))
-    module = export.GeneratorModule(run.networks["generator"], run.config)
+    module = saved_model.GeneratorModule(run.networks["generator"], run.config)
     module._generate = lambda latents, labels: tf.reshape(latents[:, :4], [-1, 2, 2, 1])
     drawn = module.draw(tf.constant([[-3.0, -1, 0, 3]]), None).numpy().ravel()
     assert_array_equal(drawn, [0, 0, 0.5, 1])
@@ -180,13 +180,13 @@ def test_post_p001_draws_and_reads_one_by_one_in_training_mode(reference: str, r
         assert {layers[place].statistics for place in norms} == {"own"}
         for place in norms:
             layers[place] = BatchNorm(statistics=statistics)
-        assert export.describe(config)["fields"][role][norms[0]]["statistics"] == statistics
+        assert saved_model.describe(config)["fields"][role][norms[0]]["statistics"] == statistics
         network = fresh_networks(config)[role]
         inputs = tf.random.stateless_normal([3, *((100,) if role == "generator" else (28, 28, 1))], [0, 1])
         if role == "generator":
-            answers[statistics] = export.GeneratorModule(network, config).draw(inputs, None)
+            answers[statistics] = saved_model.GeneratorModule(network, config).draw(inputs, None)
         else:
-            answers[statistics] = export.ClassifierModule(network, config).classify(inputs)["logits"]
+            answers[statistics] = saved_model.ClassifierModule(network, config).classify(inputs)["logits"]
     posts = tf.concat([network(one[None], training=True) for one in inputs], 0)
     assert_allclose(answers["own"], posts, atol=2e-5)
     assert np.abs(answers["running"] - posts).max() > 1e-3
@@ -201,7 +201,7 @@ def test_the_labels_that_are_drawn(label: int, labels: list[int]) -> None:
         tf.cast(labels, tf.float32) / 127.5 - 1, [-1, 1, 1, 1]
     )
     generator.variables = []
-    drawn = export.GeneratorModule(generator, offline("cgan_concat")).sample(3, 12, label)
+    drawn = saved_model.GeneratorModule(generator, offline("cgan_concat")).sample(3, 12, label)
     assert_allclose(drawn.numpy().ravel() * 255, labels, atol=1e-4)
 
 
@@ -212,7 +212,7 @@ def test_an_exported_classifier_sees_pixels_in_the_range_that_it_was_trained_on(
     )
     config: Any = offline("mnist_classifier", data__pixels=pixels)
     images = tf.reshape(tf.constant([0.0, 0.25, 1.0]), [3, 1, 1, 1])
-    said = export.ClassifierModule(network, config).classify(images)
+    said = saved_model.ClassifierModule(network, config).classify(images)
     assert_array_equal(said["logits"].numpy().ravel(), seen)
 
 
@@ -321,19 +321,19 @@ def test_a_model_that_differs_from_the_live_one_is_not_put_in_place(
     folder = tmp_path / "model"
     export_network(run.config, run.networks["generator"], folder, {"step": 1})
     for difference in (1e-3, float("nan")):
-        monkeypatch.setattr(export, "_largest_difference", lambda *_, d=difference: d)
+        monkeypatch.setattr(saved_model, "_largest_difference", lambda *_, d=difference: d)
         with pytest.raises(AssertionError, match="differs"):
             export_network(run.config, run.networks["generator"], folder, {"step": 2})
         assert load_generator(folder).facts["step"] == 1
 
 
 def test_the_comparison_sees_a_wrong_model(run: RestoredRun, tmp_path: Path) -> None:
-    module: Any = export.GeneratorModule(run.networks["generator"], run.config)
+    module: Any = saved_model.GeneratorModule(run.networks["generator"], run.config)
     tf.saved_model.save(module, str(tmp_path), signatures=module.signatures())
-    assert export._largest_difference(module, run.config, tmp_path) <= 1e-6
+    assert saved_model._largest_difference(module, run.config, tmp_path) <= 1e-6
     for variable in run.networks["generator"].variables:
         variable.assign_add(tf.fill(variable.shape, 0.01))
-    assert export._largest_difference(module, run.config, tmp_path) > 1e-4
+    assert saved_model._largest_difference(module, run.config, tmp_path) > 1e-4
 
 
 def test_exporting_never_replaces_what_is_no_model(run: RestoredRun, tmp_path: Path) -> None:

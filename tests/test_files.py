@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from users_files import FILE_KINDS, FOLDER_KINDS, ODD_NAMES, fill, make, state
 
-from tfgan_lab import files
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import json_bytes, new_folder, refuse_foreign, refuse_foreign_folder, write_atomically
+from tfgan_lab.system import files
+from tfgan_lab.system.files import json_bytes, new_folder, refuse_foreign, refuse_foreign_folder, write_atomically
 
 PARTS, SIGNS = {"model", "facts.json", "deep", "deep/weights"}, {"model", "facts.json"}
 

@@ -26,10 +26,10 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from tfgan_lab.config import from_json, to_json
+from tfgan_lab.config_files import load_config
 from tfgan_lab.data.mnist import read_idx
 from tfgan_lab.data.montage_hdf5 import open_hdf5
 from tfgan_lab.errors import UserError
-from tfgan_lab.experiments import load_config
 from tfgan_lab.training.workdir import Workdir
 
 MANY = int(os.environ.get("TFGAN_LAB_FUZZ", "0"))
@@ -290,7 +290,7 @@ def test_state_dict_torch(counts: Counts, folder: Path, states: Any, which: int,
 
 
 def try_state(counts: Counts, folder: Path, states: Any, ending: str, which: int, steps: Any) -> None:
-    from tfgan_lab.compare.state_files import read_state
+    from tfgan_lab.parity.state_files import read_state
 
     path = folder / f"state{ending}"
     path.write_bytes(damaged(states[ending][which], steps))

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, signal, special
 
-from tfgan_lab import judge as judge_lib
 from tfgan_lab.config import from_dict, override
 from tfgan_lab.errors import UserError
-from tfgan_lab.export import export_network
-from tfgan_lab.judge import SHIPPED, Judge, judge_of, load_judge, write_judge
+from tfgan_lab.evaluation import judge as judge_lib
+from tfgan_lab.evaluation.judge import SHIPPED, Judge, judge_of, load_judge, write_judge
+from tfgan_lab.export.saved_model import export_network
 from tfgan_lab.networks import build_classifier
 from tfgan_lab.supervised import Supervised, shift_images
 
@@ -64,7 +64,7 @@ def test_the_facts_say_how_good_it_is_and_how_it_was_made() -> None:
 
 
 def test_the_shipped_facts_are_of_the_config_as_it_stands() -> None:
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
 
     now = dataclasses.asdict(load_config("mnist_judge"))
     assert {name: FACTS["fields"][name] for name in ("classifier", "optimizer")} == json.loads(

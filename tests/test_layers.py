@@ -20,8 +20,6 @@ from pydantic import TypeAdapter
 from scipy import special
 
 from tfgan_lab import report
-from tfgan_lab.compare.parity import dtype_policy
-from tfgan_lab.compare.weights import from_torch, to_torch
 from tfgan_lab.config import Init, override
 from tfgan_lab.errors import UserError
 from tfgan_lab.layers import (
@@ -57,6 +55,8 @@ from tfgan_lab.layers import (
     layer,
 )
 from tfgan_lab.networks import Network, build_classifier, build_discriminator, build_generator
+from tfgan_lab.parity.steps import dtype_policy
+from tfgan_lab.parity.weights import from_torch, to_torch
 from tfgan_lab.report.browser_net import BrowserWeights, javascript_of_layers
 from tfgan_lab.trainer import train
 from tfgan_lab.training.experiment import computing_in
@@ -230,7 +230,7 @@ def test_a_layer_in_bfloat16_is_near(name: str) -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_a_layer_is_pytorchs(name: str, training: bool) -> None:
     torch = pytest.importorskip("torch")
-    from tfgan_lab.compare.torch_peers.cgan import Maxout as TorchMaxout
+    from tfgan_lab.parity.posts_in_torch.p003_cgan import Maxout as TorchMaxout
 
     case = CASES[name]
     if training and case.one.kind == "dropout":

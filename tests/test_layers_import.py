@@ -1,8 +1,10 @@
-"""Imports go down one way; one module reads flags; torch stays in compare/; configs need only the config module."""
+"""Imports go down one way; one module reads flags; torch stays in parity/ and studies/; configs need only the config module."""
 
 from __future__ import annotations
 
 import ast
+import collections
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,43 +14,29 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tfgan_lab"
-# From the bottom up: a module imports from its own layer or from one below.
+# From the bottom up: a module imports from its own part or from those above it in this list. Parts of one line know
+# nothing of each other.
 LAYERS = [
-    (
-        "errors",
-        "files",
-        "cache",
-        "fields",
-        "layers",
-        "templates",
-        "words",
-        "config",
-        "philox",
-        "randomness",
-        "losses",
-        "images",
-        "runtime",
-        "arrays",
-        "saved_models",
-        "metrics",
-    ),
-    ("networks", "data", "optimizers", "records", "export"),
-    ("gan", "seeds", "supervised", "training"),
-    (
-        "trainer",
-        "evaluation",
-        "judge",
-        "measure",
-        "convert",
-        "doctor",
-        "sample",
-        "sweep",
-        "report",
-        "compare",
-        "experiments",
-        "api",
-    ),
-    ("cli", "__main__"),
+    ("errors", "words"),
+    ("system",),
+    ("philox", "fields", "templates", "losses", "metrics"),
+    ("randomness",),
+    ("layers",),
+    ("config",),
+    ("config_files", "pictures", "figures"),
+    ("networks", "optimizers", "gan"),
+    ("gan_of_seeds", "supervised"),
+    ("data", "placement"),
+    ("records",),
+    ("export",),
+    ("training",),
+    ("posts", "parity", "evaluation"),
+    ("report",),
+    ("trainer",),
+    ("studies",),
+    ("api",),
+    ("cli",),
+    ("__main__",),
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "configs" not in path.relative_to(PACKAGE).parts)
@@ -90,14 +78,29 @@ def test_every_part_of_the_package_has_a_layer() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_import_goes_up(path: Path) -> None:
+def test_imports_go_down(path: Path) -> None:
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    parts = {unit_of(module) for module, _ in imports_of(path) if module.startswith("tfgan_lab")} - {own}
     if own == "__init__":
         # The public names are loaded lazily, by name: no import of the package stands there.
-        assert not [module for module, _ in imports_of(path) if module.startswith("tfgan_lab")]
-        own = "errors"
-    upward = [module for module, _ in imports_of(path) if LEVEL.get(unit_of(module), -1) > LEVEL[own]]
-    assert not upward, f"{path.name} of layer {LEVEL[own]} imports {upward}"
+        assert not parts
+        return
+    wrong = sorted(part for part in parts if LEVEL.get(part, -1) >= LEVEL[own])
+    assert not wrong, f"{path.name} of layer {LEVEL[own]} imports {wrong}"
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+    graph = {name: {module for module, _ in imports_of(path)} & {*modules} - {name} for name, path in modules.items()}
+    # The package's own names and its version are read by modules that it loads when they are asked for.
+    graph["tfgan_lab"] = set()
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = collections.Counter(path.stem for path in FILES if path.stem != "__init__")
+    folders = [path.parent.name for path in FILES if path.stem == "__init__"]
+    assert not [name for name, count in (names + collections.Counter(folders)).items() if count > 1]
 
 
 def test_the_game_is_handed_its_networks() -> None:
@@ -105,12 +108,12 @@ def test_the_game_is_handed_its_networks() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_torch_is_only_in_compare_and_there_inside_functions(path: Path) -> None:
+def test_torch_is_only_in_parity_and_studies_and_there_inside_functions(path: Path) -> None:
     parts = path.relative_to(PACKAGE).parts
     torch = [inside for module, inside in imports_of(path) if module.split(".")[0] == "torch"]
-    if "torch_peers" not in parts:
+    if "posts_in_torch" not in parts:
         assert all(torch), "torch is imported when the module is"
-        assert parts[0] == "compare" or not torch
+        assert parts[0] in ("parity", "studies") or not torch
 
 
 def test_only_the_command_line_reads_flags() -> None:
@@ -135,4 +138,4 @@ def test_training_knows_no_reporting() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "training" in loaded
-    assert not {"report", "compare", "sweep", "evaluation", "measure", "judge", "cli"} & {*loaded}
+    assert not {"report", "posts", "parity", "evaluation", "studies", "cli"} & {*loaded}

@@ -18,20 +18,21 @@ import pytest
 from scipy import stats
 
 from tfgan_lab import cli
-from tfgan_lab.compare import ledger, posts, worker_pool
-from tfgan_lab.compare.outcome_files import keep_outcome, read_outcome
-from tfgan_lab.compare.outcomes import end_of_training
 from tfgan_lab.config import to_json
 from tfgan_lab.errors import UserError
+from tfgan_lab.posts import claims
 from tfgan_lab.report import ledger_text
+from tfgan_lab.studies import ledger, worker_pool
+from tfgan_lab.studies.outcome_files import keep_outcome, read_outcome
+from tfgan_lab.studies.outcomes import end_of_training
 
-MNIST = {"source": "idx files", "split": "train+validation", "count": 60_000, "sha256": posts._MNIST[0], "detail": ""}
+MNIST = {"source": "idx files", "split": "train+validation", "count": 60_000, "sha256": claims._MNIST[0], "detail": ""}
 FEW = MNIST | {"count": 4_500, "sha256": "0" * 64}
-CLASSIFIER = next(claim for claim in posts.CLAIMS if claim.id == "C001a")
-GAUSSIAN = next(claim for claim in posts.CLAIMS if claim.id == "C004")
+CLASSIFIER = next(claim for claim in claims.CLAIMS if claim.id == "C001a")
+GAUSSIAN = next(claim for claim in claims.CLAIMS if claim.id == "C004")
 
 
-def invent(folder: Path, claim: posts.Claim, accuracies: list[float], train: dict[str, Any]) -> None:
+def invent(folder: Path, claim: claims.Claim, accuracies: list[float], train: dict[str, Any]) -> None:
     for seed, accuracy in enumerate(accuracies):
         (arm,) = claim.arms.values()
         config = ledger.config_of(arm, "posted", seed)
@@ -50,7 +51,7 @@ def invent(folder: Path, claim: posts.Claim, accuracies: list[float], train: dic
 )  # fmt: skip
 def test_the_verdict_is_the_exact_binomial_test(shown: int, seeds: int, expected: str) -> None:
     """Tails added up by hand: 0.5^5 = 0.031; P(X >= 15 | 20) = 0.0207, P(X >= 14 | 20) = 0.0577."""
-    assert posts.verdict(shown, seeds) == expected
+    assert claims.verdict(shown, seeds) == expected
 
 
 def test_the_interval_agrees_with_the_verdict() -> None:
@@ -58,12 +59,12 @@ def test_the_interval_agrees_with_the_verdict() -> None:
         for shown in range(seeds + 1):
             low, high = ledger._share_interval(shown, seeds)
             expected = "reproduced" if low >= 0.5 else "not reproduced" if high <= 0.5 else "open"
-            assert posts.verdict(shown, seeds) == expected
+            assert claims.verdict(shown, seeds) == expected
 
 
 def test_all_eight_claims_and_their_configs_are_there() -> None:
-    assert [c.id for c in posts.CLAIMS] == ["C000a", "C000b", "C001a", "C001b", "C002", "C003a", "C003b", "C004"]
-    for claim in posts.CLAIMS:
+    assert [c.id for c in claims.CLAIMS] == ["C000a", "C000b", "C001a", "C001b", "C002", "C003a", "C003b", "C004"]
+    for claim in claims.CLAIMS:
         for budget in ledger.BUDGETS:
             for arm in claim.arms.values():
                 assert ledger.config_of(arm, budget, 7).seed == 7
@@ -73,7 +74,7 @@ def test_all_eight_claims_and_their_configs_are_there() -> None:
 
 def test_the_band_of_p002_is_the_posts_median() -> None:
     """Medians of the eleven printed pairs, sorted by hand: D 1.0169, G 1.9438."""
-    claim = next(claim for claim in posts.CLAIMS if claim.id == "C002")
+    claim = next(claim for claim in claims.CLAIMS if claim.id == "C002")
     d, g = claim.gauges
     np.testing.assert_allclose([d.low, d.high], [0.8 * 1.0169, 1.2 * 1.0169], atol=6e-4)
     np.testing.assert_allclose([g.low, g.high], [0.8 * 1.9438, 1.2 * 1.9438], atol=6e-4)
@@ -96,7 +97,7 @@ def test_other_data_never_passes_as_the_posts(tmp_path: Path) -> None:
 
 
 def test_a_short_budget_is_named(tmp_path: Path) -> None:
-    claim = next(claim for claim in posts.CLAIMS if claim.id == "C001b")
+    claim = next(claim for claim in claims.CLAIMS if claim.id == "C001b")
     arm = claim.arms["run"]
     keep_outcome(
         tmp_path / arm.folder("short") / "seed=0",
@@ -123,7 +124,7 @@ def test_failures_stand_in_the_text_as_plainly(tmp_path: Path) -> None:
 
 
 def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
-    claim = next(claim for claim in posts.CLAIMS if claim.id == "C003a")
+    claim = next(claim for claim in claims.CLAIMS if claim.id == "C003a")
     for name, seeds in (("with", (0, 1, 2)), ("without", (1, 2, 3))):
         for seed in seeds:
             config = ledger.config_of(claim.arms[name], "posted", seed)
@@ -140,14 +141,14 @@ def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
 
 
 def test_claims_share_their_runs() -> None:
-    jobs = ledger.plan(posts.CLAIMS, [], range(2), "short", Path("x"))
+    jobs = ledger.plan(claims.CLAIMS, [], range(2), "short", Path("x"))
     assert len(jobs) == len({job.folder for job in jobs})
     assert sum("cgan_concat,epochs=2/" in str(job.folder) for job in jobs) == 2, "one per seed, for C003a and C003b"
     assert [job.config.seed for job in jobs] == sorted(job.config.seed for job in jobs)
 
 
 def test_the_gaussians_seeds_are_trained_together_in_eights() -> None:
-    (trial,) = (trial for trial in posts.PEER_TRIALS if trial.config == "gaussian")
+    (trial,) = (trial for trial in claims.PEER_TRIALS if trial.config == "gaussian")
     jobs = ledger.plan([CLASSIFIER, GAUSSIAN], [trial], range(5, 19), "posted", Path("x"))
     jobs = [job for job in jobs if job.peer or job.config.seed != 10]  # it is done already
     groups = {(group[0].folder.parent.name, group[0].peer): [] for group in ledger.groups_of(jobs)}
@@ -159,7 +160,7 @@ def test_the_gaussians_seeds_are_trained_together_in_eights() -> None:
 
 
 def test_a_seed_that_diverged_among_others_is_not_trained_again(tmp_path: Path) -> None:
-    from tfgan_lab.compare.outcomes import our_outcome
+    from tfgan_lab.studies.outcomes import our_outcome
     from tfgan_lab.training.workdir import Workdir
 
     config = ledger.config_of(GAUSSIAN.arms["run"], "posted", 3)
@@ -174,7 +175,7 @@ def test_a_seed_that_diverged_among_others_is_not_trained_again(tmp_path: Path) 
 
 
 def test_peers_are_trained_as_long_as_ours() -> None:
-    for trial in posts.PEER_TRIALS:
+    for trial in claims.PEER_TRIALS:
         jobs = ledger.plan([], [trial], range(1), "posted", Path("x"))
         assert [job.peer for job in jobs] == [False, True]
         assert jobs[0].config == jobs[1].config
@@ -243,8 +244,8 @@ def test_a_diverged_seed_counts_and_hides_no_data(tmp_path: Path) -> None:
     assert judged["limits"] == ["on 4,500 digits that are not the post's"]
 
 
-def invent_trial(folder: Path, ours: list[float], peers: list[float], data: dict[str, Any]) -> posts.PeerTrial:
-    trial = posts.PeerTrial("gaussian", {}, {"fake_mean": ("generated mean", 0.5)})
+def invent_trial(folder: Path, ours: list[float], peers: list[float], data: dict[str, Any]) -> claims.PeerTrial:
+    trial = claims.PeerTrial("gaussian", {}, {"fake_mean": ("generated mean", 0.5)})
     for prefix, side, train in (("seed=", ours, MNIST), ("peer,seed=", peers, data)):
         for seed, value in enumerate(side):
             config = ledger.config_of(trial.arm(), "posted", seed)
@@ -328,7 +329,7 @@ def test_mistakes_are_one_line(
 
 
 def test_rendering_again_keeps_the_budget(tmp_path: Path) -> None:
-    claim = next(claim for claim in posts.CLAIMS if claim.id == "C001b")
+    claim = next(claim for claim in claims.CLAIMS if claim.id == "C001b")
     arm = claim.arms["run"]
     keep_outcome(
         tmp_path / arm.folder("short") / "seed=0",

@@ -15,10 +15,10 @@ from runs import rows
 from tfgan_lab.data import Source, open_source
 from tfgan_lab.data.examples import Examples, digest
 from tfgan_lab.errors import UserError
-from tfgan_lab.evaluation import evaluate
-from tfgan_lab.judge import load_judge
-from tfgan_lab.measure.digits import real_digits
-from tfgan_lab.measure.monitor import Monitor
+from tfgan_lab.evaluation.digits import real_digits
+from tfgan_lab.evaluation.exported import evaluate
+from tfgan_lab.evaluation.judge import load_judge
+from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.trainer import train
 from tfgan_lab.training import memory
 from tfgan_lab.training.experiment import build

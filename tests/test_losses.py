@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from tfgan_lab.config import override
+from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
-from tfgan_lab.experiments import load_config
 from tfgan_lab.losses import LOSSES, Loss, make_loss, sigmoid_cross_entropy
 
 RNG = np.random.default_rng(0)

@@ -18,9 +18,9 @@ from test_training import stop_at
 from tfgan_lab import data
 from tfgan_lab.config import Gaussian, override
 from tfgan_lab.errors import TrainingDiverged, UserError
-from tfgan_lab.evaluation import evaluate
+from tfgan_lab.evaluation.exported import evaluate
 from tfgan_lab.report.page import report
-from tfgan_lab.sample import sample_run as sample
+from tfgan_lab.report.sample import sample_run as sample
 from tfgan_lab.trainer import train
 from tfgan_lab.training import loop
 from tfgan_lab.training.engine import make_engine

@@ -14,10 +14,10 @@ from scipy import integrate, optimize, stats
 
 from tfgan_lab.config import Gaussian
 from tfgan_lab.data.examples import Examples, Provenance
-from tfgan_lab.measure import classifier, digits, distribution, montage
-from tfgan_lab.measure.draws import draw, labels_of
-from tfgan_lab.measure.random_features import RandomFeatures
-from tfgan_lab.measure.rows import Metric, lines, table
+from tfgan_lab.evaluation import accuracy, colours, digits, distribution
+from tfgan_lab.evaluation.pieces import draw, labels_of
+from tfgan_lab.evaluation.random_features import RandomFeatures
+from tfgan_lab.evaluation.rows import Metric, lines, table
 from tfgan_lab.metrics import Estimate
 
 
@@ -107,16 +107,16 @@ def test_a_collapsed_generator_has_no_shape() -> None:
 def test_two_halves_share_no_image_and_are_the_same_streamed_or_not(tmp_path: Path) -> None:
     images = np.random.default_rng(2).integers(0, 256, (41, 16, 16, 3)).astype(np.uint8)
     faces = Examples(41, (16, 16, 3), Provenance("noise", "train", 41, "0"), images)
-    first, second = montage.two_halves(faces, 1000, seed=1)
+    first, second = colours.two_halves(faces, 1000, seed=1)
     assert len(first) == len(second) == 20
     assert len({image.tobytes() for image in (*first, *second)}) == 40
     streamed = dataclasses.replace(faces, images=stored(images, tmp_path))
-    for a, b in zip((first, second), montage.two_halves(streamed, 1000, seed=1), strict=True):
+    for a, b in zip((first, second), colours.two_halves(streamed, 1000, seed=1), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert len(montage.two_halves(faces, 7, seed=1)[0]) == 7
+    assert len(colours.two_halves(faces, 7, seed=1)[0]) == 7
     for few in (1, 39):
         examples = Examples(few, (16, 16, 3), Provenance("noise", "train", few, "0"), images[:few])
-        assert f"n={few}, sha256 0: too few to be measured" in refusal(lambda: montage.two_halves(examples, 9, seed=1))  # noqa: B023
+        assert f"n={few}, sha256 0: too few to be measured" in refusal(lambda: colours.two_halves(examples, 9, seed=1))  # noqa: B023
 
 
 def test_random_features_are_the_same_every_time_and_see_colours() -> None:
@@ -130,5 +130,5 @@ def test_random_features_are_the_same_every_time_and_see_colours() -> None:
 
 
 def test_the_confusion_matrix_has_the_truth_in_its_rows() -> None:
-    answers = classifier.Answers(np.eye(3)[[0, 1, 1, 2, 2]], np.array([0, 0, 1, 1, 2]))
+    answers = accuracy.Answers(np.eye(3)[[0, 1, 1, 2, 2]], np.array([0, 0, 1, 1, 2]))
     np.testing.assert_array_equal(answers.confusion, [[1, 1, 0], [0, 1, 1], [0, 0, 1]])

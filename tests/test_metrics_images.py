@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tfgan_lab.errors import UserError
 from tfgan_lab.metrics import colour_histogram_distance, ms_ssim, ms_ssim_diversity, sharpness
-from tfgan_lab.metrics.images import SCALE_WEIGHTS, fitting_scales
+from tfgan_lab.metrics.pixels import SCALE_WEIGHTS, fitting_scales
 
 
 def uniform(seed: int, *shape: int) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from catalogue import offline
 
-from tfgan_lab.compare import outcomes
 from tfgan_lab.data import open_source
 from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.studies import outcomes
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def test_label_accuracy_is_of_the_labels_asked_for(turn: int, low: float, high: 
     """A generator that looks real digits of the asked class up; and one that is a class off."""
     import tensorflow as tf
 
-    from tfgan_lab.measure.monitor import Monitor
+    from tfgan_lab.evaluation.monitor import Monitor
     from tfgan_lab.training.experiment import build
 
     config: Any = offline("cgan_concat:smoke")
@@ -49,7 +49,7 @@ def test_of_other_data_the_monitor_says_only_that_the_judge_does_not_know_it() -
     """Labels turned by one: the judge knows none of these "digits"."""
     import dataclasses
 
-    from tfgan_lab.measure.monitor import Monitor
+    from tfgan_lab.evaluation.monitor import Monitor
     from tfgan_lab.training.experiment import build
 
     config: Any = offline("mlp_gan:smoke")
@@ -100,8 +100,8 @@ def test_a_run_that_diverges_is_an_outcome(tmp_path: Path, monkeypatch: pytest.M
 def test_a_peers_outcome_is_what_torch_says(tmp_path: Path) -> None:
     """The same peer trained again, D(x) over the test split computed by torch alone."""
     torch = pytest.importorskip("torch")
-    from tfgan_lab.compare.peers import make_peer
-    from tfgan_lab.compare.torch_peers import mlp_gan
+    from tfgan_lab.parity.peers import make_peer
+    from tfgan_lab.parity.posts_in_torch import p000_mlp_gan
 
     config: Any = offline("mlp_gan:hidden=16", batch_size="20", steps="30", seed="4")
     found = outcomes.peer_outcome(config, tmp_path / "peer", None)
@@ -110,7 +110,7 @@ def test_a_peers_outcome_is_what_torch_says(tmp_path: Path) -> None:
     test: Any = source.test
     peer = make_peer(config, 4)
     images = torch.from_numpy(train.images.reshape(train.num, -1)).float() / 255 * 2 - 1
-    mlp_gan.train(images, torch.from_numpy(train.labels).long(), 30, 20, 4 + 2**31, peer)
+    p000_mlp_gan.train(images, torch.from_numpy(train.labels).long(), 30, 20, 4 + 2**31, peer)
     peer.discriminator.eval()
     with torch.no_grad():
         p_real = peer.discriminator(torch.from_numpy(test.images.reshape(test.num, -1)).float() / 255 * 2 - 1)

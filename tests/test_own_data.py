@@ -12,10 +12,10 @@ import pytest
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab.config import STRICT, Data, Positive, data_kind, from_json, override, to_json, validate
+from tfgan_lab.config_files import load_config
 from tfgan_lab.data import OPENERS, Examples, Provenance, Source, open_source
 from tfgan_lab.data.examples import digest
 from tfgan_lab.errors import UserError
-from tfgan_lab.experiments import load_config
 from tfgan_lab.layers import Dense, Reshape, Tanh
 
 
@@ -85,9 +85,9 @@ def test_a_kind_that_is_not_known_here_is_one_line(monkeypatch: pytest.MonkeyPat
 
 
 def test_it_is_trained_resumed_exported_reported_and_measured(tmp_path: Path) -> None:
-    from tfgan_lab.evaluation import evaluate
-    from tfgan_lab.export import load_generator
-    from tfgan_lab.sample import sample_run
+    from tfgan_lab.evaluation.exported import evaluate
+    from tfgan_lab.export.saved_model import load_generator
+    from tfgan_lab.report.sample import sample_run
     from tfgan_lab.trainer import train
     from tfgan_lab.training.workdir import Workdir
 

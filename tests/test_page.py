@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from tfgan_lab import cli, evaluation
+from tfgan_lab import cli
 from tfgan_lab.config import flattened, override, validate
+from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
-from tfgan_lab.experiments import load_config
+from tfgan_lab.evaluation import exported
 from tfgan_lab.report.page import MOST_BYTES, report
 from tfgan_lab.report.page_pictures import between
 from tfgan_lab.report.page_run import repeat_command
@@ -183,9 +184,9 @@ def test_evaluate_brings_the_page_up_to_date(trained: Any, tmp_path: Path, monke
         "untrained": None,
     }
     monkeypatch.setattr(
-        evaluation, "evaluate", lambda *_: (run / "metrics.json").write_text(json.dumps({"metrics": [row]}))
+        exported, "evaluate", lambda *_: (run / "metrics.json").write_text(json.dumps({"metrics": [row]}))
     )
-    monkeypatch.setattr(evaluation, "print_table", lambda _: None)
+    monkeypatch.setattr(exported, "print_table", lambda _: None)
     assert cli.main(["evaluate", f"--workdir={run}"]) == 0
     assert "recall (k=5) 0.25" in Page(run / "report.html").text
 

@@ -11,9 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tfgan_lab.compare import parity  # noqa: E402
 from tfgan_lab.errors import UserError  # noqa: E402
 from tfgan_lab.layers import GELU, BatchNorm, ConvTranspose, LeakyReLU  # noqa: E402
+from tfgan_lab.parity import steps  # noqa: E402
 
 QUICK = ("cgan_layernorm", "dcgan_montage", "gaussian", "mnist_classifier")
 
@@ -28,8 +28,8 @@ def _one_thread() -> Any:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_same_program(name: str) -> None:
-    rows = parity.run_parity(name, "float64", updates=2)
-    assert parity.first_difference(rows) is None
+    rows = steps.run_parity(name, "float64", updates=2)
+    assert steps.first_difference(rows) is None
     stages = {row.stage.split(":")[0].split(" (")[0] for row in rows}
     assert stages >= {"start values", "forward", "order of updates", "update 1", "after step 1", "after step 2"}
     # Equal to rounding, and yet not because nothing was computed.
@@ -37,14 +37,14 @@ def test_same_program(name: str) -> None:
 
 
 def test_same_program_in_float32() -> None:
-    rows = parity.run_parity("gaussian", "float32", updates=3)
-    assert parity.first_difference(rows) is None
+    rows = steps.run_parity("gaussian", "float32", updates=3)
+    assert steps.first_difference(rows) is None
     assert max(row.max_abs for row in rows if row.stage != "start values") < 1e-4
 
 
 def test_the_other_reading_of_a_lost_initialiser() -> None:
     """Post P003 names an initialiser without values or a call: PyTorch's default start is compared as such."""
-    start = [row for row in parity.run_parity("cgan_concat:torch_init", updates=1) if row.stage == "start values"]
+    start = [row for row in steps.run_parity("cgan_concat:torch_init", updates=1) if row.stage == "start values"]
     assert len(start) == 16 and all(row.ok and row.tolerance > 0 for row in start), "no tensor is constant"
 
 
@@ -54,22 +54,22 @@ def _batch_of(name: str) -> int | None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", parity.CONFIGS)
+@pytest.mark.parametrize("name", steps.CONFIGS)
 def test_same_program_after_a_hundred_steps(name: str) -> None:
-    assert parity.first_difference(parity.run_parity(name, "float64", updates=100, batch=_batch_of(name))) is None
+    assert steps.first_difference(steps.run_parity(name, "float64", updates=100, batch=_batch_of(name))) is None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", parity.CONFIGS)
+@pytest.mark.parametrize("name", steps.CONFIGS)
 def test_same_program_after_a_hundred_steps_in_float32(name: str) -> None:
-    assert parity.first_difference(parity.run_parity(name, "float32", updates=100, batch=_batch_of(name))) is None
+    assert steps.first_difference(steps.run_parity(name, "float32", updates=100, batch=_batch_of(name))) is None
 
 
 # Faults. Each is put into our side alone; the row named first must be where it acts.
 
 
 def _altered(name: str, **fields: Any) -> Any:
-    config = parity.parity_config(name)
+    config = steps.parity_config(name)
     for path, value in fields.items():
         *parents, leaf = path.split("__")
         node = config
@@ -80,7 +80,7 @@ def _altered(name: str, **fields: Any) -> Any:
 
 
 def _first(config: Any) -> tuple[str, str]:
-    row = parity.first_difference(parity.run_parity(config, "float64", updates=1))
+    row = steps.first_difference(steps.run_parity(config, "float64", updates=1))
     assert row is not None
     return row.stage, row.tensor
 
@@ -125,7 +125,7 @@ def test_a_fault_in_a_config_is_named(name: str, fields: dict[str, Any], stage: 
     ],
 )  # fmt: skip
 def test_a_fault_in_a_layer_is_named(name: str, role: str, place: int, other: Any, stage: str, tensor: str) -> None:
-    config = parity.parity_config(name)
+    config = steps.parity_config(name)
     getattr(config, role)[place] = other
     assert _first(config) == (stage, tensor)
 
@@ -162,26 +162,26 @@ def test_another_order_of_updates_is_named() -> None:
 def test_what_no_post_has_is_refused() -> None:
     for name in ("mlp_gan:fresh_real", "mnist_judge"):
         with pytest.raises(UserError, match="post"):
-            parity.run_parity(name, updates=1)
+            steps.run_parity(name, updates=1)
     with pytest.raises(UserError, match="not built as the post's"):
-        parity.run_parity("cgan_concat:smoke", updates=1)
+        steps.run_parity("cgan_concat:smoke", updates=1)
     with pytest.raises(UserError, match="no config"):
-        parity.run_parity("mlp_gam")
+        steps.run_parity("mlp_gam")
 
 
 def test_table_and_json(tmp_path: Path) -> None:
     rows = [
-        parity.Row("forward (training)", "generator map1", 1e-15, 1e-15, 1e-10, True),
-        parity.Row("update 1 (generator): weights", "generator map1.bias", 2e-3, 1e-3, 1e-10, False),
-        parity.Row("update 1 (generator): weights", "generator map1.weight", 5e-3, 4e-3, 1e-10, False),
+        steps.Row("forward (training)", "generator map1", 1e-15, 1e-15, 1e-10, True),
+        steps.Row("update 1 (generator): weights", "generator map1.bias", 2e-3, 1e-3, 1e-10, False),
+        steps.Row("update 1 (generator): weights", "generator map1.weight", 5e-3, 4e-3, 1e-10, False),
     ]
-    lines = parity.format_table(rows).splitlines()
+    lines = steps.format_table(rows).splitlines()
     assert len(lines) == 4
     assert "2 WRONG" in lines[2]
     assert "generator map1.weight" in lines[2]
     assert lines[3].startswith("first difference: update 1 (generator): weights: generator map1.bias")
-    assert "same program" in parity.format_table(rows[:1])
-    parity.write_json(tmp_path / "p.json", rows, config="gaussian")
+    assert "same program" in steps.format_table(rows[:1])
+    steps.write_json(tmp_path / "p.json", rows, config="gaussian")
     kept = json.loads((tmp_path / "p.json").read_text())
     assert kept["config"] == "gaussian"
     assert kept["same"] is False

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfgan_lab.compare import golden, laws
-from tfgan_lab.compare.parity import CONFIGS, first_difference
+from tfgan_lab.parity import golden, laws
+from tfgan_lab.parity.steps import CONFIGS, first_difference
 
 FILE = Path(__file__).parent / "golden" / "parity.json"
 

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from catalogue import REFERENCES, offline
 
-from tfgan_lab.compare import posts
-from tfgan_lab.compare.ledger import config_of
 from tfgan_lab.config import differences, flattened, validate
+from tfgan_lab.config_files import load_config
 from tfgan_lab.data import open_source
-from tfgan_lab.experiments import load_config
 from tfgan_lab.layers import (
     ELU,
     GELU,
@@ -34,6 +32,8 @@ from tfgan_lab.layers import (
     Sigmoid,
     Tanh,
 )
+from tfgan_lab.posts import claims
+from tfgan_lab.studies.ledger import config_of
 from tfgan_lab.trainer import train
 from tfgan_lab.training.experiment import make_batches
 
@@ -203,18 +203,18 @@ def test_what_a_claim_asks_for_stays_as_it_was_fixed() -> None:
             {name: (arm.config, dict(arm.overrides)) for name, arm in claim.arms.items()},
             {(gauge.arm, gauge.number): (gauge.low, gauge.high) for gauge in claim.gauges},
         )
-        for claim in posts.CLAIMS
+        for claim in claims.CLAIMS
     }
     assert found == CLAIMS
-    for claim in posts.CLAIMS:
+    for claim in claims.CLAIMS:
         for arm in claim.arms.values():
             run = flattened(config_of(arm, "posted", 7))
             assert {field: str(run[field]) for field in arm.overrides} == arm.overrides
             assert run["seed"] == 7
     assert all(
-        margin == MARGINS[number] for trial in posts.PEER_TRIALS for number, (_, margin) in trial.numbers.items()
+        margin == MARGINS[number] for trial in claims.PEER_TRIALS for number, (_, margin) in trial.numbers.items()
     )
-    assert (posts.LEVEL, posts.MINORITY) == (0.05, 0.5)
+    assert (claims.LEVEL, claims.MINORITY) == (0.05, 0.5)
 
 
 # What a variant for tests may change: sizes, times and how often something is done. Nothing that is another code path.

@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 from catalogue import offline
 
-from tfgan_lab.compare.reference import Reference, reference_of
+from tfgan_lab.posts.reference import Reference, reference_of
 from tfgan_lab.report import gallery, plots
 from tfgan_lab.training.experiment import build
 from tfgan_lab.training.loop import moments_of
 from tfgan_lab.training.restored import fresh_networks
-from tfgan_lab.training.samples import Sampler
+from tfgan_lab.training.sampler import Sampler
 from tfgan_lab.training.workdir import Workdir
 
 NAMES = ["d_loss", "real_mean", "real_std", "fake_mean", "fake_std"]

@@ -14,8 +14,8 @@ from numpy.testing import assert_allclose
 from tfgan_lab import data
 from tfgan_lab.data.examples import Examples, Provenance
 from tfgan_lab.errors import UserError
+from tfgan_lab.placement import strategy
 from tfgan_lab.trainer import train
-from tfgan_lab.training import strategy
 from tfgan_lab.training.engine import XlaEngine, make_engine
 from tfgan_lab.training.experiment import build
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-_START = "import sys\nfrom tfgan_lab.runtime import start_tensorflow\nstart_tensorflow(threads=1)\n"
+_START = "import sys\nfrom tfgan_lab.system.runtime import start_tensorflow\nstart_tensorflow(threads=1)\n"
 
 
 def printed(program: str, **environment: str) -> str:
@@ -52,7 +52,7 @@ def test_a_users_own_xla_flags_win() -> None:
 
 
 def test_flags_that_another_tensorflow_may_not_know_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfgan_lab import runtime
+    from tfgan_lab.system import runtime
 
     monkeypatch.setenv("XLA_FLAGS", "")
     for other in ("2.22.0", ""):

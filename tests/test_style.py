@@ -12,7 +12,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from tfgan_lab.report import plots, style
+from tfgan_lab import figures
+from tfgan_lab.report import plots
 
 ROWS = [
     {"kind": "train", "step": step, "epoch": step / 10, "d_loss_mean": 1.4, "g_loss": 0.7, "g_loss_mean": 0.7 + step / 100, "p_real_mean": 0.6, "p_fake_mean": 0.4}
@@ -32,7 +33,7 @@ def texts(content: bytes) -> list[str]:
 
 
 def test_a_figure_is_written_as_png_and_svg_with_its_provenance_as_text(tmp_path: Path) -> None:
-    assert style.write_figure(tmp_path, "curves", plots.curves(ROWS, "a run", PROVENANCE)) == "curves.png"
+    assert figures.write_figure(tmp_path, "curves", plots.curves(ROWS, "a run", PROVENANCE)) == "curves.png"
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width > 1000
     written = texts((tmp_path / "curves.svg").read_bytes())
@@ -42,7 +43,7 @@ def test_a_figure_is_written_as_png_and_svg_with_its_provenance_as_text(tmp_path
 
 
 def test_the_same_figure_gives_the_same_bytes() -> None:
-    for encode in (style.png, style.svg):
+    for encode in (figures.png, figures.svg):
         first, second = (encode(plots.curves(ROWS, "a run", PROVENANCE)) for _ in range(2))
         assert first == second
 
@@ -51,7 +52,7 @@ def test_every_axis_is_labelled() -> None:
     figure = plots.curves(ROWS, "a run", PROVENANCE)
     for axis in figure.axes:
         assert axis.get_xlabel() and axis.get_ylabel()
-    with Image.open(io.BytesIO(style.png(figure))) as picture:
+    with Image.open(io.BytesIO(figures.png(figure))) as picture:
         assert picture.format == "PNG"
 
 
@@ -68,6 +69,6 @@ def lightness_and_hue(color: str, sight: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("sight", [np.eye(3), WITHOUT_LONG, WITHOUT_MIDDLE], ids=["all", "no long", "no middle"])
 def test_lines_of_one_plot_differ_for_every_eye(sight: np.ndarray) -> None:
-    seen = [lightness_and_hue(color, sight) for color in (style.BLUE, style.ORANGE, style.GREEN, style.GREY)]
+    seen = [lightness_and_hue(color, sight) for color in (figures.BLUE, figures.ORANGE, figures.GREEN, figures.GREY)]
     for a, b in itertools.combinations(seen, 2):
         assert np.linalg.norm(a - b) > 12  # CIE76; 2.3 is just noticeable

@@ -16,11 +16,11 @@ from PIL import Image
 
 from tfgan_lab import cli, trainer
 from tfgan_lab import data as data_lib
-from tfgan_lab import sweep as sweep_lib
 from tfgan_lab.errors import TrainingDiverged, UserError
-from tfgan_lab.judge import load_judge
-from tfgan_lab.measure.draws import draw
-from tfgan_lab.sweep import folder_name, markdown, sweep
+from tfgan_lab.evaluation.judge import load_judge
+from tfgan_lab.evaluation.pieces import draw
+from tfgan_lab.studies import sweep as sweep_lib
+from tfgan_lab.studies.sweep import folder_name, markdown, sweep
 from tfgan_lab.training.workdir import Workdir
 
 
@@ -47,7 +47,7 @@ def test_the_numbers_are_the_runs_own(swept: Any) -> None:
         rows = [json.loads(line) for line in (folder / run["folder"] / "metrics.jsonl").read_text().splitlines()]
         last = [row for row in rows if row["kind"] == "eval"][-1]
         assert (run["p_real"], run["p_fake"]) == (last["p_real"], last["p_fake"])
-        from tfgan_lab.export import load_generator
+        from tfgan_lab.export.saved_model import load_generator
 
         labels = load_judge()(draw(load_generator(folder / run["folder"]).sample, 1000, 0, 1000)).labels
         assert run["digits"] == (np.bincount(labels, minlength=10) > 10).sum()

@@ -13,32 +13,32 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from tfgan_lab.compare.torch_peers import (  # noqa: E402
+from tfgan_lab.parity.posts_in_torch import (  # noqa: E402
     PEERS,
-    cgan,
-    cgan_layernorm,
-    classifier,
-    gaussian,
-    learning_gan,
-    mlp_gan,
-    montage,
+    p000_mlp_gan,
+    p001_cgan,
+    p001_classifier,
+    p001_montage,
+    p002_learning_gan,
+    p003_cgan,
+    p004_gaussian,
 )
-from tfgan_lab.compare.torch_peers.dropout import MaskedDropout, queue_masks  # noqa: E402
-from tfgan_lab.compare.torch_peers.program import in_memory  # noqa: E402
+from tfgan_lab.parity.posts_in_torch.dropout import MaskedDropout, queue_masks  # noqa: E402
+from tfgan_lab.parity.posts_in_torch.program import in_memory  # noqa: E402
 
 RNG = np.random.default_rng(5)
 B = 4
 Array = np.ndarray[Any, Any]
 
 PROGRAMS: dict[str, Callable[..., Any]] = {
-    "mlp_gan": mlp_gan.Program,
-    "learning_gan": learning_gan.Program,
-    "cgan_layernorm": cgan_layernorm.Program,
-    "montage": lambda **numbers: montage.Program(filters=2, **numbers),
-    "gaussian": gaussian.Program,
-    "cgan_concat": lambda **numbers: cgan.Program(generator="concat", **numbers),
-    "cgan_branch": lambda **numbers: cgan.Program(generator="branch", discriminator="branch", **numbers),
-    "cgan_paper": lambda **numbers: cgan.Program(generator="paper", **numbers),
+    "mlp_gan": p000_mlp_gan.Program,
+    "learning_gan": p002_learning_gan.Program,
+    "cgan_layernorm": p001_cgan.Program,
+    "montage": lambda **numbers: p001_montage.Program(filters=2, **numbers),
+    "gaussian": p004_gaussian.Program,
+    "cgan_concat": lambda **numbers: p003_cgan.Program(generator="concat", **numbers),
+    "cgan_branch": lambda **numbers: p003_cgan.Program(generator="branch", discriminator="branch", **numbers),
+    "cgan_paper": lambda **numbers: p003_cgan.Program(generator="paper", **numbers),
 }
 
 
@@ -85,7 +85,7 @@ def test_mlp_gan_k_updates_share_the_real_batch() -> None:
 
 
 def test_learning_gan_losses_after_the_update_are_what_the_post_prints() -> None:
-    program = learning_gan.Program()
+    program = p002_learning_gan.Program()
     real, z = torch.rand(B, 28, 28), torch.rand(B, 100)
     before = program.step(real, None, z)
     after = {name: float(loss.detach()) for name, loss in program.losses(real, z).items()}
@@ -109,7 +109,7 @@ def test_cgan_uses_the_same_fakes_and_labels_for_both_players() -> None:
 
 
 def test_cgan_dropout_after_output_is_an_ablation_of_the_generator() -> None:
-    network = cgan.Program(dropout_after_output=True).networks["generator"]
+    network = p003_cgan.Program(dropout_after_output=True).networks["generator"]
     images = network(torch.randn(B, 100), torch.eye(10)[:B]).detach()
     assert 0.45 < (images == 0).double().mean() < 0.55
 
@@ -157,24 +157,24 @@ def count(network: Any) -> int:
 
 
 def test_parameter_counts() -> None:
-    assert count(montage.Generator()) == 4_331_846  # POSTS.md
-    assert count(montage.Discriminator()) == 4_295_472
-    assert count(mlp_gan.Generator()) == 100 * 256 + 256 * 256 + 256 * 784 + 256 + 256 + 784
-    assert count(mlp_gan.Discriminator()) == 784 * 256 + 256 * 256 + 256 + 256 + 256 + 1
-    assert count(learning_gan.Generator()) == 101 * 128 + 129 * 784
-    assert count(learning_gan.Discriminator()) == 785 * 128 + 129
-    assert count(cgan_layernorm.Generator()) == 111 * 200 + 400 + 201 * 784
-    assert count(cgan_layernorm.Discriminator()) == 795 * 200 + 400 + 201
-    assert count(cgan.PaperGenerator()) == 101 * 200 + 11 * 1000 + 1201 * 1200 + 1201 * 784
-    assert count(cgan.MaxoutDiscriminator()) == 785 * 1200 + 11 * 250 + 291 * 960 + 241
-    assert count(gaussian.Generator()) == 100 + 51 * 50 + 51
-    assert count(gaussian.Discriminator()) == 201 * 50 + 51 * 50 + 51
-    assert count(classifier.Classifier()) == 260 + 40 + 910 + 40 + 2510
+    assert count(p001_montage.Generator()) == 4_331_846  # POSTS.md
+    assert count(p001_montage.Discriminator()) == 4_295_472
+    assert count(p000_mlp_gan.Generator()) == 100 * 256 + 256 * 256 + 256 * 784 + 256 + 256 + 784
+    assert count(p000_mlp_gan.Discriminator()) == 784 * 256 + 256 * 256 + 256 + 256 + 256 + 1
+    assert count(p002_learning_gan.Generator()) == 101 * 128 + 129 * 784
+    assert count(p002_learning_gan.Discriminator()) == 785 * 128 + 129
+    assert count(p001_cgan.Generator()) == 111 * 200 + 400 + 201 * 784
+    assert count(p001_cgan.Discriminator()) == 795 * 200 + 400 + 201
+    assert count(p003_cgan.PaperGenerator()) == 101 * 200 + 11 * 1000 + 1201 * 1200 + 1201 * 784
+    assert count(p003_cgan.MaxoutDiscriminator()) == 785 * 1200 + 11 * 250 + 291 * 960 + 241
+    assert count(p004_gaussian.Generator()) == 100 + 51 * 50 + 51
+    assert count(p004_gaussian.Discriminator()) == 201 * 50 + 51 * 50 + 51
+    assert count(p001_classifier.Classifier()) == 260 + 40 + 910 + 40 + 2510
 
 
 @pytest.mark.parametrize(("network", "sizes"), [("Generator", [11, 28, 62, 128]), ("Discriminator", [61, 27, 10])])
 def test_montage_sizes(network: str, sizes: list[int]) -> None:
-    model = getattr(montage, network)(filters=2).model
+    model = getattr(p001_montage, network)(filters=2).model
     seen: list[int] = []
     for layer in model:
         if type(layer).__name__ in ("Unflatten", "Conv2d", "ConvTranspose2d"):
@@ -185,8 +185,8 @@ def test_montage_sizes(network: str, sizes: list[int]) -> None:
     assert output.min() > 0 and output.max() < 1
 
 
-@pytest.mark.parametrize("generator", cgan.GENERATORS.values())
-@pytest.mark.parametrize("discriminator", cgan.DISCRIMINATORS.values())
+@pytest.mark.parametrize("generator", p003_cgan.GENERATORS.values())
+@pytest.mark.parametrize("discriminator", p003_cgan.DISCRIMINATORS.values())
 def test_cgan_networks_all_fit_together(generator: Any, discriminator: Any) -> None:
     y = torch.eye(10)[:B]
     images = generator()(torch.randn(B, 100), y)
@@ -198,20 +198,20 @@ def test_cgan_networks_all_fit_together(generator: Any, discriminator: Any) -> N
 
 
 def test_initial_weights_are_the_posts() -> None:
-    first: Any = mlp_gan.Program().networks["generator"].get_submodule("model.0")
+    first: Any = p000_mlp_gan.Program().networks["generator"].get_submodule("model.0")
     assert 0.1 <= first.bias.min() < 0.11 and 0.19 < first.bias.max() <= 0.2
     assert first.weight.std().item() == pytest.approx((2 / 356) ** 0.5, rel=0.05)
-    first = learning_gan.Program().networks["generator"].get_submodule("model.0")
+    first = p002_learning_gan.Program().networks["generator"].get_submodule("model.0")
     limit = (6 / 228) ** 0.5
     assert not first.bias.any() and 0.98 * limit < first.weight.abs().max() <= limit
-    first = cgan.Program().networks["generator"].get_submodule("fc1.0")
+    first = p003_cgan.Program().networks["generator"].get_submodule("fc1.0")
     assert not first.bias.any() and first.weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-8])
 def test_tf_adam_is_tensorflows(scale: float) -> None:
     network = torch.nn.Linear(3, 2).double()
-    optimizer = learning_gan.tf_adam(network, 0.01)
+    optimizer = p002_learning_gan.tf_adam(network, 0.01)
     theta = network.weight.detach().numpy().copy()
     m, v = np.zeros_like(theta), np.zeros_like(theta)
     for t in range(1, 8):
@@ -224,10 +224,10 @@ def test_tf_adam_is_tensorflows(scale: float) -> None:
 
 
 def test_paper_schedule() -> None:
-    assert cgan.paper_schedule(0, 10) == (0.1, 0.5)
-    rate, momentum = cgan.paper_schedule(5, 10)
+    assert p003_cgan.paper_schedule(0, 10) == (0.1, 0.5)
+    rate, momentum = p003_cgan.paper_schedule(5, 10)
     assert rate == pytest.approx(0.1 * 1.00004**-5, rel=1e-12) and momentum == pytest.approx(0.6)
-    assert cgan.paper_schedule(10**6, 10) == (1e-6, 0.7)
+    assert p003_cgan.paper_schedule(10**6, 10) == (1e-6, 0.7)
 
 
 def test_paper_sgd_keeps_the_rate_inside_the_velocity() -> None:
@@ -304,7 +304,7 @@ def test_in_memory_refuses_too_few_images() -> None:
 
 @pytest.mark.parametrize("module", [name for name in PEERS if name != "montage"])
 def test_train_runs_and_repeats(module: str) -> None:
-    train = importlib.import_module(f"tfgan_lab.compare.torch_peers.{module}").train
+    train = importlib.import_module(f"tfgan_lab.parity.posts_in_torch.{module}").train
     images, labels = torch.rand(8, 28, 28), torch.arange(8)
     data = (None, None, 3, 100) if module == "gaussian" else (images, labels, 3, 4)
     first, again, other = train(*data, seed=1), train(*data, seed=1), train(*data, seed=2)
@@ -314,20 +314,20 @@ def test_train_runs_and_repeats(module: str) -> None:
 
 
 def test_train_montage_and_train_further() -> None:
-    program = montage.Program(filters=2)
+    program = p001_montage.Program(filters=2)
     images = torch.rand(2, 3, 128, 128)
-    losses = montage.train(images, None, 2, 1, program=program)
+    losses = p001_montage.train(images, None, 2, 1, program=program)
     assert np.isfinite(losses["d_loss"])
-    montage.train(images, None, 1, 1, program=program)
+    p001_montage.train(images, None, 1, 1, program=program)
     assert int(program.discriminator.state_dict()["model.1.num_batches_tracked"]) == 9
 
 
 def test_mlp_gan_data_loader_sees_every_image_once_an_epoch() -> None:
-    program = mlp_gan.Program()
+    program = p000_mlp_gan.Program()
     seen: list[Any] = []
     program.networks["discriminator"].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     images = torch.arange(8.0)[:, None, None].expand(8, 28, 28) / 8
-    mlp_gan.train(images, torch.arange(8), 4, 4, program=program, loader=True)
+    p000_mlp_gan.train(images, torch.arange(8), 4, 4, program=program, loader=True)
     real = [batch[:, 0] for batch in seen[::3]]
     first, second = ((torch.cat(epoch) * 8).round().tolist() for epoch in (real[:2], real[2:]))
     assert torch.cat(real).sub(torch.cat(real).mul(8).round() / 8).abs().max() < 1.01 / 255, "pixels have 256 levels"

@@ -11,14 +11,14 @@ from scipy.special import erf, expit
 
 torch = pytest.importorskip("torch")
 
-from tfgan_lab.compare.torch_peers import (  # noqa: E402
-    cgan,
-    cgan_layernorm,
-    classifier,
-    gaussian,
-    learning_gan,
-    mlp_gan,
-    montage,
+from tfgan_lab.parity.posts_in_torch import (  # noqa: E402
+    p000_mlp_gan,
+    p001_cgan,
+    p001_classifier,
+    p001_montage,
+    p002_learning_gan,
+    p003_cgan,
+    p004_gaussian,
 )
 
 RNG = np.random.default_rng(5)
@@ -103,7 +103,7 @@ def onehot(labels: Array) -> Array:
 
 
 def test_mlp_gan_losses_and_masks() -> None:
-    program = double(mlp_gan.Program(lr=0.0))
+    program = double(p000_mlp_gan.Program(lr=0.0))
     (real, _), (z_d, z_g) = digits(), draws(program)
     g_masks, d_masks = ([RNG.random((B, 256)) < 0.7 for _ in range(4)] for _ in range(2))
     wg, wd = weights(program.networks["generator"]), weights(program.networks["discriminator"])
@@ -126,7 +126,7 @@ def test_mlp_gan_losses_and_masks() -> None:
 
 
 def test_learning_gan_losses_share_latents() -> None:
-    program = double(learning_gan.Program(lr=0.0))
+    program = double(p002_learning_gan.Program(lr=0.0))
     (real, _), (z,) = digits(), draws(program)
     wg, wd = weights(program.networks["generator"]), weights(program.networks["discriminator"])
     fake = np.tanh(dense(leaky(dense(z, wg, "model.0"), 0.01), wg, "model.2"))
@@ -142,7 +142,7 @@ def test_learning_gan_losses_share_latents() -> None:
 
 @pytest.mark.parametrize("batch", [1, B])
 def test_cgan_layernorm_losses(batch: int) -> None:
-    program = double(cgan_layernorm.Program(lr=0.0))
+    program = double(p001_cgan.Program(lr=0.0))
     (real, labels), (d_labels, d_z, g_labels, g_z) = digits(batch), draws(program, batch)
     real = (real + 1) / 2
     wg, wd = weights(program.networks["generator"]), weights(program.networks["discriminator"])
@@ -159,7 +159,7 @@ def test_cgan_layernorm_losses(batch: int) -> None:
 
 
 def test_montage_losses_take_each_batchs_statistics() -> None:
-    program = double(montage.Program(filters=2, lr=0.0))
+    program = double(p001_montage.Program(filters=2, lr=0.0))
     real, (d_z, g_z) = RNG.random((2, 3, 128, 128)), draws(program, 2)
     wg, wd = weights(program.networks["generator"]), weights(program.networks["discriminator"])
     axes = (0, 2, 3)
@@ -183,7 +183,7 @@ def test_montage_losses_take_each_batchs_statistics() -> None:
 
 
 def test_classifier_loss() -> None:
-    program = classifier.Program()
+    program = p001_classifier.Program()
     network = program.classifier.double()
     images, labels = RNG.random((B, 28, 28)), RNG.integers(0, 10, B)
     w = weights(network)
@@ -199,7 +199,7 @@ def test_classifier_loss() -> None:
 
 @pytest.mark.parametrize("raw", [False, True])
 def test_gaussian_losses(raw: bool) -> None:
-    program = double(gaussian.Program(lr=0.0, raw=raw))
+    program = double(p004_gaussian.Program(lr=0.0, raw=raw))
     real, (d_noise, g_noise) = RNG.normal(4, 1.25, (1, 100)), draws(program)
     wg, wd = weights(program.networks["generator"]), weights(program.networks["discriminator"])
 
@@ -218,7 +218,7 @@ def test_gaussian_losses(raw: bool) -> None:
 def test_gaussian_mean_is_a_constant_to_the_gradient() -> None:
     data = torch.randn(1, 100, dtype=torch.float64, requires_grad=True)
     factors = RNG.normal(size=(1, 100))  # a plain sum would not feel the mean's gradient
-    (gaussian.decorate_with_diffs(data, 2.0)[:, 100:] * torch.from_numpy(factors)).sum().backward()
+    (p004_gaussian.decorate_with_diffs(data, 2.0)[:, 100:] * torch.from_numpy(factors)).sum().backward()
     values = data.detach().numpy()
     np.testing.assert_allclose(data.grad.numpy(), 2 * factors * (values - values.mean()), rtol=1e-9, atol=1e-12)
 
@@ -266,9 +266,9 @@ def cgan_nets(name: str, program: Any) -> tuple[Callable[..., Array], Callable[.
 
 
 CGANS: dict[str, Callable[[], Any]] = {
-    "cgan_concat": lambda: cgan.Program(generator="concat"),
-    "cgan_branch": lambda: cgan.Program(generator="branch", discriminator="branch"),
-    "cgan_paper": lambda: cgan.Program(generator="paper"),
+    "cgan_concat": lambda: p003_cgan.Program(generator="concat"),
+    "cgan_branch": lambda: p003_cgan.Program(generator="branch", discriminator="branch"),
+    "cgan_paper": lambda: p003_cgan.Program(generator="paper"),
 }
 MASK_SIZES = {
     "cgan_concat": ([256, 512, 1200], [1024, 512, 256]),

@@ -18,10 +18,10 @@ from PIL import Image
 from runs import fingerprint, rows, train_small, weights
 
 from tfgan_lab.config import from_json, override
+from tfgan_lab.config_files import config_names
 from tfgan_lab.data import mnist
 from tfgan_lab.errors import TrainingDiverged, UserError
-from tfgan_lab.experiments import config_names
-from tfgan_lab.measure.monitor import Monitor
+from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.trainer import train
 from tfgan_lab.training import experiment, loop
 from tfgan_lab.training import train as plain
@@ -29,7 +29,7 @@ from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.loop import Interrupted
 from tfgan_lab.training.run import Run
-from tfgan_lab.training.samples import saved_samples
+from tfgan_lab.training.sampler import saved_samples
 from tfgan_lab.training.workdir import Workdir
 
 SMOKES = [f"{name}:smoke" for name in config_names()]

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgan_lab.arrays import read_arrays
-from tfgan_lab.compare.state_files import read_state
 from tfgan_lab.errors import UserError
-from tfgan_lab.export import load_generator
-from tfgan_lab.saved_models import load_saved_model
+from tfgan_lab.export.loader import load_saved_model
+from tfgan_lab.export.saved_model import load_generator
+from tfgan_lab.parity.state_files import read_state
+from tfgan_lab.system.arrays import read_arrays
 
 PACKAGE = Path(__file__).resolve().parents[1] / "tfgan_lab"
 MAY_USE = {

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tfgan_lab.compare import import_torch as importing
-from tfgan_lab.compare.parity import CONFIGS, parity_config
-from tfgan_lab.compare.state_files import read_state, write_state
-from tfgan_lab.compare.weights import COUNTER, Pair, counter_names, from_torch, pairs_of, to_torch
 from tfgan_lab.errors import UserError
 from tfgan_lab.layers import BatchNorm
+from tfgan_lab.parity import import_torch as importing
+from tfgan_lab.parity.state_files import read_state, write_state
+from tfgan_lab.parity.steps import CONFIGS, parity_config
+from tfgan_lab.parity.weights import COUNTER, Pair, counter_names, from_torch, pairs_of, to_torch
 from tfgan_lab.training.restored import fresh_networks, restore_run
 
 
@@ -48,7 +48,7 @@ def test_every_network_takes_a_state_dict_and_gives_it_back(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_posts_networks_load_it_strictly(name: str) -> None:
     torch = pytest.importorskip("torch")
-    from tfgan_lab.compare.peers import make_peer
+    from tfgan_lab.parity.peers import make_peer
 
     config = parity_config(name)
     peer = make_peer(config, 0)
@@ -199,7 +199,7 @@ def wrappings(state: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["mlp_gan:smoke", "dcgan_montage:smoke", "gaussian"])
 def test_what_people_save_is_taken(name: str, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
 
     config: Any = load_config(name)
     network = fresh_networks(config)["generator"]
@@ -241,7 +241,7 @@ def test_a_missing_file_and_a_strange_ending(tmp_path: Path) -> None:
 
 
 def test_without_pytorch_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfgan_lab.compare.parity import run_parity
+    from tfgan_lab.parity.steps import run_parity
 
     monkeypatch.setitem(importlib.import_module("sys").modules, "torch", None)
     (tmp_path / "g.pt").write_bytes(b"x")
@@ -271,7 +271,7 @@ def test_half_precision_widens_exactly() -> None:
 def test_a_state_dict_becomes_a_run_and_comes_back(name: str, ending: str, tmp_path: Path) -> None:
     if ending == ".pt":
         pytest.importorskip("torch")
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
 
     config = load_config(name)
     role, network = next(iter(fresh_networks(config).items()))
@@ -289,8 +289,8 @@ def test_a_state_dict_becomes_a_run_and_comes_back(name: str, ending: str, tmp_p
 
 
 def test_an_imported_run_is_sampled_exported_and_trained_on(tmp_path: Path) -> None:
-    from tfgan_lab.export import export_network, load_generator
-    from tfgan_lab.sample import sample_run
+    from tfgan_lab.export.saved_model import export_network, load_generator
+    from tfgan_lab.report.sample import sample_run
     from tfgan_lab.trainer import train
 
     config = parity_config("gaussian:smoke")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tfgan_lab.config import override
 from tfgan_lab.errors import UserError
-from tfgan_lab.export import refuse_no_export
+from tfgan_lab.export.saved_model import refuse_no_export
 from tfgan_lab.training.workdir import Workdir
 
 CONFIG = offline("mlp_gan:smoke")

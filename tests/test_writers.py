@@ -17,9 +17,9 @@ from users_files import FILE_KINDS, FOLDER_KINDS, ODD_NAMES, make, state
 
 from tfgan_lab import cli
 from tfgan_lab.cli.output import Output
-from tfgan_lab.evaluation import in_words
-from tfgan_lab.export import read_facts
-from tfgan_lab.files import is_ours
+from tfgan_lab.evaluation.exported import in_words
+from tfgan_lab.export.saved_model import read_facts
+from tfgan_lab.system.files import is_ours
 
 GAN, LABELLED, NUMBERS, CLASSIFIER = "mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"
 # By what they write, with RUN for the folder of a run.

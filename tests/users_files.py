@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from tfgan_lab.files import json_bytes
+from tfgan_lab.system.files import json_bytes
 
 ODD_NAMES = [
     "gen",

@@ -17,7 +17,7 @@ _HOMES = {
     "GanConfig": "tfgan_lab.config",
     "UserError": "tfgan_lab.errors",
     "evaluate": "tfgan_lab.api",
-    "load_config": "tfgan_lab.experiments",
+    "load_config": "tfgan_lab.config_files",
     "load_generator": "tfgan_lab.api",
     "override": "tfgan_lab.config",
     "train": "tfgan_lab.api",

@@ -7,9 +7,9 @@ import os
 from typing import Any
 
 from tfgan_lab.config import Config, validate
+from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
-from tfgan_lab.experiments import load_config
-from tfgan_lab.runtime import start_for, start_tensorflow
+from tfgan_lab.system.runtime import start_for, start_tensorflow
 
 
 def train(
@@ -48,16 +48,16 @@ def evaluate(
     run: str | os.PathLike[str], data_dir: str | None = None, num: int | None = None, judge: str | None = None, seed: int = 0,
     out: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measures a run's export, as `tfgan-lab evaluate` does: see `tfgan_lab.evaluation.evaluate`."""
+    """Measures a run's export, as `tfgan-lab evaluate` does: see `tfgan_lab.evaluation.exported.evaluate`."""
     start_tensorflow(onednn=True)
-    from tfgan_lab import evaluation
+    from tfgan_lab.evaluation import exported
 
-    return evaluation.evaluate(run, data_dir, num, judge, seed, out)
+    return exported.evaluate(run, data_dir, num, judge, seed, out)
 
 
 def load_generator(path: str | os.PathLike[str]) -> Any:
-    """Loads an exported generator: see `tfgan_lab.export.load_generator`."""
+    """Loads an exported generator: see `tfgan_lab.export.saved_model.load_generator`."""
     start_tensorflow()
-    from tfgan_lab import export
+    from tfgan_lab.export import saved_model
 
-    return export.load_generator(path)
+    return saved_model.load_generator(path)

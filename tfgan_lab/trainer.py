@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tfgan_lab.config import Config, GanConfig, validate
-from tfgan_lab.measure.monitor import Monitor
+from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.report.reporter import Reporter
 from tfgan_lab.training import train as plain
 from tfgan_lab.training.experiment import Experiment

@@ -8,7 +8,7 @@ from absl import flags
 
 from tfgan_lab.cli.verb import Verb, config_flag, data_flag, required, start, workdir_flag
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import refuse_foreign
+from tfgan_lab.system.files import refuse_foreign
 
 
 def _parity_flags(values: flags.FlagValues) -> None:
@@ -22,9 +22,9 @@ def _parity(values: Any, overrides: dict[str, str]) -> None:
     reference = required(values, "config")
     refuse_foreign(*([values.json] if values.json else []))
     start()
-    from tfgan_lab.compare.parity import first_difference, format_table, run_parity, write_json
     from tfgan_lab.config import override, validate
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
+    from tfgan_lab.parity.steps import first_difference, format_table, run_parity, write_json
 
     rows = run_parity(override(validate(load_config(reference)), overrides), values.dtype, values.updates)
     print(f"{reference} against the post's program in PyTorch, {values.dtype}, {values.updates} updates")
@@ -47,9 +47,9 @@ def _import_flags(values: flags.FlagValues) -> None:
 def _import_torch(values: Any, overrides: dict[str, str]) -> None:
     state_dict, reference, workdir = (required(values, name) for name in ("state_dict", "config", "workdir"))
     start()
-    from tfgan_lab.compare.import_torch import import_torch
     from tfgan_lab.config import override, validate
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
+    from tfgan_lab.parity.import_torch import import_torch
 
     config = override(validate(load_config(reference)), overrides)
     import_torch(state_dict, config, workdir, discriminator_path=values.discriminator, step=values.step)
@@ -72,7 +72,7 @@ def _export_torch(values: Any, overrides: dict[str, str]) -> None:
     workdir, out = required(values, "workdir"), required(values, "out")
     refuse_foreign(out)
     start()
-    from tfgan_lab.compare.import_torch import export_torch
+    from tfgan_lab.parity.import_torch import export_torch
 
     print(f"state_dict: {export_torch(workdir, out, values.role)}")
 
@@ -105,10 +105,10 @@ def _ledger_flags(values: flags.FlagValues) -> None:
 
 
 def _ledger(values: Any, overrides: dict[str, str]) -> None:
-    from tfgan_lab.cache import usable_cores
-    from tfgan_lab.compare import ledger
-    from tfgan_lab.compare.posts import PEER_TRIALS, claims_of
+    from tfgan_lab.posts.claims import PEER_TRIALS, claims_of
     from tfgan_lab.report.ledger_text import headline
+    from tfgan_lab.studies import ledger
+    from tfgan_lab.system.cache import usable_cores
 
     claims = claims_of(values.config)
     trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config)]

@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags
 
 from tfgan_lab.cli.verb import Verb, config_flag, data_flag, load, no_flags, required, start
-from tfgan_lab.files import refuse_foreign
+from tfgan_lab.system.files import refuse_foreign
 
 
 def _show_flags(values: flags.FlagValues) -> None:
@@ -48,7 +48,7 @@ def _make_montage(values: Any, overrides: dict[str, str]) -> None:
 
 
 def _list(values: Any, overrides: dict[str, str]) -> None:
-    from tfgan_lab.experiments import summaries
+    from tfgan_lab.config_files import summaries
 
     rows = summaries()
     width = max(len(row.name) for row in rows)
@@ -57,7 +57,7 @@ def _list(values: Any, overrides: dict[str, str]) -> None:
 
 
 def _doctor(values: Any, overrides: dict[str, str]) -> None:
-    from tfgan_lab import doctor
+    from tfgan_lab.cli import doctor
 
     for line in doctor.report(values.data_dir):
         print(line, flush=True)

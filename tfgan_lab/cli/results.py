@@ -8,7 +8,7 @@ from absl import flags
 
 from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb, data_flag, judge_flag, required, start, workdir_flag
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import refuse_foreign
+from tfgan_lab.system.files import refuse_foreign
 from tfgan_lab.words import counted
 
 
@@ -37,7 +37,7 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
         raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
     refuse_foreign(out)
     start()
-    from tfgan_lab.sample import refuse_too_many, sample_run, write_samples
+    from tfgan_lab.report.sample import refuse_too_many, sample_run, write_samples
 
     refuse_too_many(workdir, values.num or 1, out)
     drawn, run = sample_run(workdir, values.num, values.seed, values.label)
@@ -79,7 +79,7 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
     if has_page:
         refuse_foreign(f"{run}/report.html")
     start(onednn=True)
-    from tfgan_lab.evaluation import evaluate, print_table
+    from tfgan_lab.evaluation.exported import evaluate, print_table
     from tfgan_lab.report.page import report
 
     print_table(evaluate(run, values.data_dir, values.num, values.judge, values.seed, values.out))
@@ -105,14 +105,14 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     start()
     from pathlib import Path
 
-    from tfgan_lab import convert
-    from tfgan_lab.export import export_network, refuse_no_export
+    from tfgan_lab.export import formats
+    from tfgan_lab.export.saved_model import export_network, refuse_no_export
     from tfgan_lab.training.restored import restore_run
     from tfgan_lab.training.workdir import Workdir
 
     others = [form for form in dict.fromkeys(values.format) if form != "saved_model"]
     for form in others:
-        convert.refuse_missing_converters(form)
+        formats.refuse_missing_converters(form)
     out = values.out or str(Workdir(workdir).export)
     refuse_no_export(out)
     run = restore_run(workdir)
@@ -127,10 +127,10 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
         f"{out}: {run.config.name} after {counted(run.step, 'step')}; largest difference to the live network {difference:.1e} (16 inputs)"
     )
     for form in others:
-        file, difference = convert.convert(Path(out), form)
+        file, difference = formats.convert(Path(out), form)
         size = file.stat().st_size / 1e6
         print(
-            f"{file}: {size:.1f} MB; largest difference to the SavedModel {difference:.1e} ({convert.CHECKED} inputs)"
+            f"{file}: {size:.1f} MB; largest difference to the SavedModel {difference:.1e} ({formats.CHECKED} inputs)"
         )
 
 

@@ -48,7 +48,7 @@ def _sweep(values: Any, overrides: dict[str, str]) -> None:
     field, listed = required(values, "field"), required(values, "values")
     config = load(values.config, None, overrides)
     workdir = values.workdir or f"runs/{config.name.replace(':', '-')}-{field}"
-    from tfgan_lab.sweep import markdown, sweep
+    from tfgan_lab.studies.sweep import markdown, sweep
 
     options = [value.strip() for value in listed.split(";" if ";" in listed else ",") if value.strip()]
     result = sweep(config, field, options, workdir, values.data_dir, values.judge)

@@ -93,7 +93,7 @@ def no_flags(values: flags.FlagValues) -> None:
 
 def load(reference: str | None, workdir: str | None, overrides: dict[str, str]) -> Any:
     from tfgan_lab import config as config_lib
-    from tfgan_lab.experiments import load_config
+    from tfgan_lab.config_files import load_config
     from tfgan_lab.training.workdir import Workdir
 
     if reference is None and workdir is not None and Workdir(workdir).exists():
@@ -111,6 +111,6 @@ def required(values: Any, name: str) -> str:
 
 
 def start(deterministic: bool = True, onednn: bool = False) -> None:
-    from tfgan_lab.runtime import start_tensorflow
+    from tfgan_lab.system.runtime import start_tensorflow
 
     start_tensorflow(deterministic, onednn=onednn)

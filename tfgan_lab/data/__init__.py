@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tfgan_lab.config import Data
-from tfgan_lab.data.examples import Examples, Provenance, Source
+from tfgan_lab.data.examples import Examples, Provenance
+from tfgan_lab.data.source import Source
 
 # What opens kinds defined elsewhere: opener(data, data_dir), as `open_source`. Ours: `open_data` in data/KIND.py.
 OPENERS: dict[type[Data], Callable[[Any, str | None], Source]] = {}

@@ -15,10 +15,10 @@ from typing import Any
 import h5py
 from tqdm import tqdm
 
-from tfgan_lab.cache import cache_dir, can_be_written, kept
 from tfgan_lab.data.faces import HEIGHT, WIDTH, draw_faces
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import new_file
+from tfgan_lab.system.cache import cache_dir, can_be_written, kept
+from tfgan_lab.system.files import new_file
 
 
 def kept_faces(seed: int, num: int, start: int) -> Path:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfgan_lab.arrays import read_arrays
-from tfgan_lab.cache import cache_dir
 from tfgan_lab.config import Mnist
-from tfgan_lab.data.examples import Examples, Provenance, Source, digest
+from tfgan_lab.data.examples import Examples, Provenance, digest
+from tfgan_lab.data.source import Source
 from tfgan_lab.errors import UserError, shown
+from tfgan_lab.system.arrays import read_arrays
+from tfgan_lab.system.cache import cache_dir
 
 DATA_DIR_VARIABLE = "TFGAN_LAB_DATA_DIR"
 SPLITS = ("train", "validation", "train+validation", "test")

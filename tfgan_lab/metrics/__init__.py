@@ -8,13 +8,6 @@ from __future__ import annotations
 
 from tfgan_lab.metrics.distributions import Moments, kolmogorov_smirnov, moments, wasserstein_distance
 from tfgan_lab.metrics.frechet import feature_moments, frechet_distance, frechet_from_moments, kernel_distance
-from tfgan_lab.metrics.images import (
-    Diversity,
-    colour_histogram_distance,
-    ms_ssim,
-    ms_ssim_diversity,
-    sharpness,
-)
 from tfgan_lab.metrics.intervals import (
     Estimate,
     bootstrap_interval,
@@ -32,6 +25,13 @@ from tfgan_lab.metrics.neighbours import (
     two_sample_accuracy,
 )
 from tfgan_lab.metrics.parzen import Parzen, parzen_log_likelihood
+from tfgan_lab.metrics.pixels import (
+    Diversity,
+    colour_histogram_distance,
+    ms_ssim,
+    ms_ssim_diversity,
+    sharpness,
+)
 from tfgan_lab.metrics.scores import (
     LabelAccuracy,
     ModeHistogram,

@@ -74,7 +74,7 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> Brow
 
     Args:
       config: Its config.
-      module: The `tfgan_lab.export.GeneratorModule` of it.
+      module: The `tfgan_lab.export.saved_model.GeneratorModule` of it.
       network: The generator itself.
       most: Bytes that it may take in the page.
 
@@ -105,7 +105,7 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> Brow
 
 
 def _inputs(config: GanConfig, number: int) -> tuple[Any, Any]:
-    from tfgan_lab.export import spread_labels
+    from tfgan_lab.export.saved_model import spread_labels
     from tfgan_lab.randomness import draw_latents, sample_seed
 
     latents = draw_latents(config.latents.distribution, config.latents.dim, number, sample_seed(config.seed, 2))

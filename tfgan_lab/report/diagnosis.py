@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.compare.reference import Reference, reference_of
 from tfgan_lab.config import Config, GanConfig
-from tfgan_lab.judge import doubt
+from tfgan_lab.evaluation.judge import doubt
+from tfgan_lab.posts.reference import Reference, reference_of
 
 Rows = Sequence[Mapping[str, Any]]
 

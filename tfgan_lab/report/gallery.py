@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab import images as images_lib
-from tfgan_lab.compare.reference import reference_of
+from tfgan_lab import pictures
 from tfgan_lab.config import GanConfig, Init
 from tfgan_lab.data import Source
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import refuse_foreign, write_atomically
+from tfgan_lab.figures import png, write_figure
+from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.report import plots
-from tfgan_lab.report.samples import png_of
-from tfgan_lab.report.style import png, write_figure
+from tfgan_lab.report.sample_pictures import png_of
+from tfgan_lab.system.files import refuse_foreign, write_atomically
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.restored import fresh_networks
-from tfgan_lab.training.samples import columns_of, saved_samples
+from tfgan_lab.training.sampler import columns_of, saved_samples
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 
@@ -69,16 +69,16 @@ def write_preview(source: Source, out: str) -> str:
     if not out.endswith(".png"):
         raise UserError(f"--out={out}: the file's name must end in .png.")
     refuse_foreign(out)
-    picture = images_lib.grid(some_images(source.train, 64))
-    write_atomically(out, images_lib.png_bytes(images_lib.enlarge(picture)))
+    picture = pictures.grid(some_images(source.train, 64))
+    write_atomically(out, pictures.png_bytes(pictures.enlarge(picture)))
     return out
 
 
 def write_real(folder: Workdir, experiment: Experiment) -> None:
     """Writes real.png: a grid of real examples (nothing for the Gaussian)."""
     if experiment.config.data.is_images:
-        picture = images_lib.grid(real_images(experiment, 64))
-        write_atomically(folder.path / "real.png", images_lib.png_bytes(images_lib.enlarge(picture)))
+        picture = pictures.grid(real_images(experiment, 64))
+        write_atomically(folder.path / "real.png", pictures.png_bytes(pictures.enlarge(picture)))
 
 
 def write_untrained(folder: Workdir, experiment: Experiment) -> str:
@@ -101,11 +101,11 @@ def write_untrained(folder: Workdir, experiment: Experiment) -> str:
         z = draw_latents(latents.distribution, latents.dim, rows, seed("latents", rows))
         return networks["generator"](z, training=True, seed=seed("dropout", turn)[None])
 
-    single, batch = (images_lib.to_uint8(draw(n, n), config.data.pixels) for n in (1, config.batch_size))
+    single, batch = (pictures.to_uint8(draw(n, n), config.data.pixels) for n in (1, config.batch_size))
     asked = draw(config.batch_size, 0)[:5]
     logits = networks["discriminator"](asked, training=True, seed=seed("d", 0)[None])
     beliefs = [round(float(p), 4) for p in tf.sigmoid(logits)]
-    grids = [("one sample", images_lib.grid(single, 1)), (f"a batch of {len(batch)}", images_lib.grid(batch))]
+    grids = [("one sample", pictures.grid(single, 1)), (f"a batch of {len(batch)}", pictures.grid(batch))]
     figure = plots.labelled_grids(grids, "generator before training", provenance_line(experiment), across=True)
     write_atomically(folder.path / "untrained.png", png(figure))
     folder.write_record(untrained=beliefs)
@@ -161,8 +161,8 @@ def _write_generator_pictures(
                 "generated, a column per label",
             )
         columns = max(8, config.num_labels)
-        real = images_lib.grid(real_images(experiment, len(picked)), columns)
-        grids = [(f"real ({split} split)", real), (caption, images_lib.grid(picked, columns))]
+        real = pictures.grid(real_images(experiment, len(picked)), columns)
+        grids = [(f"real ({split} split)", real), (caption, pictures.grid(picked, columns))]
         figure = plots.labelled_grids(grids, title, provenance)
         names.append(write_figure(folder.path, "real_and_generated", figure))
         trained = [moment for moment in moments if moment[0] > 0]
@@ -190,8 +190,8 @@ def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Exper
 def film(folder: Path, steps: Sequence[int]) -> bytes:
     """An animated GIF of the sample pictures of these steps, at most 60 frames."""
     picked = np.unique(np.linspace(0, len(steps) - 1, _FILM_FRAMES).round().astype(int))
-    pictures = [images_lib.read_png(folder / f"step-{steps[index]:08d}.png") for index in picked]
-    return images_lib.gif_bytes([picture for picture in pictures if picture is not None])
+    shown = [pictures.read_png(folder / f"step-{steps[index]:08d}.png") for index in picked]
+    return pictures.gif_bytes([picture for picture in shown if picture is not None])
 
 
 def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:

@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, wrapped
 from tfgan_lab.report.ledger_text import headline
-from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, wrapped
 
 _COLORS = {"reproduced": GREEN, "not reproduced": RED, "open": ORANGE, "not run": GREY}
 

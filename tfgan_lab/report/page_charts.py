@@ -10,9 +10,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tfgan_lab.compare.reference import Reference
+from tfgan_lab.figures import BLUE, STYLE, svg
+from tfgan_lab.posts.reference import Reference
 from tfgan_lab.report import plots
-from tfgan_lab.report.style import BLUE, STYLE, svg
 
 _INK = "#010203"  # stands for the page's own text colour
 _PAGE_STYLE = STYLE | {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfgan_lab import images as images_lib
+from tfgan_lab import pictures
 from tfgan_lab.config import GanConfig
 from tfgan_lab.words import counted
 
@@ -34,7 +34,7 @@ class Picture:
 
 def picture_of(pixels: np.ndarray, alt: str, colormap: str = "gray") -> Picture:
     """uint8 [H, W, C] as WebP: exact for digits, at quality 88 for the larger faces."""
-    coloured = images_lib.colour(pixels, colormap)
+    coloured = pictures.colour(pixels, colormap)
     buffer = io.BytesIO()
     image = Image.fromarray(coloured[..., 0] if coloured.shape[-1] == 1 else coloured)
     exact = pixels.shape[-1] == 1
@@ -62,16 +62,16 @@ def moments(
     Returns:
       For each: "step", "epoch" and "picture"; at least the first and the last.
     """
-    pictures: dict[int, Picture] = {}
+    drawn: dict[int, Picture] = {}
 
     def picture(index: int) -> Picture:
-        if index not in pictures:
+        if index not in drawn:
             step, samples = saved[index]
             pixels, columns = shown(samples, config)
             what = "a row for each label from 0 to 9" if config.num_labels else "from the same latents at every step"
             alt = f"{len(pixels)} samples after {counted(step, 'step')}, {what}"
-            pictures[index] = picture_of(images_lib.grid(pixels, columns), alt, config.sample_colormap)
-        return pictures[index]
+            drawn[index] = picture_of(pictures.grid(pixels, columns), alt, config.sample_colormap)
+        return drawn[index]
 
     for number in (30, 24, 18, 12, 8, 5, 3, 2):
         picked = _spread(len(saved), number)
@@ -95,10 +95,10 @@ def real_picture(examples: Any, number: int, columns: int, config: GanConfig) ->
         each = [np.flatnonzero(examples.labels == label)[:columns] for label in range(config.num_labels)]
         if all(len(rows) == columns for rows in each):
             pixels = examples.images[np.concatenate(each)]
-            return picture_of(images_lib.grid(pixels, columns), f"{alt}, a row for each label from 0 to 9", colormap)
+            return picture_of(pictures.grid(pixels, columns), f"{alt}, a row for each label from 0 to 9", colormap)
     from tfgan_lab.report.gallery import some_images
 
-    return picture_of(images_lib.grid(some_images(examples, number), columns), alt, colormap)
+    return picture_of(pictures.grid(some_images(examples, number), columns), alt, colormap)
 
 
 def walks(module: Any, config: GanConfig) -> Picture:
@@ -114,7 +114,7 @@ def walks(module: Any, config: GanConfig) -> Picture:
     drawn = module.draw(np.concatenate(paths).astype(np.float32), labels).numpy()
     of = f" of the labels {', '.join(map(str, labels[::_WALK_STEPS]))}" if labels is not None else ""
     alt = f"{_WALKS} rows{of}: in each, {_WALK_STEPS} samples on the way from one latent to another"
-    return picture_of(images_lib.grid(images_lib.to_uint8(drawn, "unit"), _WALK_STEPS), alt, config.sample_colormap)
+    return picture_of(pictures.grid(pictures.to_uint8(drawn, "unit"), _WALK_STEPS), alt, config.sample_colormap)
 
 
 def between(a: np.ndarray, b: np.ndarray, share: np.ndarray, distribution: str) -> np.ndarray:
@@ -137,9 +137,9 @@ def digit_grids(module: Any, config: GanConfig) -> list[tuple[int, Picture]]:
     latents = draw_latents(config.latents.distribution, config.latents.dim, _LABELLED, sample_seed(config.seed, 4))
     grids = []
     for label in range(config.num_labels):
-        drawn = images_lib.to_uint8(module.draw(latents, np.full(_LABELLED, label, np.int32)).numpy(), "unit")
+        drawn = pictures.to_uint8(module.draw(latents, np.full(_LABELLED, label, np.int32)).numpy(), "unit")
         alt = f"{_LABELLED} samples that were asked for the label {label}"
-        grids.append((label, picture_of(images_lib.grid(drawn, _LABELLED // 2), alt, config.sample_colormap)))
+        grids.append((label, picture_of(pictures.grid(drawn, _LABELLED // 2), alt, config.sample_colormap)))
     return grids
 
 
@@ -167,14 +167,14 @@ def neighbours(module: Any, config: GanConfig, source: Any) -> Neighbours | None
     train: Any = source.train
     if not train.in_memory or train.images.nbytes * 4 > _NEIGHBOUR_BYTES:
         return None
-    drawn = images_lib.to_uint8(module.sample(config.seed, _NEIGHBOURS).numpy(), "unit")
+    drawn = pictures.to_uint8(module.sample(config.seed, _NEIGHBOURS).numpy(), "unit")
     unseen = source.test.images[:: max(1, source.test.num // 100)][:100] if source.test is not None else drawn[:0]
     rows = _flat(np.concatenate([drawn, unseen]))
     index, distance = pairwise_distances_argmin_min(rows, _flat(train.images))
     nearest = train.images[index[:_NEIGHBOURS]]
     distances = [round(float(value), 2) for value in distance[:_NEIGHBOURS]]
     alt = f"above {_NEIGHBOURS} samples, below each the training image nearest to it, at the distances {', '.join(map(str, distances))}"
-    grid = images_lib.grid(np.concatenate([drawn, nearest]), _NEIGHBOURS)
+    grid = pictures.grid(np.concatenate([drawn, nearest]), _NEIGHBOURS)
     typical = round(float(np.median(distance[_NEIGHBOURS:])), 2) if len(unseen) else None
     return Neighbours(picture_of(grid, alt, config.sample_colormap), distances, typical, train.num)
 

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab import config as config_lib
-from tfgan_lab.compare.posts import CLAIMS
-from tfgan_lab.compare.reference import reference_of
 from tfgan_lab.config import Config, GanConfig
+from tfgan_lab.config_files import load_config
 from tfgan_lab.data import Source
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
-from tfgan_lab.experiments import load_config
+from tfgan_lab.posts.claims import CLAIMS
+from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.report import page_charts, page_pictures
 from tfgan_lab.report.browser_net import browser_net
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.ledger_text import headline
 from tfgan_lab.training.checkpoints import checkpoint_steps
-from tfgan_lab.training.samples import saved_samples
+from tfgan_lab.training.sampler import saved_samples
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 
@@ -149,7 +149,7 @@ def claims_in_words(config: Config, path: Path) -> list[str]:
 
 
 def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Parts, most: int) -> None:
-    from tfgan_lab.export import GeneratorModule
+    from tfgan_lab.export.saved_model import GeneratorModule
 
     saved = saved_samples(folder.samples, config)
     per_epoch = max(1, int(folder.read_record().get("steps_per_epoch") or 1))
@@ -278,7 +278,7 @@ def _metrics(folder: Path) -> list[dict[str, Any]]:
 
 def _floors(metrics: Sequence[dict[str, Any]]) -> Callable[[Any], None] | None:
     """Draws what real data scores into the panel of the metrics, if it was evaluated."""
-    from tfgan_lab.report.style import GREY
+    from tfgan_lab.figures import GREY
 
     floor = next((row.get("real") for row in metrics if row["name"] == "frechet_distance"), None)
     if not floor:

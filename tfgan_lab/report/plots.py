@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfgan_lab.compare.reference import Reference
-from tfgan_lab.report.style import BLUE, GREY, ORANGE, STYLE, finish, wrapped
+from tfgan_lab.figures import BLUE, GREY, ORANGE, STYLE, finish, wrapped
+from tfgan_lab.posts.reference import Reference
 
 Panel = Callable[[Any], None]
 

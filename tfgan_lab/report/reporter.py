@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.config import Config, GanConfig
-from tfgan_lab.evaluation import finish
-from tfgan_lab.export import export_network
-from tfgan_lab.files import write_atomically
+from tfgan_lab.evaluation.exported import finish
+from tfgan_lab.export.saved_model import export_network
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.page import write_page
-from tfgan_lab.report.samples import draw_missing, png_of
+from tfgan_lab.report.sample_pictures import draw_missing, png_of
 from tfgan_lab.report.tensorboard import TensorBoard
+from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.observers import Observer
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.run import Run

@@ -10,11 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfgan_lab import images as images_lib
-from tfgan_lab.compare.reference import reference_of
-from tfgan_lab.measure.distribution import target_law
-from tfgan_lab.report.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish
-from tfgan_lab.training.samples import columns_of
+from tfgan_lab import pictures
+from tfgan_lab.evaluation.distribution import target_law
+from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish
+from tfgan_lab.posts.reference import reference_of
+from tfgan_lab.training.sampler import columns_of
 from tfgan_lab.words import of_post
 
 _COLUMNS = 5  # values side by side; more go below
@@ -32,7 +32,7 @@ def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: s
     """Samples and evaluations of every run of a sweep.
 
     Args:
-      outcomes: `tfgan_lab.sweep.Outcome`s.
+      outcomes: `tfgan_lab.studies.sweep.Outcome`s.
       field: The field that was changed.
       config: The config that was swept.
       provenance: Below.
@@ -82,7 +82,7 @@ def _samples(axis: Any, samples: np.ndarray | None, config: Any) -> None:
         _histogram(axis, samples.ravel(), config)
         return
     if samples is not None:
-        picture = images_lib.grid(samples[:100], columns_of(config))
+        picture = pictures.grid(samples[:100], columns_of(config))
         axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.grid(visible=False)
     axis.set(xticks=[], yticks=[])

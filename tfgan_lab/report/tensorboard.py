@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfgan_lab.config import Changes, ClassifierConfig, Config, flattened, what_changes
 from tfgan_lab.errors import UserError
-from tfgan_lab.images import read_png
+from tfgan_lab.pictures import read_png
 from tfgan_lab.training.workdir import Workdir
 
 # The numbers by which TensorBoard's table of hparams compares runs.

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.runtime import no_pattern
+from tfgan_lab.system.runtime import no_pattern
 
 
 class Checkpoints:

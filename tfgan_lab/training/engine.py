@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import philox
-from tfgan_lab.cache import seal_programs
 from tfgan_lab.errors import UserError
+from tfgan_lab.system.cache import seal_programs
 
 # For how many steps an XLA program's noise and examples are made at once, and what these may take.
 _XLA_STEPS, _XLA_BYTES = 2000, 2**24

@@ -17,9 +17,9 @@ from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import GAN
 from tfgan_lab.optimizers import make_optimizer
+from tfgan_lab.placement.strategy import make_strategy
 from tfgan_lab.supervised import Supervised
 from tfgan_lab.training.memory import refuse_beyond_memory, weights_that_fit
-from tfgan_lab.training.strategy import make_strategy
 
 
 @dataclasses.dataclass

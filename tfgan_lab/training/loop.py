@@ -14,9 +14,9 @@ import numpy as np
 
 from tfgan_lab.config import Config, Every
 from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, TrainingDiverged, UserError
+from tfgan_lab.placement.team import Team
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
-from tfgan_lab.training.team import Team
 from tfgan_lab.training.terminal import reader_is_gone
 
 _SIGPIPE = READER_GONE_CODE - 128  # Windows has no such name

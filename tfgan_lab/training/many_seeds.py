@@ -15,16 +15,17 @@ import tensorflow as tf
 
 from tfgan_lab import data as data_lib
 from tfgan_lab.config import GanConfig, override
-from tfgan_lab.data.seeds import SeedsBatches
+from tfgan_lab.data.seed_batches import SeedsBatches
 from tfgan_lab.errors import TrainingDiverged
-from tfgan_lab.export import export_network
-from tfgan_lab.files import write_atomically
+from tfgan_lab.export.saved_model import export_network
+from tfgan_lab.gan_of_seeds import SeedsGAN
 from tfgan_lab.networks import build_discriminator, build_generator
 from tfgan_lab.optimizers import make_optimizer
-from tfgan_lab.seeds import SeedsGAN
+from tfgan_lab.placement.team import make_team
+from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import make_engine
-from tfgan_lab.training.evaluation import Evaluator
+from tfgan_lab.training.evaluator import Evaluator
 from tfgan_lab.training.experiment import Experiment, build, make_batches
 from tfgan_lab.training.loop import (
     Event,
@@ -39,8 +40,7 @@ from tfgan_lab.training.loop import (
 )
 from tfgan_lab.training.memory import weights_that_fit
 from tfgan_lab.training.run import Run
-from tfgan_lab.training.samples import Sampler
-from tfgan_lab.training.team import make_team
+from tfgan_lab.training.sampler import Sampler
 from tfgan_lab.training.terminal import Terminal, say
 from tfgan_lab.training.train import refuse_other_data, say_what_is_lost
 from tfgan_lab.training.workdir import Workdir, environment

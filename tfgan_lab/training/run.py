@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab import images as images_lib
+from tfgan_lab import pictures
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.errors import UserError
-from tfgan_lab.export import GeneratorModule
+from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.restored import restore_run
-from tfgan_lab.training.samples import columns_of, saved_samples
+from tfgan_lab.training.sampler import columns_of, saved_samples
 from tfgan_lab.training.workdir import Workdir
 
 
@@ -78,7 +78,7 @@ class Run:
         if isinstance(self.config, GanConfig) and saved_samples(self.workdir.samples, self.config):
             drawn = self.samples()
             if drawn.ndim == 4:
-                picture = images_lib.png_bytes(images_lib.enlarge(images_lib.grid(drawn, columns_of(self.config))))
+                picture = pictures.png_bytes(pictures.enlarge(pictures.grid(drawn, columns_of(self.config))))
                 text = base64.b64encode(picture).decode()
                 parts.append(f'<img alt="samples of the last step" src="data:image/png;base64,{text}">')
         for kind in ("train", "eval", "metrics"):

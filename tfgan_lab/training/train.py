@@ -16,11 +16,12 @@ import numpy as np
 from tfgan_lab import data as data_lib
 from tfgan_lab.config import Config, GanConfig, validate
 from tfgan_lab.errors import UserError
-from tfgan_lab.export import refuse_no_export
-from tfgan_lab.runtime import start_for
+from tfgan_lab.export.saved_model import refuse_no_export
+from tfgan_lab.placement.team import Team, facts_to_agree_on, make_team
+from tfgan_lab.system.runtime import start_for
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine, make_engine
-from tfgan_lab.training.evaluation import Evaluator
+from tfgan_lab.training.evaluator import Evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.loop import (
     Event,
@@ -37,8 +38,7 @@ from tfgan_lab.training.loop import (
 from tfgan_lab.training.memory import out_of_memory_in_one_line
 from tfgan_lab.training.observers import Observer
 from tfgan_lab.training.run import Run
-from tfgan_lab.training.samples import Sampler, saved_samples
-from tfgan_lab.training.team import Team, facts_to_agree_on, make_team
+from tfgan_lab.training.sampler import Sampler, saved_samples
 from tfgan_lab.training.terminal import Terminal, say
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.words import counted, of_post
@@ -57,7 +57,7 @@ def train(
       workdir: The run's folder; made if need be.
       data_dir: Where data is, if not to be found by itself (`tfgan_lab.data.open_source`).
       observers: Who looks on.
-      monitor: Makes what measures the generator every `config.metrics` (`tfgan_lab.measure.monitor.Monitor`); None:
+      monitor: Makes what measures the generator every `config.metrics` (`tfgan_lab.evaluation.monitor.Monitor`); None:
         nothing does.
 
     Returns:

@@ -16,11 +16,11 @@ from typing import Any
 import filelock
 
 from tfgan_lab import config as config_lib
-from tfgan_lab.cache import usable_cores
 from tfgan_lab.config import Changes
 from tfgan_lab.errors import UserError
-from tfgan_lab.files import write_atomically
 from tfgan_lab.records import is_row, known_facts
+from tfgan_lab.system.cache import usable_cores
+from tfgan_lab.system.files import write_atomically
 
 # A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
 # So may where it runs: any number of replicas trains the same network, to rounding.
@@ -29,7 +29,7 @@ _MAY_CHANGE = (Changes.LENGTH, Changes.PLACE, Changes.ASIDE, Changes.PRINTED)
 # What a run writes before its first checkpoint, and where it writes after.
 _FILES = (".lock", ".owner", "config.json", "run.json", "metrics.jsonl")
 _FOLDERS = ("checkpoints", "samples", "tensorboard", "export")
-# What a killed process leaves of `tfgan_lab.files`, or left with earlier versions.
+# What a killed process leaves of `tfgan_lab.system.files`, or left with earlier versions.
 _LEFTOVER = re.compile(
     r"\..+\.[0-9a-f]{8}\.part|\.(export|(config|run|seeds|metrics)\.json|metrics\.jsonl|report\.html|step-\d{8,}\.(npz|png)"
     r"|(real|samples|curves|film|evolution|real_and_generated|confusion|scores|drawn)\.(png|svg|gif|npz))\.[a-z0-9_]{8}"
@@ -321,7 +321,7 @@ def environment() -> dict[str, Any]:
     import tensorflow as tf
 
     from tfgan_lab import __version__
-    from tfgan_lab.runtime import as_started
+    from tfgan_lab.system.runtime import as_started
 
     return {
         "versions": {

@@ -1,0 +1,42 @@
+"""Metrics of a classifier on the test split, and its pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab import metrics
+from tfgan_lab.evaluation.rows import Metric
+
+METRICS = {
+    "accuracy": Metric("accuracy", "higher"),
+    **{f"accuracy_{k}": Metric(f"accuracy on class {k}", "higher") for k in range(10)},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What a classifier says of N images.
+
+    Attributes:
+      scores: [N, classes].
+      labels: The true ones, int [N].
+    """
+
+    scores: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Counts, int [true, predicted]."""
+        from sklearn.metrics import confusion_matrix
+
+        return confusion_matrix(self.labels, self.scores.argmax(axis=1), labels=range(self.scores.shape[1]))
+
+
+def column(answers: Answers) -> dict[str, Any]:
+    """Accuracy over all and by true class."""
+    found = metrics.label_accuracy(answers.scores.argmax(axis=1), answers.labels, answers.scores.shape[1])
+    return {"accuracy": found.overall, **{f"accuracy_{k}": of for k, of in enumerate(found.per_class)}}

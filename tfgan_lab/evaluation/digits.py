@@ -1,0 +1,214 @@
+"""Metrics of generated digits: by the judge's features and classes, by pixels, by distance to the training data."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab import metrics
+from tfgan_lab.data import Source
+from tfgan_lab.errors import UserError
+from tfgan_lab.evaluation.judge import Judge, Opinion
+from tfgan_lab.evaluation.rows import Metric, Number
+from tfgan_lab.metrics import Estimate, bootstrap_interval, jackknife_interval
+
+# A digit counts as drawn if it is more than 1 % of the samples (a tenth of an even share).
+RARE = 0.1
+_PARZEN_START = 45_000  # the 50,000th image of the original training set: our order puts the validation 5,000 last
+_PARZEN_NUM = 1_000
+_COPIES = 1_000  # samples whose nearest training digits are looked for
+_PAIRS = 1_000  # of MS-SSIM
+
+METRICS = {
+    "label_accuracy": Metric("label accuracy", "higher"),
+    "nearest_neighbour_error": Metric("1-NN error on real images, pixels", "lower"),
+    "frechet_distance": Metric("Fréchet distance, judge features", "lower"),
+    "kernel_distance": Metric("kernel distance, judge features", "lower", None),
+    "precision": Metric("precision (k=5), judge features", "higher"),
+    "recall": Metric("recall (k=5), judge features", "higher"),
+    "density": Metric("density (k=5), judge features", "higher"),
+    "coverage": Metric("coverage (k=5), judge features", "higher"),
+    "two_sample_accuracy": Metric("1-NN real-or-not, judge features", "as real"),
+    "classifier_score": Metric("classifier score (1 to 10)", "higher", 1.0),
+    "digits_drawn": Metric("classes drawn (each > 1 %)", "higher"),
+    "kl_data": Metric("KL of class shares to the test split's", "lower"),
+    "parzen_log_likelihood": Metric("Parzen log-likelihood (nats)", "higher", None),
+    "ms_ssim": Metric("MS-SSIM of random pairs", "as real"),
+    "neighbour_distance_ratio": Metric("distance to training images / unseen images'", "as real"),
+    "closer_than_unseen": Metric("closer to training than unseen images", "as real"),
+    "copied": Metric("copies of training images", "lower"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RealDigits:
+    """What samples are compared with. Images are float32 [N, 28, 28, 1] in [0, 1].
+
+    Attributes:
+      test, test_labels: The test split, shuffled.
+      opinion: The judge's of it.
+      train, train_labels: The training split, shuffled, `parzen` last.
+      parzen: Images of the training split on which Parzen's width is chosen.
+      parzen_source: Which these are.
+    """
+
+    test: np.ndarray
+    test_labels: np.ndarray
+    opinion: Opinion
+    train: np.ndarray
+    train_labels: np.ndarray
+    parzen: np.ndarray
+    parzen_source: str
+
+    @property
+    def unseen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Two disjoint sets of test images: held out, and such as stand in for samples."""
+        half = min(_COPIES, len(self.test) // 2)
+        return self.test[:half], self.test[-half:]
+
+
+def too_few(test_labels: np.ndarray, num_features: int, num_train: int | None = None) -> str:
+    """Why data is too little to compare samples with by so many features; "" if it is not.
+
+    Args:
+      test_labels: Of the test split.
+      num_features: Of the judge.
+      num_train: Training images, where these are compared too.
+    """
+    least = num_features * 5 // 4  # a tenth less, as the jackknife takes, is still more than there are features
+    absent = sorted(set(range(10)) - set(test_labels.tolist()))
+    if len(test_labels) < least:
+        return f"{len(test_labels)} test images, wanted {least} at least"
+    if num_train is not None and num_train < least:
+        return f"{num_train} training images to compare with, wanted {least} at least"
+    return f"no {absent[0]} among the test images" if absent else ""
+
+
+def real_digits(source: Source, judge: Judge, seed: int) -> RealDigits:
+    """Takes both splits of a digit source and has the judge look at the test split.
+
+    Raises:
+      UserError: They are too small to compare samples with.
+    """
+    train: Any = source.train
+    test: Any = source.test
+    # The embedded digits are sorted by class: nothing here may depend on the order.
+    rng = np.random.default_rng(seed)
+    test_rows, train_rows = rng.permutation(test.num), rng.permutation(train.num)
+    if train.num >= _PARZEN_START + _PARZEN_NUM and train.provenance.source == "idx files":
+        widths = np.arange(_PARZEN_START, _PARZEN_START + _PARZEN_NUM)
+        which = "training images 50,000 to 50,999"
+    else:
+        widths = np.linspace(0, train.num - 1, min(_PARZEN_NUM, train.num // 5)).astype(int)
+        which = f"{len(widths):,} of the training images"
+    # Last, because those that stand in for samples are the first: a width is never chosen on the samples themselves.
+    train_rows = np.concatenate([train_rows[~np.isin(train_rows, widths)], widths])
+    test_images = _unit(test.images[test_rows])
+    opinion = judge(test_images)
+    fault = too_few(test.labels, opinion.features.shape[1], train.num - len(widths))
+    if fault:
+        raise UserError(f"{test.provenance.source} cannot be evaluated on: {fault}. Name other data with --data_dir.")
+    return RealDigits(
+        test_images, test.labels[test_rows], opinion, _unit(train.images[train_rows]), train.labels[train_rows],
+        _unit(train.images[widths]), which,
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One column of the table, and what a reader of its numbers may want to know besides (plain values)."""
+
+    numbers: dict[str, Number]
+    details: dict[str, Any]
+
+
+def samples_column(images: np.ndarray, asked: np.ndarray | None, real: RealDigits, judge: Judge, seed: int) -> Column:
+    """All metrics of generated images; `asked` are the labels that a conditional generator was asked for."""
+    opinion = judge(images)
+    column = common_numbers(images, opinion, real, seed)
+    if asked is not None:
+        accuracy = metrics.label_accuracy(opinion.labels, asked)
+        column.numbers["label_accuracy"] = accuracy.overall
+        column.numbers["nearest_neighbour_error"] = _nearest_neighbour_error(images, asked, real)
+        column.details["label_accuracy_per_class"] = [None if of is None else of.value for of in accuracy.per_class]
+    column.numbers.update(_copying(images[:_COPIES], real, seed))
+    return column
+
+
+def real_column(num: int, conditional: bool, real: RealDigits, judge: Judge, seed: int) -> Column:
+    """The same metrics with `num` training images (or all there are but `parzen`) in the samples' place.
+
+    So it has the bias of the same number of samples. Where being a training image would tell (label accuracy, copying),
+    test images stand in. MNIST's two splits have different writers: even real training digits are told from the test
+    split a little more often than by chance (1-NN real-or-not 0.53), those that the judge never saw as much as others.
+    """
+    num = min(num, len(real.train) - len(real.parzen))
+    images, labels = real.train[:num], real.train_labels[:num]
+    column = common_numbers(images, judge(images), real, seed)
+    if conditional:
+        column.numbers["label_accuracy"] = metrics.label_accuracy(real.opinion.labels, real.test_labels).overall
+        column.numbers["nearest_neighbour_error"] = _nearest_neighbour_error(images, labels, real)
+    column.numbers.update(_copying(real.unseen[1], real, seed))
+    return column
+
+
+def common_numbers(images: np.ndarray, opinion: Opinion, real: RealDigits, seed: int) -> Column:
+    """What can be said of any set of images: generated, or real ones in their place."""
+    features, reference = opinion.features, real.opinion.features
+    balls = metrics.precision_recall_density_coverage(reference, features)
+    equal = min(len(features), len(reference))
+    parzen = metrics.parzen_log_likelihood(images, real.parzen, real.test)
+    histogram = metrics.mode_histogram(opinion.labels, data_labels=real.test_labels, rare=RARE)
+    numbers: dict[str, Number] = {
+        "frechet_distance": jackknife_interval(metrics.frechet_distance, reference, features, seed=seed),
+        "kernel_distance": metrics.kernel_distance(reference, features, seed=seed),
+        "precision": balls.precision, "recall": balls.recall, "density": balls.density, "coverage": balls.coverage,
+        "two_sample_accuracy": metrics.two_sample_accuracy(reference[:equal], features[:equal]).accuracy,
+        "classifier_score": jackknife_interval(metrics.classifier_score, opinion.probabilities, seed=seed),
+        "digits_drawn": bootstrap_interval(digits_drawn, opinion.labels, resamples=200, seed=seed),
+        "kl_data": jackknife_interval(lambda labels: _kl(labels, real.test_labels), opinion.labels, seed=seed),
+        "parzen_log_likelihood": parzen.log_likelihood,
+        "ms_ssim": metrics.ms_ssim_diversity(images, pairs=_PAIRS, seed=seed).ms_ssim,
+    }  # fmt: skip
+    details = {
+        "n": len(images), "digit_counts": histogram.counts, "kl_uniform": histogram.kl_uniform,
+        "parzen_sigma": parzen.sigma, "parzen_sigma_at_edge": parzen.at_edge,
+    }  # fmt: skip
+    return Column(numbers, details)
+
+
+def digits_drawn(labels: np.ndarray) -> int:
+    """How many digits are more than 1 % of the samples; `labels` int [N] are the judge's."""
+    return 10 - len(metrics.mode_histogram(labels, rare=RARE).missing)
+
+
+def _kl(labels: np.ndarray, data_labels: np.ndarray) -> float:
+    divergence = metrics.mode_histogram(labels, data_labels=data_labels).kl_data
+    assert divergence is not None
+    return divergence
+
+
+def _nearest_neighbour_error(images: np.ndarray, labels: np.ndarray, real: RealDigits) -> Estimate:
+    return metrics.nearest_neighbour_error(images, labels, real.test, real.test_labels)
+
+
+def _copying(images: np.ndarray, real: RealDigits, seed: int) -> dict[str, Number]:
+    from scipy.stats import mannwhitneyu
+
+    found = metrics.memorisation(images, real.train, real.unseen[0])
+    own, unseen = found.distances, metrics.nearest_training_neighbours(real.unseen[0], real.train)[0][:, 0]
+    return {
+        "neighbour_distance_ratio": bootstrap_interval(
+            lambda a, b: float(np.median(a) / np.median(b)), own, unseen, seed=seed
+        ),
+        "closer_than_unseen": bootstrap_interval(
+            lambda a, b: float(mannwhitneyu(b, a).statistic) / len(a) / len(b), own, unseen, resamples=200, seed=seed
+        ),
+        "copied": found.copied,
+    }
+
+
+def _unit(pixels: np.ndarray) -> np.ndarray:
+    return pixels.astype(np.float32) / np.float32(255)

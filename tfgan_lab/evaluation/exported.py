@@ -1,0 +1,298 @@
+"""`evaluate(run)`: samples of an exported model, measured; beside each number what real data and no training score."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfgan_lab import data as data_lib
+from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_dict
+from tfgan_lab.data.examples import Provenance
+from tfgan_lab.errors import UserError
+from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, distribution
+from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
+from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
+from tfgan_lab.evaluation.rows import lines, table
+from tfgan_lab.export.saved_model import load_generator, read_facts
+from tfgan_lab.system.files import json_bytes, refuse_foreign, write_atomically
+from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.words import counted, of_post
+
+NUM_IMAGES = 10_000
+_DIGITS_PIECE, _IMAGES_PIECE, _NUMBERS_PIECE = 1000, 25, 1_000_000  # drawn at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class _Subject:
+    """What is evaluated: an exported model, its config, and where the result goes."""
+
+    name: str
+    config: Config
+    saved_model: Path
+    facts: dict[str, Any]
+    data_dir: str | None
+    out: Path
+
+
+def evaluate(
+    run: str | os.PathLike[str], data_dir: str | None = None, num: int | None = None, judge: str | None = None, seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Evaluates the exported model of a run.
+
+    Args:
+      run: A run folder, or a SavedModel folder that tfgan-lab exported.
+      data_dir: Where the real data is, if not where it was for training.
+      num: Samples to draw; None for 10,000 images or 100,000 numbers. Montages: at most half the real images, and
+        1,000.
+      judge: The run folder of a classifier; None for the shipped one.
+      seed: Same seed, same samples.
+      out: The JSON file; None for metrics.json in the run folder, or beside the SavedModel.
+
+    Returns:
+      What is written: "metrics" (rows with "generated", "real" and "untrained" numbers, each with its interval),
+      "model", "data", "judge", "n", "details", and the time and memory it took.
+
+    Raises:
+      UserError: No such model, data or judge; too few samples for a metric; NaN samples; `out` is there and not ours.
+    """
+    started, cpu = time.perf_counter(), time.process_time()
+    subject = _subject(Path(run), out, data_dir)
+    refuse_foreign(subject.out)
+    if isinstance(subject.config, ClassifierConfig):
+        refuse_foreign(*classifier_plots.files(subject.out.parent))
+    source = data_lib.open_source(subject.config.data, subject.data_dir)
+    result: dict[str, Any] = {
+        "model": {
+            "run": subject.name, "config": subject.config.name, "post": subject.config.post, "step": subject.facts.get("step"),
+            "trained_on": subject.facts.get("trained_on"),
+        },
+        "data": {name: str(part) for name, part in source.provenance.items()} or {"target": source.chosen.removeprefix("data: ")},
+        "seed": seed,
+    }  # fmt: skip
+    if isinstance(subject.config, ClassifierConfig):
+        result |= _classifier(subject, source)
+    else:
+        measured = _MEASURED.get(type(subject.config.data), _images)
+        result |= measured(subject, source, num, judge, seed)
+    trained_on = (subject.facts.get("trained_on") or {}).get("train")
+    if trained_on and in_words(trained_on) != result["data"].get("train"):
+        result["notes"] = [*result.get("notes", []), f"other data than it was trained on: {in_words(trained_on)}"]
+    result |= {
+        "seconds": round(time.perf_counter() - started, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "peak_memory_mb": _peak_memory(),
+    }
+    write_atomically(subject.out, json_bytes(result))
+    result["written"] = str(subject.out)
+    return result
+
+
+def print_table(result: dict[str, Any]) -> None:
+    """Prints what `evaluate` returned."""
+    model, n = result["model"], result["n"]
+    counts = ", ".join(f"{name} n={count:,}" for name, count in n.items())
+    print(
+        f"{model['config']} ({of_post(model['post'])}) after {counted(model['step'] or 0, 'step')}: {model['run']}, seed {result['seed']}"
+    )
+    print(f"{counts}; data: " + "; ".join(result["data"].values()))
+    if result.get("judge"):
+        print(f"judge: {result['judge']['line']}")
+    print()
+    print("\n".join(lines(result["metrics"])))
+    print()
+    for line in result.get("notes", []):
+        print(line)
+    print(
+        f"{result['seconds']:.0f} s ({result['cpu_seconds']:.0f} s of CPU), {result['peak_memory_mb']:,} MB: {result['written']}",
+        flush=True,
+    )
+
+
+def in_words(provenance: Any) -> str:
+    """A provenance in one line, from run.json's or generator.json's record of it."""
+    with contextlib.suppress(TypeError, ValueError):  # of a record that another program wrote
+        return str(Provenance(**provenance))
+    return str(provenance).removeprefix("data: ")
+
+
+def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | None) -> _Subject:
+    folder = Workdir(path)
+    if folder.exists():
+        config = folder.read_single_config()
+        if not (folder.export / "saved_model.pb").is_file():
+            raise UserError(
+                f"--workdir={path} has no export yet: `tfgan-lab train --workdir={path}` to its end, or `tfgan-lab export --workdir={path}`."
+            )
+        return _Subject(
+            str(path),
+            config,
+            folder.export,
+            read_facts(folder.export),
+            folder.data_dir(data_dir),
+            Path(out or path / "metrics.json"),
+        )
+    if not (path / "saved_model.pb").is_file():
+        raise UserError(
+            f"{path} holds neither a run (config.json) nor a SavedModel: name one of them with --workdir or --saved_model."
+        )
+    facts = read_facts(path)
+    if "fields" not in facts:
+        raise UserError(
+            f"{path} has no config in its generator.json: was it exported by tfgan-lab? Export it again, or evaluate its --workdir."
+        )
+    return _Subject(
+        str(path),
+        from_dict(facts["fields"]),
+        path,
+        facts,
+        data_dir,
+        Path(out or path.parent / f"{path.resolve().name}.metrics.json"),
+    )
+
+
+def _sampler(subject: _Subject) -> Sampler:
+    return load_generator(subject.saved_model).sample
+
+
+def _digits(subject: _Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
+    config: Any = subject.config
+    num = num or NUM_IMAGES
+    judge = load_judge(judge_path)
+    real = digits.real_digits(source, judge, seed)
+    right = float((real.opinion.labels == real.test_labels).mean())
+    if right < MUST_REACH:
+        raise UserError(
+            f"the judge {judge.facts['name']} is right on only {right:.0%} of these test images: train one on this data "
+            "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it with --judge=WORKDIR."
+        )
+    piece = _DIGITS_PIECE
+    asked = labels_of(num, config.num_labels, piece) if config.num_labels else None
+    columns = {
+        "generated": digits.samples_column(draw(_sampler(subject), num, seed, piece), asked, real, judge, seed),
+        "real": digits.real_column(num, asked is not None, real, judge, seed),
+        "untrained": digits.samples_column(draw(untrained_sampler(config), num, seed, piece), asked, real, judge, seed),
+    }
+    details = columns["generated"].details
+    missing = [str(k) for k, count in enumerate(details["digit_counts"]) if count <= digits.RARE / 10 * num]
+    return {
+        "n": {"samples": num, "test": len(real.test), "real instead": columns["real"].details["n"], "training": len(real.train)},
+        "judge": judge.facts | {
+            "accuracy_here": right,
+            "line": f"{judge.facts['name']}, sha256 {judge.facts['sha256'][:12]}, right on {right:.2%} of the test split here",
+        },
+        "metrics": table(digits.METRICS, {name: column.numbers for name, column in columns.items()}),
+        "details": {name: column.details for name, column in columns.items()},
+        "notes": [
+            *filter(None, [doubt(right)]),
+            f"classes by the judge, 0 to 9: {' '.join(map(str, details['digit_counts']))}; 1 % or less: {', '.join(missing) or 'none'}",
+            f"Parzen: sigma {details['parzen_sigma']:.3g}, chosen on {real.parzen_source}",
+            "real data instead: training images in the samples' place (for label accuracy and copying, test images)",
+        ],
+    }  # fmt: skip
+
+
+def _numbers(subject: _Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
+    from tfgan_lab.data.gaussian import draw_target
+    from tfgan_lab.randomness import sample_seed, stream_key
+
+    config: Any = subject.config
+    num = num or distribution.NUM
+    real = draw_target(config.data, [num], sample_seed(stream_key(seed, "evaluate/real"))).numpy()
+    samples = {
+        "generated": draw(_sampler(subject), num, seed, _NUMBERS_PIECE), "real": real,
+        "untrained": draw(untrained_sampler(config), num, seed, _NUMBERS_PIECE),
+    }  # fmt: skip
+    columns = {name: distribution.column(sample, config.data, seed) for name, sample in samples.items()}
+    return {"n": {"numbers": num}, "metrics": table(distribution.metrics_for(config.data), columns)}
+
+
+def _images(subject: _Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
+    if judge is not None:
+        raise UserError(
+            f"--judge={judge}: montages are judged by random features, not by a classifier: leave --judge away."
+        )
+    config: Any = subject.config
+    first, second = colours.two_halves(source.train, min(num or NUM_IMAGES, colours.MOST), seed)
+    sets = {
+        "generated": draw(_sampler(subject), len(first), seed, _IMAGES_PIECE), "real": second,
+        "untrained": draw(untrained_sampler(config), len(first), seed, _IMAGES_PIECE),
+    }  # fmt: skip
+    columns = {name: colours.column(images, first, seed) for name, images in sets.items()}
+    return {
+        "n": {"samples": len(first), "real half": len(first), "other real half": len(second)},
+        "metrics": table(colours.METRICS, columns),
+        "notes": [f"features: {colours.FEATURES}", "real data instead: the other half; both are of the training split"],
+    }
+
+
+# How a kind of data is measured; other images as montages are.
+_MEASURED = {Mnist: _digits, Gaussian: _numbers}
+
+
+def _classifier(subject: _Subject, source: Any) -> dict[str, Any]:
+    from tfgan_lab.training.restored import fresh_networks
+
+    config: Any = subject.config
+    untrained = judge_of(fresh_networks(config)["classifier"], config, {"name": config.name})
+    answers, names = _answers_and_pictures(subject, source.test)
+    columns = {
+        "generated": accuracy.column(answers),
+        "untrained": accuracy.column(_answers(untrained, source.test)),
+    }
+    return {
+        "n": {"test": source.test.num},
+        "metrics": table(accuracy.METRICS, columns),
+        "details": {"confusion": answers.confusion.tolist()},
+        "notes": [f"look at: {', '.join(names)}"],
+    }
+
+
+def _answers_and_pictures(subject: _Subject, test: Any) -> tuple[accuracy.Answers, list[str]]:
+    folder = subject.out.parent
+    answers = _answers(load_judge(subject.saved_model), test)
+    return answers, [str(folder / name) for name in classifier_plots.write(folder, answers, test, subject.config)]
+
+
+def _answers(judge: Judge, test: Any) -> accuracy.Answers:
+    return accuracy.Answers(judge(test.images / np.float32(255)).scores, test.labels)
+
+
+def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
+    """The cheap final numbers of a training run that has just been exported, as lines to print.
+
+    Gaussian: moments and distances of 100,000 numbers. Classifier: its accuracy with interval, and two pictures.
+    """
+    config = experiment.config
+    subject = _Subject(str(folder.path), config, folder.export, {}, None, folder.path / "metrics.json")
+    if isinstance(config, ClassifierConfig):
+        answers, names = _answers_and_pictures(subject, experiment.source.test)
+        right = accuracy.column(answers)["accuracy"]
+        return [
+            f"accuracy {right.value:.4f} [{right.low:.4f}, {right.high:.4f}] on {experiment.source.test.provenance}",
+            f"its mistakes, and ten outputs for one image: {', '.join(names)}",
+        ]
+    if not config.data.is_images:
+        sample = draw(_sampler(subject), distribution.NUM, seed, _NUMBERS_PIECE)
+        rows = table(
+            distribution.metrics_for(config.data), {"generated": distribution.column(sample, config.data, seed)}
+        )
+        numbers = (f"{row['label']} {row['generated']['value']:.4f}" for row in rows)
+        return [f"{distribution.NUM:,} generated numbers: {', '.join(numbers)}"]
+    return []
+
+
+def _peak_memory() -> int:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))

@@ -1,0 +1,69 @@
+"""Cheap metrics of a digit generator while it trains: how many digits it draws, and a Fréchet distance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab import metrics
+from tfgan_lab.evaluation.digits import digits_drawn, too_few
+from tfgan_lab.evaluation.judge import MUST_REACH, load_judge
+from tfgan_lab.evaluation.pieces import draw, labels_of
+from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.randomness import stream_key
+from tfgan_lab.training.experiment import Experiment
+
+_NUM, _PIECE = 2_000, 1_000
+
+
+class Monitor:
+    """Judges 2,000 samples by the shipped judge, always of the same latents, in evaluation mode.
+
+    It is made at its first use, and nothing that it does reaches the training: the weights stay as they are, and its
+    random numbers are its own stream.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        config: Any = experiment.config
+        test: Any = experiment.source.test
+        self._judge = load_judge()
+        with experiment.strategy.scope():
+            self._module = GeneratorModule(experiment.networks["generator"], config)
+        self._sample = tf.function(self._module.sample, autograph=False)
+        self._seed, self._num_labels = stream_key(config.seed, "metrics"), config.num_labels
+        rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
+        self._labels = test.labels
+        opinion = self._judge(test.images[rows] / np.float32(255))
+        self._right = float((opinion.labels == test.labels[rows]).mean())
+        fault = too_few(test.labels, opinion.features.shape[1])
+        self.note = f"metrics in training: the judge's accuracy alone ({fault})" if fault else ""
+        self._real = () if fault else metrics.feature_moments(opinion.features)
+
+    def __call__(self) -> dict[str, float]:
+        """judge_accuracy (on real test images), digits (each more than 1 % of the samples), kl_data (nats, to the
+        test split's shares), frechet.
+
+        Of a conditional generator also label_accuracy: the share that the judge reads as the digit asked for.
+        Where the judge knows less than half of the real data (Fashion-MNIST has the shape of digits), or that is too
+        little (then `note` says so), its accuracy alone.
+        """
+        values = {"judge_accuracy": self._right}
+        if self._right < MUST_REACH or not self._real:
+            return values
+        images = draw(
+            lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),
+            _NUM,
+            self._seed,
+            _PIECE,
+        )
+        opinion = self._judge(images)
+        kl_data = metrics.mode_histogram(opinion.labels, data_labels=self._labels).kl_data
+        frechet = metrics.frechet_from_moments(*self._real, *metrics.feature_moments(opinion.features))
+        assert kl_data is not None
+        values |= {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}
+        if self._num_labels:
+            asked = labels_of(_NUM, self._num_labels, _PIECE)
+            values["label_accuracy"] = float((opinion.labels == asked).mean())
+        return values

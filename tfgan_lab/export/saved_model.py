@@ -1,0 +1,279 @@
+"""SavedModels that TensorFlow alone can load: a generator (or a classifier) with named signatures.
+
+Signatures of a generator of images, all for any batch size:
+  serving_default: latents float32 [B, Z] (, labels int32 [B]) -> images float32 [B, H, W, C] in [0, 1]
+  sample: seed int64 [], count int32 [] (, label int32 [], -1 for 0, 1, 2, … in turn) -> the same
+  png: as sample -> PNG files, string [B]
+A label that the generator was not trained with is refused (InvalidArgumentError).
+Of the Gaussian's: serving_default and sample, "numbers" [B, 1]. Of a classifier: serving_default, images
+[B, H, W, C] in [0, 1] -> logits, scores and probabilities [B, classes], features [B, D].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_lab.config import ClassifierConfig, Config, GanConfig
+from tfgan_lab.errors import UserError
+from tfgan_lab.export.loader import load_saved_model
+from tfgan_lab.randomness import draw_latents, sample_seed
+from tfgan_lab.records import known_facts
+from tfgan_lab.system.files import json_bytes, new_folder, refuse_foreign_folder, write_atomically
+from tfgan_lab.system.runtime import quiet_stderr
+
+_TOLERANCE = 1e-5  # float32 rounding of another graph of the same net
+
+
+def spread_labels(num_labels: int, count: Any) -> tf.Tensor:
+    """0, 1, …, num_labels - 1, 0, 1, … : int32 [count]."""
+    return tf.range(count) % num_labels
+
+
+class GeneratorModule(tf.Module):
+    """What is exported of a generator."""
+
+    def __init__(self, generator: Any, config: GanConfig) -> None:
+        super().__init__()
+        # The weights alone, and the network in a function: as an attribute it would be saved a second time.
+        self.weights = [v.value for v in generator.variables]
+        self._config = config
+        self._generate = lambda latents, labels: generator(latents, labels, training=False)
+        self._tanh = config.data.pixels == "tanh"
+        self.output = "numbers" if not config.data.is_images else "images"
+
+    def draw(self, latents: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
+        """[B, Z] (and int [B]) -> images [B, H, W, C] in [0, 1], or numbers [B, 1]."""
+        drawn = self._generate(latents, labels)
+        if self.output == "numbers":
+            return drawn
+        # Rounding can leave the last bit outside, and an output without an activation far more.
+        return tf.clip_by_value((drawn + 1) / 2 if self._tanh else drawn, 0, 1)
+
+    def inputs(self, seed: Any, count: Any, label: Any = -1) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """What `count` samples of a seed are drawn from; `label` -1 takes the labels in turn: [B, Z], int32 [B]."""
+        latents, number = self._config.latents, self._config.num_labels
+        z = draw_latents(latents.distribution, latents.dim, count, sample_seed(seed))
+        return z, tf.where(label == -1, spread_labels(number, count), tf.fill([count], label)) if number else None
+
+    def sample(self, seed: Any, count: Any, label: Any = -1) -> tf.Tensor:
+        """`count` samples of a seed, as `draw` gives them; `label` -1 takes the labels in turn."""
+        return self.draw(*self.inputs(seed, count, label))
+
+    def serve(self, latents: tf.Tensor, labels: tf.Tensor | None) -> dict[str, tf.Tensor]:
+        """As `draw`, but labels that there are not raise InvalidArgumentError.
+
+        LiteRT and ONNX know no errors: there the images of such labels are NaN.
+        """
+        if labels is None:
+            return {self.output: self.draw(latents, None)}
+        last = self._config.num_labels - 1
+        tf.debugging.assert_non_negative(labels, f"labels are 0 to {last}")
+        tf.debugging.assert_less_equal(labels, last, f"labels are 0 to {last}")
+        known = tf.reshape((labels >= 0) & (labels <= last), [-1, 1, 1, 1])
+        return {self.output: tf.where(known, self.draw(latents, labels), float("nan"))}
+
+    def signatures(self) -> dict[str, Any]:
+        """Concrete functions by signature name."""
+        spec = tf.TensorSpec
+        z = spec([None, self._config.latents.dim], tf.float32, "latents")
+        seed, count = spec([], tf.int64, "seed"), spec([], tf.int32, "count")
+        labels = [spec([None], tf.int32, "labels")] if self._config.num_labels else []
+        label = [spec([], tf.int32, "label")] if self._config.num_labels else []
+
+        def serving(latents: Any, labels: Any = None) -> dict[str, tf.Tensor]:
+            return self.serve(latents, labels)
+
+        def sample(seed: Any, count: Any, label: Any = -1) -> dict[str, tf.Tensor]:
+            return self.serve(*self.inputs(seed, count, label))
+
+        def png(seed: Any, count: Any, label: Any = -1) -> dict[str, tf.Tensor]:
+            pixels = tf.cast(tf.round(sample(seed, count, label)["images"] * 255), tf.uint8)
+            return {"png": tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)}
+
+        functions = {
+            "serving_default": tf.function(serving, autograph=False).get_concrete_function(z, *labels),
+            "sample": tf.function(sample, autograph=False).get_concrete_function(seed, count, *label),
+        }
+        if self.output == "images":
+            functions["png"] = tf.function(png, autograph=False).get_concrete_function(seed, count, *label)
+        return functions
+
+
+class ClassifierModule(tf.Module):
+    """What is exported of a classifier."""
+
+    def __init__(self, classifier: Any, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.weights = [v.value for v in classifier.variables]
+        self._tanh = config.data.pixels == "tanh"
+        self._config, self._features, self._logits = config, classifier.features, classifier.logits
+
+    def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Images [B, H, W, C] in [0, 1] -> what the classifier says of them.
+
+        logits, scores (their sigmoid or softmax, as it was trained), probabilities (scores whose rows sum to 1), each
+        [B, classes]; features [B, D], what its last layer sees.
+        """
+        features = self._features(images * 2 - 1 if self._tanh else images)
+        logits = self._logits(features)
+        softmax = self._config.loss == "softmax"
+        scores = tf.nn.softmax(logits) if softmax else tf.sigmoid(logits)
+        probabilities = scores if softmax else tf.nn.softmax(tf.math.log_sigmoid(logits))
+        return {"scores": scores, "logits": logits, "probabilities": probabilities, "features": features}
+
+    def signatures(self) -> dict[str, Any]:
+        """Concrete functions by signature name."""
+        images = tf.TensorSpec([None, *self._config.data.shape], tf.float32, "images")
+        return {"serving_default": tf.function(self.classify, autograph=False).get_concrete_function(images)}
+
+
+# All that an export may hold: what `tf.saved_model.save` and `convert` write, and what is kept of the run.
+_PARTS = {
+    "saved_model.pb", "fingerprint.pb", "generator.json", "assets", "variables", "variables/variables.index",
+    "variables/variables.data-00000-of-00001", "generator.tflite", "generator.onnx", "classifier.tflite", "classifier.onnx",
+}  # fmt: skip
+_SIGNS = {"saved_model.pb", "generator.json"}
+
+
+def refuse_no_export(folder: str | os.PathLike[str]) -> None:
+    """Raises `UserError` if an export cannot go there: something else than an older one is there, or its name is no UTF-8."""
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{os.fspath(folder)!a}: its name is no UTF-8, which TensorFlow needs: name another folder."
+        ) from None
+    refuse_foreign_folder(Path(folder), _PARTS, _SIGNS)
+
+
+def export_network(config: Config, network: Any, folder: str | os.PathLike[str], facts: dict[str, Any]) -> float:
+    """Writes a SavedModel, loads it back and compares it with the live network, then puts it in place.
+
+    Args:
+      config: The run's config.
+      network: Its generator or classifier, on one device.
+      folder: Where it goes. An export that is there is replaced once the new one is checked; its LiteRT and ONNX files
+        stay, and a line says if they are of another step.
+      facts: Kept beside it as generator.json: run, step, data.
+
+    Returns:
+      The largest difference to the live network over 16 inputs.
+
+    Raises:
+      UserError: The folder cannot be written, holds something else, or another process writes there at the same time.
+    """
+    folder = Path(folder)
+    module: Any = (
+        ClassifierModule(network, config) if isinstance(config, ClassifierConfig) else GeneratorModule(network, config)
+    )
+    before = read_facts(folder)
+    try:
+        with new_folder(folder, _PARTS, _SIGNS) as filled:
+            with quiet_stderr():
+                tf.saved_model.save(module, str(filled), signatures=module.signatures())
+            difference = _largest_difference(module, config, filled)
+            if not difference <= _TOLERANCE:
+                raise AssertionError(f"the exported model differs from the live one by {difference}")
+            write_atomically(filled / "generator.json", json_bytes(describe(config) | facts))
+            converted = [folder / name for name in sorted(_PARTS) if name.endswith((".tflite", ".onnx"))]
+            kept = [file for file in converted if file.is_file()]
+            for file in kept:
+                shutil.copy2(file, filled / file.name)
+    except tf.errors.OpError as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"{folder} cannot be written: {reason}. Free space or fix permissions.") from None
+    if kept and before.get("step") != facts.get("step"):
+        names = ", ".join(file.name for file in kept)
+        print(f"{folder} still holds {names} of step {before.get('step')}: export again with --format to renew.")
+    return difference
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """An export's generator.json, without facts of other kinds than this program writes; {} if there is none."""
+    try:
+        facts = known_facts(json.loads((folder / "generator.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    kinds = {
+        "config": str, "post": str, "step": int, "seed": int, "num_labels": int, "latent_dim": int, "fields": dict,
+        "latent_distribution": str, "trained_on": dict,
+    }  # fmt: skip
+    return {key: value for key, value in facts.items() if isinstance(value, kinds.get(key, object))}
+
+
+def describe(config: Config) -> dict[str, Any]:
+    """What a user of the SavedModel must know, as plain values."""
+    facts: dict[str, Any] = {"config": config.name, "post": config.post, "image_shape": list(config.data.shape)}
+    facts["fields"] = dataclasses.asdict(config)
+    if isinstance(config, GanConfig):
+        facts |= {
+            "latent_dim": config.latents.dim, "latent_distribution": config.latents.distribution,
+            "num_labels": config.num_labels, "data": config.data.kind,
+        }  # fmt: skip
+    return facts
+
+
+def _largest_difference(module: Any, config: Config, folder: Path) -> float:
+    # As anybody's is loaded: an export that this refuses is found here.
+    signature = load_saved_model(folder).signatures["serving_default"]
+    if isinstance(module, ClassifierModule):
+        images = tf.random.stateless_uniform([16, *config.data.shape], [0, 0])
+        return float(np.abs(signature(images=images)["scores"] - module.classify(images)["scores"]).max())
+    assert isinstance(config, GanConfig)
+    z = draw_latents(config.latents.distribution, config.latents.dim, 16, sample_seed(0))
+    labels = spread_labels(config.num_labels, 16) if config.num_labels else None
+    inputs = {"latents": z} | ({} if labels is None else {"labels": labels})
+    return float(np.abs(signature(**inputs)[module.output] - module.draw(z, labels)).max())
+
+
+class LoadedGenerator:
+    """An exported generator: `sample(num, seed, label)` gives NumPy arrays.
+
+    Attributes:
+      facts: Its generator.json.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "saved_model.pb").is_file():
+            raise UserError(f"{folder} holds no SavedModel: export one with `tfgan-lab export --workdir=…`.")
+        self._model = load_saved_model(self.folder)
+        if "sample" not in self._model.signatures:
+            raise UserError(
+                f"{folder} has no signature 'sample' (it has {', '.join(self._model.signatures) or 'none'}): is it a generator exported by tfgan-lab?"
+            )
+        self.facts = read_facts(self.folder)
+
+    def sample(self, num: int, seed: int, label: int = -1) -> np.ndarray:
+        """Draws `num` samples: float32 images [num, H, W, C] in [0, 1], or numbers [num, 1]."""
+        signature = self._model.signatures["sample"]
+        inputs = {"seed": tf.constant(seed, tf.int64), "count": tf.constant(num, tf.int32)}
+        if "label" in signature.structured_input_signature[1]:
+            if not -1 <= label < self.facts.get("num_labels", 2**31):
+                raise UserError(f"--label={label}: labels are 0 to {self.facts.get('num_labels', 2**31) - 1}.")
+            inputs["label"] = tf.constant(label, tf.int32)
+        elif label >= 0:
+            raise UserError(f"--label={label}: {self.folder} is a generator without labels: omit --label.")
+        try:
+            (drawn,) = signature(**inputs).values()
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(f"{self.folder} draws nothing for --label={label}: {str(error).splitlines()[0]}.") from None
+        return drawn.numpy()
+
+
+def load_generator(path: str | os.PathLike[str]) -> LoadedGenerator:
+    """Loads an exported generator from a SavedModel folder or from the run folder that holds it.
+
+    Raises:
+      UserError: There is none, or it is damaged.
+    """
+    path = Path(path)
+    return LoadedGenerator(path / "export" if (path / "export" / "saved_model.pb").is_file() else path)

@@ -1,0 +1,91 @@
+"""Arrays to pictures: value ranges, grids, PNG and GIF files."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from tfgan_lab.system.files import MARK
+
+
+def to_uint8(images: np.ndarray, value_range: str) -> np.ndarray:
+    """Floats in "unit" [0, 1] or "tanh" [-1, 1] to uint8, rounded; values outside are clipped."""
+    unit = (np.asarray(images, np.float64) + 1) / 2 if value_range == "tanh" else np.asarray(images, np.float64)
+    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+
+
+def grid(images: np.ndarray, columns: int | None = None, padding: int = 2, background: int = 0) -> np.ndarray:
+    """Tiles images row by row.
+
+    Args:
+      images: uint8 [N, H, W, C], C 1 or 3.
+      columns: Images a row; by default the smallest square that holds all.
+      padding: Pixels between and around them.
+      background: Grey level of the padding.
+
+    Returns:
+      uint8 [rows * (H + padding) + padding, …, C].
+    """
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(f"grid needs images [N, H, W, C] with N > 0, got {images.shape}")
+    number, height, width, channels = images.shape
+    columns = min(number, columns or math.ceil(math.sqrt(number)))
+    rows = math.ceil(number / columns)
+    canvas = np.full(
+        (rows * (height + padding) + padding, columns * (width + padding) + padding, channels), background, np.uint8
+    )
+    for index, image in enumerate(images):
+        top = padding + (index // columns) * (height + padding)
+        left = padding + (index % columns) * (width + padding)
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def enlarge(picture: np.ndarray, at_least: int = 400) -> np.ndarray:
+    """Repeats pixels so that small grids are easy to look at; never blurs."""
+    factor = max(1, math.ceil(at_least / picture.shape[0]))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def colour(picture: np.ndarray, colormap: str) -> np.ndarray:
+    """A grey picture [H, W, 1] in a matplotlib colormap: uint8 [H, W, 3]; "gray" leaves it as it is."""
+    if colormap == "gray" or picture.shape[-1] != 1:
+        return picture
+    from matplotlib import colormaps
+
+    return np.rint(colormaps[colormap](picture[..., 0])[..., :3] * 255).astype(np.uint8)
+
+
+def png_bytes(picture: np.ndarray) -> bytes:
+    """Encodes uint8 [H, W, C] as PNG."""
+    buffer, facts = io.BytesIO(), PngImagePlugin.PngInfo()
+    facts.add_text("Software", MARK)
+    _pil(picture).save(buffer, "PNG", pnginfo=facts)
+    return buffer.getvalue()
+
+
+def read_png(path: Path) -> np.ndarray | None:
+    """A PNG file as uint8 [H, W, 3]; None if it is missing or damaged."""
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def gif_bytes(pictures: Sequence[np.ndarray], milliseconds: int = 150, hold_last: int = 1500) -> bytes:
+    """Encodes uint8 pictures as an endless animation that rests on the last one."""
+    frames = [_pil(picture).convert("P", palette=Image.Palette.ADAPTIVE) for picture in pictures]
+    durations = [milliseconds] * (len(frames) - 1) + [hold_last]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, disposal=1)
+    return buffer.getvalue()
+
+
+def _pil(picture: np.ndarray) -> Image.Image:
+    return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)

@@ -1,0 +1,112 @@
+"""Draws from a trained run and writes what it drew: a picture, or arrays."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfgan_lab import pictures
+from tfgan_lab.config import GanConfig
+from tfgan_lab.errors import UserError
+from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.report.sample_pictures import png_of
+from tfgan_lab.system.arrays import npz_bytes
+from tfgan_lab.system.files import refuse_foreign, write_atomically
+from tfgan_lab.training.restored import RestoredRun, restore_run
+from tfgan_lab.training.workdir import Workdir
+
+_PIECE = 1000
+_MOST_PIXELS, _MOST_BYTES = 2**26, 2**32  # of one picture, which viewers still open, and of one array
+
+
+def sample_run(
+    workdir: str | os.PathLike[str], num: int | None, seed: int, label: int | None = None
+) -> tuple[np.ndarray, RestoredRun]:
+    """Draws from a run's last checkpoint.
+
+    Args:
+      workdir: A trained run.
+      num: How many, > 0; None for as many as make the picture that suits the run (`default_number`).
+      seed: Same seed, same samples.
+      label: For conditional generators 0-9; None takes 0, 1, 2, … in turn.
+
+    Returns:
+      float32 images [num, H, W, C] in [0, 1] (or numbers [num, 1]), and the run.
+
+    Raises:
+      UserError: No such run, or a label it cannot draw.
+    """
+    run = restore_run(workdir)
+    config = run.config
+    if not isinstance(config, GanConfig):
+        raise UserError(f"--workdir={workdir} is a {config.kind}, which draws nothing: sample takes a GAN's run.")
+    if label is not None and not config.num_labels:
+        raise UserError(f"--label={label}: {config.name} has no labels: omit --label.")
+    if label is not None and not 0 <= label < config.num_labels:
+        raise UserError(f"--label={label}: labels are 0 to {config.num_labels - 1}.")
+    num = num or default_number(config, label)
+    module = GeneratorModule(run.networks["generator"], config)
+    z, labels = module.inputs(seed, num, -1 if label is None else label)
+    # In pieces: the layers' outputs take many times the samples' memory.
+    pieces = (slice(start, start + _PIECE) for start in range(0, num, _PIECE))
+    drawn = [module.draw(z[piece], None if labels is None else labels[piece]).numpy() for piece in pieces]
+    return np.concatenate(drawn), run
+
+
+def refuse_too_many(workdir: str | os.PathLike[str], num: int, out: str) -> None:
+    """Raises `UserError`, which names the largest number, if so many samples of a run are too many for one file."""
+    config = Workdir(workdir).read_single_config()
+    height, width, *_ = shape = (*config.data.shape, 1)
+    picture = out.endswith(".png")
+    if picture and not config.data.is_images:
+        return  # its picture shows densities
+    most = _MOST_PIXELS // ((height + 2) * (width + 2)) if picture else _MOST_BYTES // (4 * math.prod(shape))
+    if num > most:
+        instead = ", or an .npz" if picture else ""
+        raise UserError(f"--num={num}: {Path(out).name} can hold {most:,} of these samples: say fewer{instead}.")
+
+
+def default_number(config: GanConfig, label: int | None) -> int:
+    """How many samples make the picture that suits a run."""
+    if not config.data.is_images:
+        return 10_000
+    if not config.num_labels:
+        return 64
+    # Post P001's plot_images: two rows of three of one digit.
+    return 6 * config.num_labels if label is None else 6
+
+
+def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredRun, label: int | None = None) -> None:
+    """Writes samples as .npz (array "samples") or .png: a grid, or for numbers their densities.
+
+    Raises:
+      UserError: Another ending, or the file cannot be written.
+    """
+    out = Path(out)
+    refuse_foreign(out)
+    if out.suffix == ".npz":
+        write_atomically(out, npz_bytes({"samples": drawn}))
+    elif out.suffix == ".png":
+        write_atomically(out, _picture(drawn, run, label))
+    else:
+        raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
+
+
+def _picture(drawn: np.ndarray, run: RestoredRun, label: int | None) -> bytes:
+    config = run.config
+    assert isinstance(config, GanConfig)
+    if not config.data.is_images:
+        return png_of(drawn, config, run.step)
+    columns = None
+    if label is not None:
+        columns = 3
+    elif config.num_labels:
+        # Labels come in turn: sorted by label, each makes a row.
+        labels = np.arange(len(drawn)) % config.num_labels
+        drawn = drawn[np.argsort(labels, kind="stable")]
+        columns = -(-len(drawn) // config.num_labels) if len(drawn) % config.num_labels == 0 else None
+    picture = pictures.grid(pictures.to_uint8(drawn, "unit"), columns)
+    return pictures.png_bytes(pictures.enlarge(pictures.colour(picture, config.sample_colormap)))

@@ -1,0 +1,144 @@
+"""What became of a training run, as numbers: of ours, and of a PyTorch peer measured by the same code."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfgan_lab import data as data_lib
+from tfgan_lab.config import ClassifierConfig, Config
+from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.evaluation.monitor import Monitor
+from tfgan_lab.studies.outcome_files import keep_outcome
+from tfgan_lab.studies.sweep import finished
+from tfgan_lab.training.evaluator import Evaluator
+from tfgan_lab.training.experiment import Experiment, build
+from tfgan_lab.training.restored import restore_run
+from tfgan_lab.training.workdir import Workdir
+
+_LOSS_BATCHES = 20
+_LAST = 20  # the end of a trace: its last twentieth
+_WIDE = 0.5  # a gap between p_real and p_fake that can close
+_LAST_PRINTS = 11  # post P002's epochs 90 to 100
+
+
+def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str, Any]:
+    """Trains a config in a folder, unless it is there already, and measures it.
+
+    Returns:
+      What is written to outcome.json: "numbers" by name (or "diverged"), "seed", "step", "data", "config", "seconds".
+    """
+    from tfgan_lab.trainer import train
+    from tfgan_lab.training.train import refuse_other_data
+
+    run, started = Workdir(folder), time.perf_counter()
+    if diverged := run.read_record().get("diverged"):  # as one of many seeds in one graph
+        facts = {**_facts(run), "diverged": f"a loss became infinite or NaN at step {diverged}"}
+        return keep_outcome(folder, config, {}, started, facts)
+    if not finished(run, config):
+        try:
+            train(config, folder, data_dir)
+        except TrainingDiverged as error:
+            return keep_outcome(folder, config, {}, started, {**_facts(run), "diverged": str(error).split(":")[0]})
+    source = data_lib.open_source(config.data, run.data_dir(data_dir))
+    refuse_other_data(run, run.read_record(), source)
+    experiment = build(config, source)
+    restored = restore_run(folder)
+    if restored.step != experiment.total_steps:
+        raise UserError(f"{folder}: {'; '.join(restored.notes)} Delete that folder and run the ledger again.")
+    for role, network in restored.networks.items():
+        for new, old in zip(experiment.networks[role].variables, network.variables, strict=True):
+            new.assign(old)
+    numbers = measure(experiment) | end_of_training(run.read_metrics())
+    return keep_outcome(folder, config, numbers, started, _facts(run))
+
+
+def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str, Any]:
+    """Trains a config's PyTorch peer by its own loop on the same data, and measures its weights in our networks."""
+    from tfgan_lab.parity.peers import make_peer
+    from tfgan_lab.parity.weights import from_torch
+
+    started = time.perf_counter()
+    source = data_lib.open_source(config.data, data_dir)
+    experiment = build(config, source)
+    peer = make_peer(config, config.seed)
+    program = sys.modules[type(peer).__module__]
+    # Another seed than the start weights had: data and latents must not be the numbers that they were made of.
+    steps, seed = experiment.total_steps, config.seed + 2**31
+    if not config.data.is_images:
+        program.train(steps=steps, seed=seed, program=peer)
+    else:
+        images, labels = _for_torch(config, source)
+        program.train(images, labels, steps, config.batch_size, seed, peer)
+    facts = {"data": {name: vars(part) for name, part in source.provenance.items()}, "step": steps}
+    if not all(bool(tensor.isfinite().all()) for network in peer.networks.values() for tensor in network.parameters()):
+        return keep_outcome(folder, config, {}, started, {**facts, "diverged": "a weight became NaN or infinite"})
+    for role, network in experiment.networks.items():
+        state = {name: tensor.detach().numpy() for name, tensor in peer.networks[role].state_dict().items()}
+        from_torch(network, state, config.post, f"the peer's {role}")
+    return keep_outcome(folder, config, measure(experiment), started, facts)
+
+
+def measure(experiment: Experiment) -> dict[str, float]:
+    """Numbers of an experiment's networks as they are.
+
+    GANs on digits: p_real, p_fake (test split), d_loss_now and g_loss_now (20 training batches), digits, kl_data,
+    frechet and label_accuracy (2,000 samples). Gaussian: fake_mean, fake_std (10,000). Classifiers: accuracy.
+    """
+    config: Any = experiment.config
+    numbers = Evaluator(experiment)(experiment.total_steps)
+    if isinstance(config, ClassifierConfig) or not config.data.are_digits:
+        return numbers
+    losses = tf.function(experiment.task.losses, autograph=False)
+    found = []
+    for step, (images, labels) in enumerate(experiment.batches.dataset(0).take(_LOSS_BATCHES)):
+        found.append(losses(tf.constant(step, tf.int64), images, labels))
+    for name in ("d_loss", "g_loss"):
+        numbers[f"{name}_now"] = statistics.fmean(float(batch[name]) for batch in found)
+    return numbers | Monitor(experiment)()
+
+
+def end_of_training(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Numbers of the last part of metrics.jsonl: p_real_end, p_fake_end (means of the last twentieth of the
+    evaluations); gap_left (of the gap between both, the share of its largest that is left, if it was 0.5 once);
+    d_loss_end, g_loss_end (medians of the last eleven logged values, each one batch's)."""
+    numbers: dict[str, float] = {}
+    traces = [row for row in rows if row["kind"] == "eval" and "p_real" in row]
+    for name in ("p_real", "p_fake"):
+        if traces:
+            numbers[f"{name}_end"] = statistics.fmean(row[name] for row in traces[-max(1, len(traces) // _LAST) :])
+    largest = max((abs(row["p_real"] - row["p_fake"]) for row in traces), default=0.0)
+    if largest >= _WIDE:
+        numbers["gap_left"] = abs(numbers["p_real_end"] - numbers["p_fake_end"]) / largest
+    prints = [row for row in rows if row["kind"] == "train" and "g_loss" in row][-_LAST_PRINTS:]
+    for name in ("d_loss", "g_loss"):
+        if prints:
+            numbers[f"{name}_end"] = statistics.median(row[name] for row in prints)
+    return numbers
+
+
+def _facts(run: Workdir) -> dict[str, Any]:
+    """Of run.json: what the run was trained on, not what is found now."""
+    record = run.read_record()
+    data = {name: part for name, part in record.get("data", {}).items() if isinstance(part, dict)}
+    seconds = sum(session["seconds"] for session in record.get("sessions", []))
+    return {"data": data, "step": record.get("total_steps"), "train_seconds": seconds, "cores": record.get("cores")}
+
+
+def _for_torch(config: Any, source: Any) -> tuple[Any, Any]:
+    """A source's training split for peers: [N, 784] in the config's range (classifier [N, 1, 28, 28]), and labels."""
+    import torch
+
+    train = source.train
+    images = torch.from_numpy(train.images).permute(0, 3, 1, 2).contiguous().float() / 255  # [N, C, H, W]
+    if config.data.pixels == "tanh":
+        images = images * 2 - 1
+    if not isinstance(config, ClassifierConfig):
+        images = images.flatten(1)  # [N, H W C]
+    return images, torch.from_numpy(train.labels).long()
