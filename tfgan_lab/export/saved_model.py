@@ -135,7 +135,7 @@ class ClassifierModule(tf.Module):
         return {"serving_default": tf.function(self.classify, autograph=False).get_concrete_function(images)}
 
 
-# All that an export may hold: what `tf.saved_model.save` and `convert` write, and what is kept of the run.
+# All that an export may hold: what `tf.saved_model.save` and `formats` write, and what is kept of the run.
 _PARTS = {
     "saved_model.pb", "fingerprint.pb", "generator.json", "assets", "variables", "variables/variables.index",
     "variables/variables.data-00000-of-00001", "generator.tflite", "generator.onnx", "classifier.tflite", "classifier.onnx",

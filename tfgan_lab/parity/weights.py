@@ -1,6 +1,6 @@
 """Maps weights between our networks and the posts' PyTorch networks, both ways, one to one.
 
-Names are those of `torch_peers` (the posts' own attribute names); which tensors a layer has and how their axes are
+Names are those of `posts_in_torch` (the posts' own attribute names); which tensors a layer has and how their axes are
 ordered, its `torch` says: Linear is [out, in] <- Dense [in, out], Conv2d [out, in, kh, kw] <- Conv [kh, kw, in, out],
 ConvTranspose2d [in, out, kh, kw] <- ConvTranspose [kh, kw, out, in]. Nothing is flipped.
 
