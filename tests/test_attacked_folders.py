@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,45 @@ def test_junk_in_a_finished_run_is_omitted_or_drawn_again(
     assert "step-00000000.npz is damaged: without these samples the pictures of step 0 are omitted" in out
     for name in ("metrics.jsonl", "samples/step-00000010.png", "samples/step-00000020.png"):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+READ = ("run.json", "metrics.jsonl", "metrics.json", "checkpoints/config.json", "export/generator.json",
+        "samples/step-00000010.npz", "samples/step-00000010.png", "../ledger.json")  # fmt: skip
+
+
+def test_a_fifo_in_a_runs_folder_keeps_no_reader_waiting(trained: Any, tmp_path: Path) -> None:
+    """Also before a config.json: a FIFO there is no run."""
+    run = tmp_path / "run"
+    shutil.copytree(trained("gaussian:smoke"), run, ignore=shutil.ignore_patterns("report.html"))
+    (run / "metrics.json").touch()
+    for name in READ:
+        (run / name).unlink(missing_ok=True)
+        os.mkfifo(run / name)
+    with giving_up_after(60):
+        assert cli.main(["report", f"--workdir={run}"]) == 0
+        assert cli.main(["sample", f"--workdir={run}", "--num=4", f"--out={tmp_path / 'x.npz'}"]) == 0
+        assert cli.main(["export", f"--workdir={run}", f"--out={tmp_path / 'export'}"]) == 0
+        assert cli.main(["train", f"--workdir={run}"]) == 2
+        (run / "config.json").unlink()
+        os.mkfifo(run / "config.json")
+        for verb in ("train", "report", "evaluate", "sample", "export"):
+            assert cli.main([verb, f"--workdir={run}"]) == 2, verb
+
+
+@contextlib.contextmanager
+def giving_up_after(seconds: int) -> Iterator[None]:
+    """Ends what waits for ever in a failure, not in a test that does the same."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError(f"still waiting after {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_name_full_of_signs_is_no_pattern(trained: Any, tmp_path: Path) -> None:

@@ -332,7 +332,10 @@ def test_what_stands_behind_a_configs_name_are_its_arguments() -> None:
     assert (config.name, config.game.loss) == ("mlp_gan:minimax,hidden=64", "minimax")
     assert {one.units for one in config.discriminator if hasattr(one, "units")} == {64, 1}
     assert "takes no 'hiden'. Did you mean 'hidden'?" in refusal(load_config, "mlp_gan:hiden=64")
-    assert "units='wide'" in refusal(load_config, "mlp_gan:hidden=wide")
+    for value in ("wide", "True", "1.0", "[1]", "'64'", "(" * 9999):
+        message = refusal(load_config, f"mlp_gan:hidden={value}")
+        assert f"hidden={value[:100]}" in message
+        assert "hidden must be int | None." in message
     assert "units=0" in refusal(load_config, "mlp_gan:hidden=0")
     assert "hidden is given twice" in refusal(load_config, "mlp_gan:hidden=1,hidden=2")
     assert "variant is given twice" in refusal(load_config, "mlp_gan:smoke,minimax")

@@ -16,7 +16,14 @@ from users_files import FILE_KINDS, FOLDER_KINDS, ODD_NAMES, fill, make, state
 
 from tfgan_lab.errors import UserError
 from tfgan_lab.system import files
-from tfgan_lab.system.files import json_bytes, new_folder, refuse_foreign, refuse_foreign_folder, write_atomically
+from tfgan_lab.system.files import (
+    json_bytes,
+    make_log,
+    new_folder,
+    refuse_foreign,
+    refuse_foreign_folder,
+    write_atomically,
+)
 
 PARTS, SIGNS = {"model", "facts.json", "deep", "deep/weights"}, {"model", "facts.json"}
 
@@ -90,6 +97,16 @@ def test_a_file_is_ours_by_its_mark_alone(tmp_path: Path) -> None:
     far.write_bytes(bytes(10_000) + files.MARK.encode() + bytes(10_000))
     assert not files.is_ours(far)
     assert "cannot be written" in refusal(refuse_foreign, users / "below")
+
+
+def test_a_log_is_made_once_and_carries_the_mark(tmp_path: Path) -> None:
+    log = tmp_path / "deep" / "run.log"
+    for line in ("first", "second"):
+        make_log(log)
+        with log.open("a") as file:
+            file.write(f"{line}\n")
+    assert files.is_ours(log)
+    assert log.read_text().splitlines()[1:] == ["first", "second"]
 
 
 NAMES = st.sampled_from(ODD_NAMES)

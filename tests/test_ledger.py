@@ -16,13 +16,14 @@ import numpy as np
 import psutil
 import pytest
 from scipy import stats
+from users_files import FILE_KINDS, make, state
 
 from tfgan_lab import cli
 from tfgan_lab.config import to_json
 from tfgan_lab.errors import UserError
 from tfgan_lab.posts import claims
 from tfgan_lab.report import ledger_text
-from tfgan_lab.studies import ledger, worker_pool
+from tfgan_lab.studies import ledger, outcomes, worker_pool
 from tfgan_lab.studies.outcome_files import keep_outcome, read_outcome
 from tfgan_lab.studies.outcomes import end_of_training
 
@@ -326,6 +327,24 @@ def test_mistakes_are_one_line(
     assert says in said
     assert said.count("\n") == 1
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("kind", FILE_KINDS)
+@pytest.mark.parametrize("name", ["seed=0.log", "seed=0/outcome.json"])
+def test_a_users_file_in_a_logs_place_stays(
+    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the log before anything is trained; of the outcome where it would be written."""
+    monkeypatch.setattr(ledger, "run_calls", lambda call, calls, *_: [(i, call(*of)) for i, of in enumerate(calls)])
+    monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, _: keep_outcome(folder, config, {}, 0, {}))
+    target = tmp_path / GAUSSIAN.arms["run"].folder("posted") / name
+    target.parent.mkdir(parents=True)
+    make(kind, target)
+    before = state(target.parent)
+    assert cli.main(["compare", "ledger", "--config=gaussian", "--seeds=1", f"--workdir={tmp_path}"]) == 2
+    said = capsys.readouterr().err
+    assert (said.count("\n"), str(target) in said) == (1, True)
+    assert state(target.parent) == before
 
 
 def test_rendering_again_keeps_the_budget(tmp_path: Path) -> None:

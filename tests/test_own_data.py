@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic.dataclasses import dataclass
 
+from tfgan_lab import cli
 from tfgan_lab.config import STRICT, Data, Positive, data_kind, from_json, override, to_json, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.data import OPENERS, Examples, Provenance, Source, open_source
@@ -106,6 +107,28 @@ def test_it_is_trained_resumed_exported_reported_and_measured(tmp_path: Path) ->
     assert "frechet_distance" in measured
     with pytest.raises(UserError, match="data.side: 3 -> 4"):
         train(config_of(**{"data.side": "4"}), whole)
+
+
+def test_every_verb_takes_the_file_that_defines_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tfgan_lab.trainer import train
+
+    train(config_of(steps="2"), tmp_path / "run")
+    file = tmp_path / "squares.py"
+    file.write_text(
+        "import test_own_data as own\nown.data_kind(own.Squares)\ndef get_config(): return own.config_of(steps='2')\n"
+    )
+    verbs = ["sample --num=4", "evaluate --num=100", "report", "export", f"compare export-torch --out={tmp_path}/g.npz"]
+    for verb in [*verbs, "train"]:
+        monkeypatch.delitem(Data.kinds, "squares")
+        arguments = [*verb.split(), f"--workdir={tmp_path / 'run'}"]
+        capsys.readouterr()
+        assert cli.main(arguments) == 2, verb
+        said = capsys.readouterr().err
+        assert (said.count("\n"), "no kind of data 'squares'" in said) == (1, True)
+        assert "name that file with --config" in said
+        assert cli.main([*arguments, f"--config={file}"]) == 0, capsys.readouterr().err
 
 
 def test_other_data_of_it_is_noticed(tmp_path: Path) -> None:

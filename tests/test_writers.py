@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from users_files import FILE_KINDS, FOLDER_KINDS, ODD_NAMES, make, state
 
+import tfgan_lab
 from tfgan_lab import cli
 from tfgan_lab.cli.output import Output
 from tfgan_lab.evaluation.exported import in_words
@@ -142,11 +143,17 @@ def test_training_keeps_the_files_made_of_its_export(trained: Any, tmp_path: Pat
     assert litert.read_bytes() == b"of step 20"
 
 
-def test_evaluating_brings_the_page_up_to_date(run: Path, tmp_path: Path, call: Any) -> None:
+@pytest.mark.parametrize("door", ["command", "Python"])
+def test_evaluating_brings_the_page_up_to_date(door: str, run: Path, tmp_path: Path, call: Any) -> None:
     shutil.copytree(run, tmp_path / "run")
     page = tmp_path / "run" / "report.html"
     assert "Wasserstein" not in page.read_text()
-    assert call(f"evaluate --num=1000 --workdir={tmp_path}/", Path("run")) == (0, "")
+    tfgan_lab.evaluate(tmp_path / "run", num=1000, out=tmp_path / "elsewhere.json")
+    assert "Wasserstein" not in page.read_text()
+    if door == "command":
+        assert call(f"evaluate --num=1000 --workdir={tmp_path}/", Path("run")) == (0, "")
+    else:
+        assert tfgan_lab.evaluate(tmp_path / "run", num=1000)["page"] == str(page)
     assert "Wasserstein" in page.read_text()
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["n"] == {"numbers": 1000}
     page.write_text("the user's own")

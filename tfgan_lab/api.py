@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import Any
 
 from tfgan_lab.config import Config, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
+from tfgan_lab.system.files import refuse_foreign
 from tfgan_lab.system.runtime import start_for, start_tensorflow
+from tfgan_lab.training.workdir import Workdir
 
 
 def train(
@@ -48,11 +51,18 @@ def evaluate(
     run: str | os.PathLike[str], data_dir: str | None = None, num: int | None = None, judge: str | None = None, seed: int = 0,
     out: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measures a run's export, as `tfgan-lab evaluate` does: see `tfgan_lab.evaluation.exported.evaluate`."""
+    """Measures a run's export, as `tfgan-lab evaluate` does: see `tfgan_lab.evaluation.exported.evaluate`.
+
+    Where `run` is a run's folder and `out` is None, its report.html is brought up to date, too: "page" names it.
+    """
+    page = Path(run, "report.html") if out is None and Workdir(run).exists() else None
+    refuse_foreign(*([page] if page else []))
     start_tensorflow(onednn=True)
     from tfgan_lab.evaluation import exported
+    from tfgan_lab.report.page import report
 
-    return exported.evaluate(run, data_dir, num, judge, seed, out)
+    result = exported.evaluate(run, data_dir, num, judge, seed, out)
+    return result | ({"page": str(report([run], data_dir=data_dir))} if page else {})
 
 
 def load_generator(path: str | os.PathLike[str]) -> Any:

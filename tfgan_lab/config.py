@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass
 from tfgan_lab import fields
 from tfgan_lab.errors import UserError, nearest, shortened
 from tfgan_lab.fields import STRICT, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
-from tfgan_lab.layers import KINDS, AnyLayer, Sets, every_layer
+from tfgan_lab.layers import DEFINED_ELSEWHERE, KINDS, AnyLayer, Sets, every_layer
 from tfgan_lab.losses import faults as loss_faults
 from tfgan_lab.losses import make_loss
 from tfgan_lab.templates import template_faults
@@ -190,7 +190,7 @@ def _of_its_kind(value: Any) -> Data:
         return value
     kind = value.get("kind") if isinstance(value, Mapping) else None
     if not isinstance(kind, str) or kind not in Data.kinds:
-        where = "" if kind is None else " If a config file defines it, name that file with --config."
+        where = "" if kind is None else f" {DEFINED_ELSEWHERE}"
         raise ValueError(f"no kind of data {shortened(repr(kind))}.{nearest(str(kind), Data.kinds)}{where}")
     return TypeAdapter[Data](Data.kinds[kind]).validate_python(dict(value))
 

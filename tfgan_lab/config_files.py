@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import inspect
 import os
 import re
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tfgan_lab.config import ClassifierConfig, GanConfig, explain
-from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.errors import UserError, nearest, shortened
 
 
 def configs_folder() -> Path:
@@ -109,15 +110,19 @@ def _arguments(get_config: Any, text: str) -> dict[str, Any]:
             raise UserError(f"--config=…:{text}: this config takes no {name!r}.{nearest(name, known)}")
         if name in given:
             raise UserError(f"--config=…:{text}: {name} is given twice: name it once.")
-        given[name] = value if name == "variant" else _plain(value)
+        given[name] = value if name == "variant" else _as(get_type_hints(get_config).get(name, Any), name, value)
     return given
 
 
-def _plain(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+def _as(wanted: Any, name: str, text: str) -> Any:
+    """What a text says to a parameter of that type: a Python literal, or itself. Raises `UserError` if it is neither."""
+    values: list[Any] = [text]
+    with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        values.insert(0, ast.literal_eval(text))
+    for value in values:
+        with contextlib.suppress(ValidationError):
+            return TypeAdapter(wanted).validate_python(value, strict=True)  # else True would be 1
+    raise UserError(f"--config=…:{name}={shortened(text)}: {name} must be {inspect.formatannotation(wanted)}.")
 
 
 def _line_of(error: BaseException, path: Path) -> str:

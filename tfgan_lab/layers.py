@@ -181,6 +181,8 @@ class Layer:
 
 
 KINDS: dict[str, Any] = {}  # the class of each
+# What to do about a kind, of layers or data, that a run's config.json names and this process does not know.
+DEFINED_ELSEWHERE = "If a config file defines it, name that file with --config (in Python: load_config it first)."
 
 
 @dataclass_transform(frozen_default=True)
@@ -202,7 +204,9 @@ def _parsed(value: Any) -> Layer:
     kind = value["kind"]
     if kind not in KINDS:
         raise PydanticCustomError(
-            "layer", "there is no kind {kind}.{near}", {"kind": repr(kind), "near": nearest(kind, KINDS)}
+            "layer",
+            "there is no kind {kind}.{near} {where}",
+            {"kind": repr(kind), "near": nearest(kind, KINDS), "where": DEFINED_ELSEWHERE},
         )
     try:
         return TypeAdapter(KINDS[kind]).validate_python(dict(value))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from tfgan_lab.system.files import MARK
+from tfgan_lab.system.files import MARK, read_bytes
 
 
 def to_uint8(images: np.ndarray, value_range: str) -> np.ndarray:
@@ -72,7 +72,7 @@ def png_bytes(picture: np.ndarray) -> bytes:
 def read_png(path: Path) -> np.ndarray | None:
     """A PNG file as uint8 [H, W, 3]; None if it is missing or damaged."""
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
+        with Image.open(io.BytesIO(read_bytes(path)), formats=["PNG"]) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from tfgan_lab.cli.verb import Verb, config_flag, data_flag, required, start, workdir_flag
+from tfgan_lab.cli.verb import Verb, config_flag, data_flag, kinds_flag, know_kinds, required, start, workdir_flag
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import refuse_foreign
 
@@ -57,6 +57,7 @@ def _import_torch(values: Any, overrides: dict[str, str]) -> None:
 
 
 def _export_torch_flags(values: flags.FlagValues) -> None:
+    kinds_flag(values)
     workdir_flag(values, "A trained run.")
     flags.DEFINE_string("out", None, "The .pt or .npz file to write.", flag_values=values)
     flags.DEFINE_enum(
@@ -72,6 +73,7 @@ def _export_torch(values: Any, overrides: dict[str, str]) -> None:
     workdir, out = required(values, "workdir"), required(values, "out")
     refuse_foreign(out)
     start()
+    know_kinds(values)
     from tfgan_lab.parity.import_torch import export_torch
 
     print(f"state_dict: {export_torch(workdir, out, values.role)}")
@@ -139,7 +141,7 @@ VERBS = {
     ]),
     "compare export-torch": Verb(_export_torch, _export_torch_flags, "writes a run's network as a PyTorch state_dict", [
         "tfgan-lab compare export-torch --workdir=runs/mlp_gan --out=G.pt",
-    ]),
+    ], takes_fields=False),
     "compare ledger": Verb(_ledger, _ledger_flags, "trains the posts' claims over seeds and gives a verdict on each", [
         "tfgan-lab compare ledger --config=gaussian --seeds=20 --peers",
         "tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER",

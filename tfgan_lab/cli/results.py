@@ -6,13 +6,24 @@ from typing import Any
 
 from absl import flags
 
-from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb, data_flag, judge_flag, required, start, workdir_flag
+from tfgan_lab.cli.verb import (
+    DEFAULT_CONFIG,
+    Verb,
+    data_flag,
+    judge_flag,
+    kinds_flag,
+    know_kinds,
+    required,
+    start,
+    workdir_flag,
+)
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import refuse_foreign
 from tfgan_lab.words import counted
 
 
 def _sample_flags(values: flags.FlagValues) -> None:
+    kinds_flag(values)
     workdir_flag(values, "A trained run.")
     flags.DEFINE_integer(
         "num", None, "How many samples. Omitted: 64; with --label the post's 2x3 grid; without it six of each digit for "
@@ -37,6 +48,7 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
         raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
     refuse_foreign(out)
     start()
+    know_kinds(values)
     from tfgan_lab.report.sample import refuse_too_many, sample_run, write_samples
 
     refuse_too_many(workdir, values.num or 1, out)
@@ -50,6 +62,7 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
 
 
 def _evaluate_flags(values: flags.FlagValues) -> None:
+    kinds_flag(values)
     workdir_flag(values, "A trained run: its export is evaluated.")
     flags.DEFINE_string(
         "saved_model", None, "Instead of --workdir: a SavedModel folder that tfgan-lab exported.", flag_values=values
@@ -75,19 +88,19 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
     if values.workdir and values.saved_model:
         raise UserError("--workdir and --saved_model exclude each other: name one.")
     run = values.saved_model or required(values, "workdir")
-    has_page = values.workdir and not values.out
-    if has_page:
-        refuse_foreign(f"{run}/report.html")
-    start(onednn=True)
-    from tfgan_lab.evaluation.exported import evaluate, print_table
-    from tfgan_lab.report.page import report
+    know_kinds(values)
+    from tfgan_lab.api import evaluate
 
-    print_table(evaluate(run, values.data_dir, values.num, values.judge, values.seed, values.out))
-    if has_page:
-        print(f"on its page: {report([values.workdir], data_dir=values.data_dir)}", flush=True)
+    result = evaluate(run, values.data_dir, values.num, values.judge, values.seed, values.out)
+    from tfgan_lab.evaluation.exported import print_table
+
+    print_table(result)
+    if "page" in result:
+        print(f"on its page: {result['page']}", flush=True)
 
 
 def _export_flags(values: flags.FlagValues) -> None:
+    kinds_flag(values)
     workdir_flag(values, "A trained run.")
     flags.DEFINE_string("out", None, "Where the SavedModel goes. Omitted: WORKDIR/export.", flag_values=values)
     flags.DEFINE_list(
@@ -103,6 +116,7 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     if unknown or not values.format:
         raise UserError(f"--format={','.join(values.format)}: formats are saved_model, litert and onnx.")
     start()
+    know_kinds(values)
     from pathlib import Path
 
     from tfgan_lab.export import formats
@@ -135,6 +149,7 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
 
 
 def _report_flags(values: flags.FlagValues) -> None:
+    kinds_flag(values)
     flags.DEFINE_multi_string(
         "workdir", None, "A run, trained or in training; give the flag again for runs side by side. The folder of a sweep, or of many seeds, stands for its runs.",
         flag_values=values,
@@ -149,6 +164,7 @@ def _report_flags(values: flags.FlagValues) -> None:
 def _report(values: Any, overrides: dict[str, str]) -> None:
     workdirs = required(values, "workdir")
     start()
+    know_kinds(values)
     from tfgan_lab.report.page import report
 
     written = report(workdirs, values.out, values.data_dir)
@@ -160,17 +176,17 @@ VERBS = {
         f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=64 --seed=7 --out=grid.png",
         f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=1000 --out=digits.npz",
         "tfgan-lab sample --workdir=runs/cgan_layernorm --label=3            (the post's 2x3 grid)",
-    ]),
+    ], takes_fields=False),
     "evaluate": Verb(_evaluate, _evaluate_flags, "measures a trained run's samples (or a classifier's answers)", [
         f"tfgan-lab evaluate --workdir=runs/{DEFAULT_CONFIG}",
         "tfgan-lab evaluate --saved_model=generator --num=2000 --data_dir=MNIST_FOLDER",
-    ]),
+    ], takes_fields=False),
     "report": Verb(_report, _report_flags, "writes a page that explains a run, or several side by side", [
         f"tfgan-lab report --workdir=runs/{DEFAULT_CONFIG}",
         "tfgan-lab report --workdir=runs/mlp_gan --workdir=runs/mlp_gan_smoothed --out=both.html",
-    ]),
+    ], takes_fields=False),
     "export": Verb(_export, _export_flags, "writes a run's generator (or classifier) as a SavedModel, LiteRT or ONNX file and checks it", [
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --format=litert,onnx",
-    ]),
+    ], takes_fields=False),
 }  # fmt: skip

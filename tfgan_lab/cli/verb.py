@@ -87,6 +87,20 @@ def judge_flag(values: flags.FlagValues) -> None:
     )  # fmt: skip
 
 
+def kinds_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "config", None, "The run's config file (path.py), if it defines kinds of layers or data of its own.", flag_values=values
+    )  # fmt: skip
+
+
+def know_kinds(values: Any) -> None:
+    """Executes the config file that is named, so that its kinds of layers and data are known."""
+    if values.config:
+        from tfgan_lab.config_files import load_config
+
+        load_config(values.config)
+
+
 def no_flags(values: flags.FlagValues) -> None:
     del values
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
-import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -18,8 +18,9 @@ from tfgan_lab.config import Mnist
 from tfgan_lab.data.examples import Examples, Provenance, digest
 from tfgan_lab.data.source import Source
 from tfgan_lab.errors import UserError, shown
-from tfgan_lab.system.arrays import read_arrays
+from tfgan_lab.system.arrays import npz_bytes, read_arrays
 from tfgan_lab.system.cache import cache_dir
+from tfgan_lab.system.files import write_atomically
 
 DATA_DIR_VARIABLE = "TFGAN_LAB_DATA_DIR"
 SPLITS = ("train", "validation", "train+validation", "test")
@@ -143,13 +144,8 @@ def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
 
     pixels, digits = mnist_data()
     images, labels = pixels.reshape(-1, 28, 28).astype(np.uint8), digits.astype(np.uint8)
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".npz", delete=False) as file:
-            np.savez_compressed(file, images=images, labels=labels, sha256=_sha256(images, labels))
-        os.replace(file.name, cached)
-    except OSError:
-        pass  # a cache that cannot be written costs seconds, no more
+    with contextlib.suppress(UserError):  # a cache that cannot be written costs seconds, no more
+        write_atomically(cached, npz_bytes({"images": images, "labels": labels, "sha256": _sha256(images, labels)}))
     return images, labels
 
 

@@ -26,7 +26,7 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.records import known_facts
-from tfgan_lab.system.files import json_bytes, new_folder, refuse_foreign_folder, write_atomically
+from tfgan_lab.system.files import json_bytes, new_folder, read_bytes, refuse_foreign_folder, write_atomically
 from tfgan_lab.system.runtime import quiet_stderr
 
 _TOLERANCE = 1e-5  # float32 rounding of another graph of the same net
@@ -199,7 +199,7 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
 def read_facts(folder: Path) -> dict[str, Any]:
     """An export's generator.json, without facts of other kinds than this program writes; {} if there is none."""
     try:
-        facts = known_facts(json.loads((folder / "generator.json").read_text(encoding="utf-8")))
+        facts = known_facts(json.loads(read_bytes(folder / "generator.json")))
     except (OSError, ValueError, RecursionError):
         return {}
     kinds = {

@@ -23,6 +23,7 @@ from tfgan_lab.report import page_charts, page_pictures
 from tfgan_lab.report.browser_net import browser_net
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.ledger_text import headline
+from tfgan_lab.system.files import read_bytes
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.sampler import saved_samples
 from tfgan_lab.training.workdir import Workdir
@@ -140,7 +141,7 @@ def claims_in_words(config: Config, path: Path) -> list[str]:
     verdicts: dict[str, str] = {}
     for folder in (path.resolve().parent.parent, path.resolve().parent):
         try:
-            found = json.loads((folder / "ledger.json").read_text(encoding="utf-8"))["claims"]
+            found = json.loads(read_bytes(folder / "ledger.json"))["claims"]
             verdicts |= {c["id"]: f"{headline(c)} ({len(c['shown'])} of {len(c['seeds'])} seeds)" for c in found}
         except (OSError, ValueError, KeyError, TypeError):
             continue
@@ -270,7 +271,7 @@ def repeat_command(config: Config, record: dict[str, Any], workdir: Path) -> str
 def _metrics(folder: Path) -> list[dict[str, Any]]:
     """The rows that `tfgan-lab evaluate` wrote, or nothing."""
     try:
-        rows = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+        rows = json.loads(read_bytes(folder / "metrics.json"))["metrics"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [row for row in rows if isinstance(row, dict) and {"name", "label", "generated"} <= set(row)]

@@ -38,7 +38,7 @@ from tfgan_lab.posts.claims import (
 )
 from tfgan_lab.studies.outcome_files import read_outcome
 from tfgan_lab.studies.worker_pool import run_calls
-from tfgan_lab.system.files import is_ours, json_bytes, markdown_bytes, refuse_foreign, write_atomically
+from tfgan_lab.system.files import is_ours, json_bytes, make_log, markdown_bytes, refuse_foreign, write_atomically
 
 BUDGETS = ("posted", "short")
 _WRITTEN = ("ledger.json", "ledger.md", "ledger.png", "peers.png", "reference.json")
@@ -115,6 +115,7 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int) -> None:
       UserError: A run could not be done, or all was stopped; what is finished stays.
     """
     todo = groups_of([job for job in jobs if not job.done()])
+    refuse_foreign(*(_log_of(group[0].folder) for group in todo))
     left = sum(len(group) for group in todo)
     calls = [
         ([to_json(job.config) for job in group], [str(job.folder) for job in group], group[0].peer, data_dir)
@@ -129,6 +130,11 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int) -> None:
             for job, line in zip(todo[index], lines, strict=True):
                 tqdm.write(f"{job.folder}: {line}", file=sys.stdout)
             sys.stdout.flush()
+
+
+def _log_of(folder: str | os.PathLike[str]) -> Path:
+    """What a group printed, by the folder of its first run."""
+    return Path(f"{os.fspath(folder)}.log")
 
 
 def _start_worker() -> None:
@@ -146,11 +152,9 @@ def _run(configs: list[str], folders: list[str], peer: bool, data_dir: str | Non
     """A group's runs in a worker: (error, a line each). What they print goes to logs beside their folders."""
     from tfgan_lab.training.loop import Interrupted
 
-    first = Path(folders[0])
     jobs = [Job(from_json(config, folder), Path(folder), peer) for config, folder in zip(configs, folders, strict=True)]
     try:
-        first.parent.mkdir(parents=True, exist_ok=True)
-        log = first.parent / f"{first.name}.log"
+        make_log(log := _log_of(folders[0]))
         with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
             if len(jobs) > 1:
                 _train_together(jobs, data_dir)
@@ -160,7 +164,7 @@ def _run(configs: list[str], folders: list[str], peer: bool, data_dir: str | Non
     except UserError as error:
         return str(error), []
     except OSError as error:
-        return f"{first} cannot be written: {error.strerror or error}. Name another --workdir or fix it.", []
+        return f"{folders[0]} cannot be written: {error.strerror or error}. Name another --workdir or fix it.", []
 
 
 def _train_together(jobs: Sequence[Job], data_dir: str | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tfgan_lab.config import Config, from_json, to_json
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
-from tfgan_lab.system.files import write_atomically
+from tfgan_lab.system.files import json_bytes, read_bytes, refuse_foreign, write_atomically
 
 _FILE = "outcome.json"
 
@@ -24,15 +24,15 @@ def keep_outcome(
         "numbers": numbers, "seed": config.seed, **facts, "seconds": round(time.perf_counter() - started, 1),
         "config": json.loads(to_json(config)),
     }  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / _FILE, (json.dumps(outcome, indent=1) + "\n").encode())
+    refuse_foreign(folder / _FILE)
+    write_atomically(folder / _FILE, json_bytes(outcome))
     return outcome
 
 
 def read_outcome(folder: Path) -> tuple[Config, dict[str, Any]] | None:
     """The config and outcome in a folder, or None if there is no whole one."""
     try:
-        outcome = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        outcome = json.loads(read_bytes(folder / _FILE))
         config = from_json(json.dumps(outcome["config"]), str(folder / _FILE))
         for part in outcome["data"].values():
             str(Provenance(**part))

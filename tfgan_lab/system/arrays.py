@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.system.files import MARK
+from tfgan_lab.system.files import MARK, require_file
 
 MOST_BYTES = 2 * 2**30  # unpacked; a file of kilobytes can say that it holds terabytes
 
@@ -42,6 +42,8 @@ def read_arrays(file: str | os.PathLike[str] | bytes, most_bytes: int = MOST_BYT
     """
     source: Any = io.BytesIO(file) if isinstance(file, bytes) else file
     try:
+        if not isinstance(file, bytes):
+            require_file(file)
         with zipfile.ZipFile(source) as archive:
             size = sum(member.file_size for member in archive.infolist())
             if size > most_bytes:

@@ -7,6 +7,7 @@ parts of a run's folder are ours by their place. Links, FIFOs and devices are ne
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -33,6 +34,18 @@ def markdown_bytes(text: str) -> bytes:
     return f"{text}\n\n<!-- {MARK} -->\n".encode()
 
 
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file that others may have made. Raises OSError as `require_file`, or if it cannot be read."""
+    require_file(path)
+    return Path(path).read_bytes()
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Raises FileNotFoundError where no file is: a FIFO in its place would keep its reader waiting for ever."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+
+
 def is_ours(path: str | os.PathLike[str]) -> bool:
     """Whether a regular file that carries the mark is there."""
     if _mode(Path(path), stat.S_IFREG) is None:
@@ -55,6 +68,13 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes a whole file or nothing. Raises `UserError` as `new_file`."""
     with new_file(path) as temporary, temporary.open("xb") as file:
         file.write(content)
+
+
+def make_log(path: Path) -> None:
+    """A text file to append to, which carries the mark, unless it is there. Raises `UserError` if it is not ours."""
+    refuse_foreign(path)
+    if not path.exists():
+        write_atomically(path, f"{MARK}\n".encode())
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from tfgan_lab.config import Changes
 from tfgan_lab.errors import UserError
 from tfgan_lab.records import is_row, known_facts
 from tfgan_lab.system.cache import usable_cores
-from tfgan_lab.system.files import write_atomically
+from tfgan_lab.system.files import read_bytes, write_atomically
 
 # A longer or shorter run of the same experiment goes through the same states, whatever it prints: these may change.
 # So may where it runs: any number of replicas trains the same network, to rounding.
@@ -174,7 +174,7 @@ class Workdir:
     def _written_config(self) -> config_lib.Config:
         path = self.path / "config.json"
         try:
-            return config_lib.from_json(path.read_text(encoding="utf-8"), str(path))
+            return config_lib.from_json(read_bytes(path).decode(), str(path))
         except FileNotFoundError:
             raise UserError(
                 f"--workdir={self.path} holds no run (no config.json): train one with `tfgan-lab train --workdir={self.path}`."
@@ -199,7 +199,7 @@ class Workdir:
             return ""
         kept = self.checkpoints / "config.json"
         try:
-            trained = config_lib.from_json(kept.read_text(encoding="utf-8"), str(kept))
+            trained = config_lib.from_json(read_bytes(kept).decode(), str(kept))
         except (OSError, UnicodeDecodeError, UserError):
             if not self.exists():
                 return ""
@@ -250,7 +250,7 @@ class Workdir:
     def read_record(self) -> dict[str, Any]:
         """run.json as a dict without what this program would not have written there; empty if there is none."""
         try:
-            return known_facts(json.loads((self.path / "run.json").read_text(encoding="utf-8")))
+            return known_facts(json.loads(read_bytes(self.path / "run.json")))
         except (OSError, ValueError, RecursionError):
             return {}
 
@@ -284,7 +284,7 @@ class Workdir:
         """All whole rows of metrics.jsonl; a half-written last line, and whatever is no row, is omitted."""
         rows: list[dict[str, Any]] = []
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = read_bytes(self.path / "metrics.jsonl").decode(errors="replace").splitlines()
         except OSError:
             return rows
         for line in lines:
