@@ -22,11 +22,21 @@ from scipy import special
 from tfgan_lab import report
 from tfgan_lab.config import Init, override
 from tfgan_lab.errors import UserError
+from tfgan_lab.layer_base import (
+    KINDS,
+    AnyLayer,
+    Layer,
+    Node,
+    Pass,
+    Shape,
+    Weight,
+    browser_steps,
+    every_node,
+    layer,
+)  # fmt: skip
 from tfgan_lab.layers import (
     ELU,
     GELU,
-    KINDS,
-    AnyLayer,
     AppendDeviations,
     BatchNorm,
     ConcatLabel,
@@ -36,24 +46,16 @@ from tfgan_lab.layers import (
     Dropout,
     Flatten,
     Join,
-    Layer,
     LayerNorm,
     LeakyReLU,
     Maxout,
-    Node,
-    Pass,
     Projection,
     ReLU,
     Reshape,
     Sets,
-    Shape,
     Sigmoid,
     Tanh,
-    Weight,
-    browser_steps,
-    every_node,
-    layer,
-)
+)  # fmt: skip
 from tfgan_lab.networks import Network, build_classifier, build_discriminator, build_generator
 from tfgan_lab.parity.steps import dtype_policy
 from tfgan_lab.parity.weights import from_torch, to_torch

@@ -21,6 +21,8 @@ LAYERS = [
     ("system",),
     ("philox", "fields", "templates", "losses", "metrics"),
     ("randomness",),
+    ("layer_base",),
+    ("keras_models",),
     ("layers",),
     ("config",),
     ("config_files", "pictures", "figures"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 from pathlib import Path
 from typing import Any
 
-from tfgan_lab.config import Config, validate
+from tfgan_lab.config import Config, GanConfig, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import refuse_foreign
@@ -16,8 +17,9 @@ from tfgan_lab.training.workdir import Workdir
 
 
 def train(
-    config: Config | str, workdir: str | os.PathLike[str], data_dir: str | None = None, *, verbose: bool = True
-) -> Any:
+    config: Config | str, workdir: str | os.PathLike[str], data_dir: str | None = None, *, generator: Any = None,
+    discriminator: Any = None, verbose: bool = True,
+) -> Any:  # fmt: skip
     """Trains a config in a folder, resuming what is there: bit for bit what `tfgan-lab train` does.
 
     TensorFlow takes some settings (`deterministic`, `onednn`, `replicas`) only when it starts. Where the program has
@@ -27,6 +29,9 @@ def train(
       config: Such as `load_config("mlp_gan")`, or a name or path as `load_config` takes it.
       workdir: The run's folder; made if need be.
       data_dir: Where data is; None: what is found.
+      generator: Any built Keras model, in the place of the config's: latents [B, Z] (of a conditional GAN [latents,
+        labels]) to data of the config's shape and range. The latents become as wide as its input.
+      discriminator: Likewise: images (or [images, labels]) to logits [B, 1].
       verbose: False prints nothing.
 
     Returns:
@@ -40,11 +45,37 @@ def train(
     if not os.fspath(workdir):
         raise UserError("workdir is empty: name a folder.")
     start_for(config)
+    if generator is not None or discriminator is not None:
+        config = _with_models(config, generator, discriminator)
+        lost = (
+            "Keras models of this program are trained: to continue, or to draw from checkpoints, pass them again; the page has no "
+            "generator to play with, and PyTorch gets no weights. The export holds all that it needs."
+        )
+    else:
+        lost = ""
     from tfgan_lab import trainer
-    from tfgan_lab.training.terminal import muted
+    from tfgan_lab.training.terminal import muted, say
 
     with contextlib.nullcontext() if verbose else muted():
+        if lost:
+            say(lost)
         return trainer.train(config, workdir, data_dir)
+
+
+def _with_models(config: Config, generator: Any, discriminator: Any) -> Config:
+    """The config with Keras models in its networks' place."""
+    from tfgan_lab.keras_models import hold
+
+    if not isinstance(config, GanConfig):
+        raise UserError(f"{config.name} is a {config.kind}: generator= and discriminator= are for GANs.")
+    config = copy.deepcopy(config)
+    if generator is not None:
+        config.generator = [hold(generator, "generator")]
+        shapes = generator.input_shape if hasattr(generator, "input_shape") else [(None, config.latents.dim)]
+        config.latents.dim = (shapes[0] if isinstance(shapes, list) else shapes)[-1]
+    if discriminator is not None:
+        config.discriminator = [hold(discriminator, "discriminator")]
+    return config
 
 
 def evaluate(

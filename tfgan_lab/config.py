@@ -23,7 +23,8 @@ from pydantic.dataclasses import dataclass
 from tfgan_lab import fields
 from tfgan_lab.errors import UserError, nearest, shortened
 from tfgan_lab.fields import STRICT, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
-from tfgan_lab.layers import DEFINED_ELSEWHERE, KINDS, AnyLayer, Sets, every_layer
+from tfgan_lab.layer_base import DEFINED_ELSEWHERE, KINDS, AnyLayer, every_layer
+from tfgan_lab.layers import Sets
 from tfgan_lab.losses import faults as loss_faults
 from tfgan_lab.losses import make_loss
 from tfgan_lab.templates import template_faults

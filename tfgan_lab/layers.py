@@ -11,211 +11,27 @@ then weights and inputs have a leading axis of seeds. TensorFlow is imported whe
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import itertools
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, dataclass_transform
+from collections.abc import Callable
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, InstanceOf, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
-from pydantic_core import PydanticCustomError
-
-from tfgan_lab.errors import UserError, nearest
-from tfgan_lab.fields import STRICT, Count, NonNegative, Positive, Rate, Share, explain
-
-Shape = tuple[int, ...]  # of one example
-Order = Literal["chw", "hwc"]  # in which a vector holds an image: "chw" is PyTorch's, "hwc" Keras'
-
-
-class _Later:
-    """A module that is imported when something of it is first used."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
-
-
-tf: Any = _Later("tensorflow")
-ops: Any = _Later("keras.ops")  # of which Keras' own layers are made
-
-
-@dataclasses.dataclass(frozen=True)
-class Weight:
-    """A planned variable: start "kernel" and "bias" are drawn by the network's `Init`, from (fan in, fan out)."""
-
-    shape: Shape
-    start: Literal["kernel", "bias"] | float
-    fans: tuple[int, int] = (1, 1)
-    trainable: bool = True
-
-
-@dataclasses.dataclass
-class Node:
-    """A layer in its place in a network.
-
-    Attributes:
-      layer: The layer.
-      inputs: Shape of an example that it gets.
-      num_labels: Classes of a conditional network, or 0.
-      weights: By name: planned ones, and variables once the network is built.
-      branches: Of `Join`.
-    """
-
-    layer: Layer
-    inputs: Shape
-    num_labels: int
-    weights: dict[str, Any] = dataclasses.field(default_factory=dict)
-    branches: tuple[list[Node], ...] = ()
-
-    @property
-    def width(self) -> int:
-        """Length of the vector that it gets."""
-        if len(self.inputs) != 1:
-            raise UserError(f"takes a vector, not {list(self.inputs)}: put Flatten() before it")
-        return self.inputs[0]
-
-    @property
-    def image(self) -> tuple[int, int, int]:
-        """Height, width and channels of the image that it gets."""
-        if len(self.inputs) != 3:
-            raise UserError(
-                f"takes an image [height, width, channels], not {list(self.inputs)}: put Reshape() before it"
-            )
-        return self.inputs[0], self.inputs[1], self.inputs[2]
-
-    def affine(self, kernel: Shape, units: int, fans: tuple[int, int], prefix: str = "") -> None:
-        """Plans a kernel and a bias."""
-        self.weights[f"{prefix}kernel"] = Weight(kernel, "kernel", fans)
-        self.weights[f"{prefix}bias"] = Weight((units,), "bias", fans)
-
-
-@dataclasses.dataclass
-class Pass:
-    """One pass through a network.
-
-    Attributes:
-      training: Whether dropout acts and BatchNorm takes the batch's statistics.
-      labels: Classes of the examples, int [B], or None.
-      seed: Dropout's, int64 [G, 2]: one seed for each of the G batches stacked in the input, so that real and fake
-        examples in one pass get the masks that they would get in two.
-      seeds: How many networks run as one; 0 where there is no such axis.
-      seen: If a list, every layer's output is added to it.
-    """
-
-    training: bool = False
-    labels: Any = None
-    seed: Any = None
-    seeds: int = 0
-    seen: list[tuple[Node, Any]] | None = None
-    dropouts: Iterator[int] = dataclasses.field(default_factory=itertools.count)  # numbers them by their place
-
-    def run(self, nodes: Sequence[Node], x: Any) -> Any:
-        """What the layers make of x, one after the other."""
-        for node in nodes:
-            x = node.layer.call(x, node, self)
-            if self.seen is not None:
-                self.seen.append((node, x))
-        return x
-
-    @property
-    def lead(self) -> list[int]:
-        """The axes before an example's own, for `tf.reshape`: [B], or [seeds, B]."""
-        return [self.seeds, -1] if self.seeds else [-1]
-
-    def values(self, node: Node, *names: str) -> list[Any]:
-        """Weights of a layer; of several seeds shaped so that they broadcast over the batch."""
-        found = [node.weights[name].value for name in names]
-        return [value[:, None] if self.seeds and value.shape.rank == 2 else value for value in found]
-
-    def affine(self, x: Any, node: Node, prefix: str = "") -> Any:
-        """x @ kernel + bias."""
-        kernel, bias = self.values(node, f"{prefix}kernel", f"{prefix}bias")
-        product = ops.matmul(tf.cast(x, kernel.dtype), kernel)
-        # Keras' add would take the biases of as many seeds as there are examples for biases of the examples.
-        return product + bias if self.seeds else ops.add(product, bias)
-
-    def one_hot(self, node: Node, like: Any) -> Any:
-        """The labels, [B, num_labels]."""
-        return tf.one_hot(self.labels, node.num_labels, dtype=like.dtype)
-
-
-class Layer:
-    """A kind of layer.
-
-    Attributes:
-      mixes_examples: In training an example's output depends on the rest of its batch.
-      takes_labels: It reads the examples' labels.
-      stacks: Several seeds can run as one.
-      torch: PyTorch's names of its weights, each with our name and PyTorch's order of our axes (None: the same).
-      javascript: `(x, step, y) => …` on one example x (a Float32Array) and one-hot label y; `step` is what `browser`
-        gives.
-    """
-
-    kind: str
-    mixes_examples: ClassVar[bool] = False
-    takes_labels: ClassVar[bool] = False
-    stacks: ClassVar[bool] = True
-    torch: ClassVar[Mapping[str, tuple[str, tuple[int, ...] | None]]] = {}
-    javascript: ClassVar[str] = ""
-
-    def plan(self, node: Node) -> Shape:
-        """Notes the weights of this layer for `node.inputs`; returns the shape of an example that it gives."""
-        return node.inputs
-
-    def call(self, x: Any, node: Node, now: Pass) -> Any:
-        """[B, *node.inputs] -> [B, *outputs]."""
-        raise NotImplementedError
-
-    def browser(self, node: Node, keep: Callable[[Any], Any]) -> dict[str, Any] | None:
-        """What the page runs of it: its fields and, by `keep(array)`, its weights; None if nothing."""
-        return dataclasses.asdict(self) | {name: keep(weight) for name, weight in node.weights.items()}  # type: ignore[call-overload]
-
-    def branches(self) -> tuple[list[Layer], ...]:
-        """Lists of layers inside this one."""
-        return ()
-
-
-KINDS: dict[str, Any] = {}  # the class of each
-# What to do about a kind, of layers or data, that a run's config.json names and this process does not know.
-DEFINED_ELSEWHERE = "If a config file defines it, name that file with --config (in Python: load_config it first)."
-
-
-@dataclass_transform(frozen_default=True)
-def layer(cls: type[Any]) -> type[Any]:
-    """Makes a class a kind of layer: a frozen dataclass, checked when it is made, known by the class' name."""
-    kind = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
-    cls.__annotations__ = {**cls.__annotations__, "kind": Literal[kind]}
-    cls.kind = dataclasses.field(default=kind, repr=False, kw_only=True)
-    KINDS[kind] = dataclass(config=STRICT, frozen=True)(cls)
-    return KINDS[kind]
-
-
-def _parsed(value: Any) -> Layer:
-    """A layer from a layer, or from the dict that JSON holds of it."""
-    if isinstance(value, Layer):
-        return value
-    if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
-        raise PydanticCustomError("layer", "this is no layer: a layer is a group of fields with a kind")
-    kind = value["kind"]
-    if kind not in KINDS:
-        raise PydanticCustomError(
-            "layer",
-            "there is no kind {kind}.{near} {where}",
-            {"kind": repr(kind), "near": nearest(kind, KINDS), "where": DEFINED_ELSEWHERE},
-        )
-    try:
-        return TypeAdapter(KINDS[kind]).validate_python(dict(value))
-    except ValidationError as error:
-        raise PydanticCustomError("layer", "{faults}", {"faults": explain(error, KINDS[kind])}) from None
-
-
-AnyLayer = Annotated[InstanceOf[Layer], BeforeValidator(_parsed)]
-
+from tfgan_lab.errors import UserError
+from tfgan_lab.fields import Count, NonNegative, Positive, Rate, Share
+from tfgan_lab.keras_models import KerasModel as KerasModel  # a kind, too
+from tfgan_lab.layer_base import (
+    AnyLayer,
+    Layer,
+    Node,
+    Order,
+    Pass,
+    Shape,
+    Weight,
+    browser_steps,
+    layer,
+    ops,
+    planned,
+    tf,
+)  # fmt: skip
 
 # Layers with weights.
 
@@ -687,50 +503,3 @@ class AppendDeviations(Layer):
         # |.|: a fractional power of a negative difference, which the post would take, is NaN.
         base = difference if self.exponent % 2 == 1 else tf.abs(difference)
         return tf.concat([x, tf.pow(base, self.exponent)], axis=-1)
-
-
-# Lists of layers.
-
-
-def planned(layers: Sequence[Layer], inputs: Shape, num_labels: int, where: str = "") -> tuple[list[Node], Shape]:
-    """A list's layers with their weights planned, and the shape of an example that it gives.
-
-    Args:
-      layers: The list.
-      inputs: Shape of an example that it gets.
-      num_labels: Classes of a conditional network, or 0.
-      where: What to call the list in an error.
-
-    Raises:
-      UserError: A layer that does not fit what it gets.
-    """
-    nodes, shape = [], inputs
-    for place, one in enumerate(layers):
-        nodes.append(Node(one, shape, num_labels))
-        try:
-            shape = one.plan(nodes[-1])
-        except UserError as error:
-            raise UserError(f"{where}.{place} ({one.kind}) {error}") from None
-    return nodes, shape
-
-
-def every_layer(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """All layers of a list in the order in which they run, those inside others too."""
-    for one in layers:
-        for branch in one.branches():
-            yield from every_layer(branch)
-        yield one
-
-
-def every_node(nodes: Sequence[Node]) -> Iterator[Node]:
-    """As `every_layer`, of a planned or built network."""
-    for node in nodes:
-        for branch in node.branches:
-            yield from every_node(branch)
-        yield node
-
-
-def browser_steps(nodes: Sequence[Node], keep: Callable[[Any], Any]) -> list[dict[str, Any]]:
-    """What a page runs of a network, see `Layer.browser`."""
-    steps = (node.layer.browser(node, keep) for node in nodes)
-    return [step for step in steps if step is not None]

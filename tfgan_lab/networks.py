@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from tfgan_lab.config import ClassifierConfig, GanConfig, Init
 from tfgan_lab.errors import UserError
-from tfgan_lab.layers import AnyLayer, Node, Pass, Shape, Weight, every_node, planned
+from tfgan_lab.layer_base import AnyLayer, Node, Pass, Shape, Weight, every_node, planned
 from tfgan_lab.randomness import stream_key
 
 NUM_CLASSES = 10

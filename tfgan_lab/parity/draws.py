@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.config import Config, GanConfig
-from tfgan_lab.layers import Dropout, Layer, every_layer
+from tfgan_lab.layer_base import Layer, every_layer
+from tfgan_lab.layers import Dropout
 from tfgan_lab.randomness import draw_labels, draw_latents, step_seed, stream_key
 
 

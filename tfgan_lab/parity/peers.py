@@ -11,6 +11,7 @@ from typing import Any
 
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
+from tfgan_lab.layer_base import Layer, every_layer
 from tfgan_lab.layers import (
     AppendDeviations,
     BatchNorm,
@@ -19,10 +20,8 @@ from tfgan_lab.layers import (
     Dense,
     Dropout,
     Join,
-    Layer,
     Maxout,
     Sets,
-    every_layer,
 )
 from tfgan_lab.parity.state_files import require_torch
 

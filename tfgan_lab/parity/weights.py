@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.layers import BatchNorm, Flatten, Join, Node, every_node
+from tfgan_lab.layer_base import Node, every_node
+from tfgan_lab.layers import BatchNorm, Flatten, Join
 from tfgan_lab.networks import Network
 
 COUNTER = "num_batches_tracked"

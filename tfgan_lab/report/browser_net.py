@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.config import GanConfig
-from tfgan_lab.layers import KINDS, browser_steps, every_node
+from tfgan_lab.layer_base import KINDS, browser_steps, every_node
 
 CHECKED = 20  # latents whose pixels every page carries, so that the reader's browser can check itself
 _HALF_A_LEVEL = 0.5 / 255
