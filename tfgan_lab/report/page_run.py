@@ -204,11 +204,11 @@ def _densities(saved: Sequence[tuple[int, np.ndarray]], config: Any, key: str, m
 
 def _state(folder: Workdir, step: int, record: dict[str, Any]) -> str:
     total = record.get("total_steps") or 0
+    if total and step >= total:
+        return f"finished: {counted(total, 'step')}"
     if folder.is_being_written():
         last = max((row["step"] for row in folder.read_metrics()), default=step)
         return f"running: step {last:,} of {total:,}" if total else "running"
-    if total and step >= total:
-        return f"finished: {counted(total, 'step')}"
     if step:
         return f"stopped at step {step:,} of {total:,}: `tfgan-lab train --workdir={folder.path}` continues"
     return "no checkpoint yet"
