@@ -29,7 +29,7 @@ STARTED_OTHERWISE = """
 import tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-tf.constant(0)
+tf.function(tf.sin, jit_compile=True)(tf.zeros([1]))
 """
 
 
@@ -62,19 +62,33 @@ def test_the_same_bits_from_python_without_a_word(by_command: Path, tmp_path: Pa
     for workdir in (by_command, tmp_path / "run"):
         started = json.loads((workdir / "run.json").read_text())["started"]
         assert started == {
-            "by_the_program": False, "onednn": True, "threads": 0, "deterministic": True, "not_as_asked": [],
+            "by_the_program": False, "onednn": True, "threads": 0, "deterministic": True, "xla_flags": "ours", "not_as_asked": [],
         }  # fmt: skip
 
 
 @pytest.mark.slow
 def test_a_program_that_started_tensorflow_otherwise_is_told(tmp_path: Path) -> None:
-    environment = {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3", "XLA_FLAGS": ""}
     program = f"{STARTED_OTHERWISE}{PROGRAM}tfgan_lab.train(config, {str(tmp_path / 'run')!r})"
     lines = [line for line in python(program, **environment)[0].splitlines() if "not the bits" in line]
-    lost = ["onednn=False, not True", "threads=1, not 0"]
+    lost = ["onednn=False, not True", "xla_flags=the program's, not ours", "threads=1, not 0"]
     assert len(lines) == 1 and all(part in lines[0] for part in lost)
     started = json.loads((tmp_path / "run" / "run.json").read_text())["started"]
     assert started["by_the_program"] and started["not_as_asked"] == lost
+
+
+def test_our_game_alone_starts_keras_as_the_other_doors_do(tmp_path: Path) -> None:
+    """`from tfgan_lab import GAN` runs no op, so that a config's replicas can still be had afterwards."""
+    (tmp_path / "keras.json").write_text(json.dumps({"floatx": "float64", "backend": "jax"}))
+    program = """
+from tfgan_lab import GAN
+import keras, tensorflow as tf
+from tfgan_lab.system.runtime import as_started, start_tensorflow
+print(GAN.__name__, keras.backend.backend(), keras.config.floatx(), as_started()["by_the_program"], as_started()["deterministic"])
+print(start_tensorflow(logical_cpus=2), len(tf.config.list_logical_devices("CPU")))
+"""
+    out, err = python(program, KERAS_HOME=str(tmp_path), KERAS_BACKEND="jax", TF_USE_LEGACY_KERAS="1")
+    assert (out.splitlines(), err) == (["GAN tensorflow float32 False True", "[] 2"], "")
 
 
 def test_what_this_process_cannot_have_is_named() -> None:

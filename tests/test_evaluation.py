@@ -327,6 +327,23 @@ def test_a_classifier_is_counted_by_class(
     assert "accuracy on class 7" in capsys.readouterr().out
 
 
+def test_a_classifiers_accuracy_is_told_on_both_statistics_of_batch_norm(tmp_path: Path) -> None:
+    """Of the same weights; the one that the config takes is the accuracy itself."""
+    for taken, other in (("own", "running"), ("running", "own")):
+        config: Any = offline(
+            "mnist_classifier:smoke", classifier__2__statistics=taken, classifier__5__statistics=taken
+        )
+        folder, network = Workdir(tmp_path / taken), fresh_networks(config)["classifier"]
+        folder.path.mkdir()
+        folder.keep_config(config)
+        for variable in network.variables:
+            if "moving" in variable.name:  # as if trained on other images: nobody could read on these
+                variable.assign(np.linspace(1, 9, 10))
+        export_network(config, network, folder.export, {"step": 0})
+        generated = numbers(evaluate(folder.path), "generated")
+        assert generated[f"accuracy_{taken}"] == generated["accuracy"] != generated[f"accuracy_{other}"]
+
+
 # During and after training.
 
 
@@ -366,9 +383,11 @@ def test_a_finished_run_says_its_cheap_numbers(untrained: Any, embedded: dict[st
     (line,) = finish(Workdir(untrained("gaussian:smoke")), Finished(offline("gaussian:smoke"), None))
     assert line.startswith("100,000 generated numbers: mean (target 4) ")
     assert "Kolmogorov-Smirnov" in line
-    accuracy, pictures = finish(
+    accuracy, own, running, pictures = finish(
         Workdir(untrained("mnist_classifier:smoke")), Finished(offline("mnist_classifier:smoke"), embedded["test"])
     )
     assert accuracy.startswith("accuracy 0.")
+    assert own.startswith("accuracy, BatchNorm on each image's own statistics 0.")
+    assert running.startswith("accuracy, BatchNorm on running statistics 0.")
     assert "confusion.png" in pictures
     assert finish(Workdir(untrained("mlp_gan:smoke")), Finished(offline("mlp_gan:smoke"), embedded["test"])) == []

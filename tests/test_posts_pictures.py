@@ -10,6 +10,9 @@ import pytest
 import tensorflow as tf
 from catalogue import offline
 
+from tfgan_lab.data import open_source
+from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.pictures import grid, to_uint8
 from tfgan_lab.posts.reference import Reference, reference_of
 from tfgan_lab.report import gallery, plots
 from tfgan_lab.training.experiment import build
@@ -35,6 +38,26 @@ def test_p000_looks_at_a_pair_that_pytorch_started(tmp_path: Path, small_source:
     nets: Any = fresh_networks(experiment.config)
     own = tf.sigmoid(nets["discriminator"](nets["generator"](tf.random.stateless_normal([200, 100], [0, 0]))))
     assert np.abs(own - 0.5).max() > 0.05
+
+
+def test_p001s_samples_stand_on_two_statistics_side_by_side(small_source: Any) -> None:
+    """Each image's own, as the post draws one image at a time in training mode, beside the running ones."""
+    config: Any = offline("dcgan_montage:smoke")
+    experiment = build(config, open_source(config.data))
+    generator = experiment.networks["generator"]
+    for variable in generator.variables:
+        if "moving_variance" in variable.name:
+            variable.assign(variable * 9)
+    figure = gallery.on_two_statistics(experiment, "a run", "its data")
+    assert figure is not None and figure.get_suptitle() == "a run: the same latents, two statistics in BatchNorm"
+    titles = ["each image's own statistics (this run's)", "running statistics"]
+    assert [axis.get_title() for axis in figure.axes] == titles
+    own, running = (np.asarray(axis.get_images()[0].get_array()) for axis in figure.axes)
+    z, _ = GeneratorModule(generator, config).inputs(config.seed, 16)
+    alone = np.concatenate([generator(one[None], training=True) for one in z])
+    assert np.abs(own.astype(int) - grid(to_uint8(alone, "unit"))).max() <= 1
+    assert (own != running).mean() > 0.5
+    assert gallery.on_two_statistics(build(offline("mlp_gan:smoke"), small_source), "a run", "") is None
 
 
 def test_fresh_latents_are_others_at_each_moment(small_source: Any) -> None:

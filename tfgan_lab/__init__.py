@@ -1,7 +1,8 @@
 """tfgan_lab: the classic GANs of five blog posts, reproduced in TensorFlow 2 and Keras 3.
 
 `load_config`, `override`, `train`, `evaluate` and `load_generator` are what a program needs; `tfgan-lab --help` is the
-command line. Importing this package imports neither TensorFlow nor Keras: its names are loaded when first used.
+command line. Importing this package imports neither TensorFlow nor Keras: its names are loaded when first used, and
+`GAN` then starts TensorFlow as the others do when they are called.
 """
 
 from __future__ import annotations
@@ -31,4 +32,8 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tfgan_lab' has no attribute {name!r}")
+    if name == "GAN":
+        from tfgan_lab.system.runtime import start_tensorflow
+
+        start_tensorflow(cluster=True)  # runs no op: what `train` asks for can still be set
     return getattr(importlib.import_module(_HOMES[name]), name)

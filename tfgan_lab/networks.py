@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from tfgan_lab.config import ClassifierConfig, GanConfig, Init
 from tfgan_lab.errors import UserError
 from tfgan_lab.layer_base import AnyLayer, Node, Pass, Shape, Weight, every_node, planned
+from tfgan_lab.layers import BatchNorm
 from tfgan_lab.randomness import stream_key
 
 NUM_CLASSES = 10
@@ -71,6 +72,13 @@ class Network(keras.Model):
         seen: list[tuple[Node, Any]] = []
         self._run(self.nodes, inputs, labels, training, seed, seen)
         return seen
+
+    def take_statistics(self, which: Literal["running", "own"]) -> bool:
+        """Makes every BatchNorm on images take these outside training; returns whether there is one."""
+        found = [n for n in every_node(self.nodes) if isinstance(n.layer, BatchNorm) and len(n.inputs) == 3]
+        for node in found:
+            node.layer = dataclasses.replace(node.layer, statistics=which)  # type: ignore[type-var]
+        return bool(found)
 
     def get_config(self) -> dict[str, Any]:
         layers = [dataclasses.asdict(one) for one in self.network_layers]  # type: ignore[call-overload]

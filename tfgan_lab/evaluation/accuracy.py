@@ -12,6 +12,8 @@ from tfgan_lab.evaluation.rows import Metric
 
 METRICS = {
     "accuracy": Metric("accuracy", "higher"),
+    "accuracy_own": Metric("accuracy, BatchNorm on each image's own statistics", "higher"),
+    "accuracy_running": Metric("accuracy, BatchNorm on running statistics", "higher"),
     **{f"accuracy_{k}": Metric(f"accuracy on class {k}", "higher") for k in range(10)},
 }
 

@@ -20,6 +20,7 @@ from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, di
 from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
 from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
 from tfgan_lab.evaluation.rows import lines, table
+from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.export.saved_model import load_generator, read_facts
 from tfgan_lab.system.files import json_bytes, refuse_foreign, write_atomically
 from tfgan_lab.training.workdir import Workdir
@@ -244,7 +245,7 @@ def _classifier(subject: _Subject, source: Any) -> dict[str, Any]:
     untrained = judge_of(fresh_networks(config)["classifier"], config, {"name": config.name})
     answers, names = _answers_and_pictures(subject, source.test)
     columns = {
-        "generated": accuracy.column(answers),
+        "generated": accuracy.column(answers) | _on_both_statistics(subject, source.test),
         "untrained": accuracy.column(_answers(untrained, source.test)),
     }
     return {
@@ -261,6 +262,20 @@ def _answers_and_pictures(subject: _Subject, test: Any) -> tuple[accuracy.Answer
     return answers, [str(folder / name) for name in classifier_plots.write(folder, answers, test, subject.config)]
 
 
+def _on_both_statistics(subject: _Subject, test: Any) -> dict[str, Any]:
+    """A classifier's accuracy by what its BatchNorm takes, as far as it has one on images."""
+    from tfgan_lab.training.restored import on_both_statistics
+
+    config: Any = subject.config
+    weights = load_saved_model(subject.saved_model).weights
+    return {
+        f"accuracy_{which}": accuracy.column(_answers(judge_of(network, config, {"name": config.name}), test))[
+            "accuracy"
+        ]
+        for which, network in on_both_statistics(config, "classifier", weights).items()
+    }
+
+
 def _answers(judge: Judge, test: Any) -> accuracy.Answers:
     return accuracy.Answers(judge(test.images / np.float32(255)).scores, test.labels)
 
@@ -274,9 +289,15 @@ def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
     subject = _Subject(str(folder.path), config, folder.export, {}, None, folder.path / "metrics.json")
     if isinstance(config, ClassifierConfig):
         answers, names = _answers_and_pictures(subject, experiment.source.test)
-        right = accuracy.column(answers)["accuracy"]
+        found = {
+            "accuracy": accuracy.column(answers)["accuracy"],
+            **_on_both_statistics(subject, experiment.source.test),
+        }
         return [
-            f"accuracy {right.value:.4f} [{right.low:.4f}, {right.high:.4f}] on {experiment.source.test.provenance}",
+            *(
+                f"{accuracy.METRICS[name].label} {right.value:.4f} [{right.low:.4f}, {right.high:.4f}] on {experiment.source.test.provenance}"
+                for name, right in found.items()
+            ),
             f"its mistakes, and ten outputs for one image: {', '.join(names)}",
         ]
     if not config.data.is_images:

@@ -9,20 +9,24 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from matplotlib.figure import Figure
 
 from tfgan_lab import pictures
 from tfgan_lab.config import GanConfig, Init
 from tfgan_lab.data import Source
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
+from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.figures import png, write_figure
+from tfgan_lab.layer_base import every_layer
+from tfgan_lab.layers import BatchNorm
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.report import plots
 from tfgan_lab.report.sample_pictures import png_of
 from tfgan_lab.system.files import refuse_foreign, write_atomically
 from tfgan_lab.training.experiment import Experiment
-from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.training.restored import fresh_networks, on_both_statistics
 from tfgan_lab.training.sampler import columns_of, saved_samples
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
@@ -34,6 +38,8 @@ _WORDS = {
 }  # fmt: skip
 _PANELS = 12  # of post P004's picture, which it draws every 10 steps
 _FILM_FRAMES = 60  # more make the file big, not the film better
+_ON_TWO_STATISTICS = 16  # samples on each
+_STATISTICS = {"own": "each image's own statistics", "running": "running statistics"}
 
 
 def provenance_line(experiment: Experiment) -> str:
@@ -163,8 +169,9 @@ def _write_generator_pictures(
         columns = max(8, config.num_labels)
         real = pictures.grid(real_images(experiment, len(picked)), columns)
         grids = [(f"real ({split} split)", real), (caption, pictures.grid(picked, columns))]
-        figure = plots.labelled_grids(grids, title, provenance)
-        names.append(write_figure(folder.path, "real_and_generated", figure))
+        names.append(write_figure(folder.path, "real_and_generated", plots.labelled_grids(grids, title, provenance)))
+        if figure := on_two_statistics(experiment, title, provenance):
+            names.append(write_figure(folder.path, "statistics", figure))
         trained = [moment for moment in moments if moment[0] > 0]
         if len(trained) > 1:
             evolution = plots.evolution(_evolution_rows(trained, experiment), title, provenance)
@@ -173,6 +180,25 @@ def _write_generator_pictures(
         write_atomically(folder.path / "film.gif", film(folder.samples, [step for step, _ in moments]))
         names.append("film.gif")
     return names
+
+
+def on_two_statistics(experiment: Experiment, title: str, provenance: str) -> Figure | None:
+    """The same latents drawn with each image's own statistics in BatchNorm (post P001) and with running ones.
+
+    None for a generator that has no BatchNorm on images.
+    """
+    config: Any = experiment.config
+    taken = {one.statistics for one in every_layer(config.generator) if isinstance(one, BatchNorm)}
+    if not taken:
+        return None
+    networks = on_both_statistics(config, "generator", experiment.networks["generator"].variables)
+    grids = []
+    for which, network in networks.items():
+        module = GeneratorModule(network, config)
+        drawn = pictures.to_uint8(module.sample(config.seed, _ON_TWO_STATISTICS).numpy(), "unit")
+        grids.append((_STATISTICS[which] + (" (this run's)" if taken == {which} else ""), pictures.grid(drawn)))
+    title = f"{title}: the same latents, two statistics in BatchNorm"
+    return plots.labelled_grids(grids, title, provenance, across=True) if grids else None
 
 
 def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Experiment) -> list[tuple[str, np.ndarray]]:

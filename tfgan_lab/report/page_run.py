@@ -32,6 +32,7 @@ from tfgan_lab.words import counted, of_post
 _CHARTS = (
     ("confusion", "Which classes it takes for which"),
     ("scores", "Its ten outputs for one image"),
+    ("statistics", "The same latents, two statistics in BatchNorm"),
     ("normal_curves", "Normal curves of a step's two sets, the post's picture"),
 )
 _MOST_DENSITIES = 16
@@ -130,7 +131,9 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
             content = (folder.path / f"{name}.svg").read_text(encoding="utf-8")
             page.charts.append((caption, page_charts.from_file(content, f"{key}-{name}", caption)))
     if isinstance(config, GanConfig):
-        _add_pictures(page, config, folder, parts, most - sum(len(chart) for chart in page.curves))
+        _add_pictures(
+            page, config, folder, parts, most - sum(map(len, [*page.curves, *(svg for _, svg in page.charts)]))
+        )
     return page
 
 

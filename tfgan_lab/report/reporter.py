@@ -17,7 +17,7 @@ from tfgan_lab.report.sample_pictures import draw_missing, png_of
 from tfgan_lab.report.tensorboard import TensorBoard
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.observers import Observer
-from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.training.restored import copied, fresh_networks
 from tfgan_lab.training.run import Run
 from tfgan_lab.training.terminal import say
 from tfgan_lab.training.workdir import Workdir
@@ -61,9 +61,7 @@ class Reporter(Observer):
         experiment, config, folder = run.experiment, self.config, self.folder
         assert experiment is not None
         role = "generator" if isinstance(config, GanConfig) else "classifier"
-        network = fresh_networks(config)[role]
-        for new, old in zip(network.variables, experiment.networks[role].variables, strict=True):
-            new.assign(np.asarray(old))
+        network = copied(config, role, experiment.networks[role].variables)
         provenance = {name: str(part) for name, part in experiment.source.provenance.items()}
         facts = {"step": run.step, "seed": config.seed, "trained_on": provenance}
         difference = export_network(config, network, folder.export, facts)

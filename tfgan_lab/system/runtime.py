@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tfgan_lab.errors import UserError
@@ -77,14 +78,26 @@ _XLA_FLAGS = {
 }
 
 
-def _tune_xla() -> None:
-    """Adds flags to $XLA_FLAGS, unless they are there; only for a TensorFlow that is known to have them."""
+def _tune_xla() -> str:
+    """Adds flags to $XLA_FLAGS, unless they are there; only for a TensorFlow that is known to have them.
+
+    Returns:
+      Whose flags XLA heeds, "ours" or "the program's": it reads them when it compiles for the first time.
+    """
     if not tensorflow_version().startswith("2.21."):
-        return  # a flag that it does not know ends the process
+        return "ours"  # none: a flag that it does not know ends the process
     flags, features = os.environ.get("XLA_FLAGS", "").split(), cpu_features()
     wanted = [flag for feature, some in _XLA_FLAGS.items() if not feature or feature in features for flag in some]
     there = {flag.split("=")[0] for flag in flags}
-    os.environ["XLA_FLAGS"] = " ".join([*flags, *(flag for flag in wanted if flag.split("=")[0] not in there)])
+    missing = [flag for flag in wanted if flag.split("=")[0] not in there]
+    os.environ["XLA_FLAGS"] = " ".join([*flags, *missing])
+    return "the program's" if missing and _xla_has_compiled() else "ours"
+
+
+def _xla_has_compiled() -> bool:
+    """Whether this process has compiled by XLA, which begins threads of that name then (as far as Linux shows them)."""
+    names = Path("/proc/self/task").glob("*/comm")
+    return any(name.read_text().startswith("tf_XLA") for name in names)
 
 
 @contextlib.contextmanager
@@ -172,7 +185,7 @@ def start_tensorflow(
         tf.config.experimental.enable_op_determinism()
         # With it a loop of many steps differs in the last bit from one process to the next.
         tf.config.optimizer.set_experimental_options({"loop_optimization": False})
-    asked: dict[str, Any] = {"onednn": onednn, "deterministic": deterministic}
+    asked: dict[str, Any] = {"onednn": onednn, "deterministic": deterministic, "xla_flags": "ours"}
     if threads is not None or _running["by_the_program"]:
         asked["threads"] = threads or 0
     _running["deterministic"] = _running["deterministic"] or deterministic
@@ -191,7 +204,7 @@ def _import(threads: int, onednn: bool) -> None:
     if not os.path.isabs(os.path.expanduser("~")):
         os.environ.setdefault("KERAS_HOME", os.devnull)  # it would make a folder named ~
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home that it cannot write
-    _tune_xla()
+    xla_flags = _tune_xla()
     keep_programs(threads)
     users_own = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = users_own or str(int(onednn))
@@ -204,13 +217,12 @@ def _import(threads: int, onednn: bool) -> None:
     onednn = os.environ["TF_ENABLE_ONEDNN_OPTS"].lower() in ("1", "true")
     if not users_own:
         del os.environ["TF_ENABLE_ONEDNN_OPTS"]  # programs that this one starts choose for themselves
-    _running.update(by_the_program=False, onednn=onednn, threads=threads, deterministic=False)
+    _running.update(by_the_program=False, onednn=onednn, threads=threads, deterministic=False, xla_flags=xla_flags)
 
 
 def _as_the_program_started_it() -> dict[str, Any]:
     import tensorflow as tf
 
-    _tune_xla()  # heeded until the first program is compiled
     try:
         from tensorflow.python.util import _pywrap_util_port
 
@@ -220,7 +232,9 @@ def _as_the_program_started_it() -> dict[str, Any]:
     threads = max(
         tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads()
     )
-    return {"by_the_program": True, "onednn": onednn, "threads": threads, "deterministic": False}
+    return {
+        "by_the_program": True, "onednn": onednn, "threads": threads, "deterministic": False, "xla_flags": _tune_xla(),
+    }  # fmt: skip
 
 
 def _split_cpu(devices: int) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from tfgan_lab.config import ClassifierConfig, Config
 from tfgan_lab.errors import UserError
@@ -41,6 +44,20 @@ def fresh_networks(config: Config) -> dict[str, Any]:
         "generator": build_generator(config, shape),
         "discriminator": build_discriminator(config, shape),
     }
+
+
+def copied(config: Config, role: str, variables: Sequence[Any]) -> Any:
+    """A network of a config with the values of these variables, on one device."""
+    network = fresh_networks(config)[role]
+    for new, old in zip(network.variables, variables, strict=True):
+        new.assign(np.asarray(old))
+    return network
+
+
+def on_both_statistics(config: Config, role: str, variables: Sequence[Any]) -> dict[str, Any]:
+    """A network twice, by what its BatchNorm takes outside training ("own", "running"); {} without one on images."""
+    both = {which: copied(config, role, variables) for which in ("own", "running")}
+    return both if all(network.take_statistics(which) for which, network in both.items()) else {}
 
 
 def restore_run(path: str | os.PathLike[str]) -> RestoredRun:
