@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ClassifierConfig": "tfgan_lab.config",
-    "GAN": "tfgan_lab.gan",
+    "GAN": "tfgan_lab.api",
     "GanConfig": "tfgan_lab.config",
     "UserError": "tfgan_lab.errors",
     "evaluate": "tfgan_lab.api",
@@ -32,8 +32,4 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tfgan_lab' has no attribute {name!r}")
-    if name == "GAN":
-        from tfgan_lab.system.runtime import start_tensorflow
-
-        start_tensorflow(cluster=True)  # runs no op: what `train` asks for can still be set
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -102,3 +102,13 @@ def load_generator(path: str | os.PathLike[str]) -> Any:
     from tfgan_lab.export import saved_model
 
     return saved_model.load_generator(path)
+
+
+def __getattr__(name: str) -> Any:
+    """`GAN`, a class of Keras: TensorFlow is started before it is imported."""
+    if name != "GAN":
+        raise AttributeError(f"module 'tfgan_lab.api' has no attribute {name!r}")
+    start_tensorflow(cluster=True)  # runs no op: what `train` asks for can still be set
+    from tfgan_lab.gan import GAN
+
+    return GAN
