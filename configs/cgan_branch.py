@@ -9,7 +9,7 @@ at 100 (`:batched`) it drew one image per label in every try. Ours, because the 
 Variants: `:smoke` seconds, for tests; `:torch_init` starts from PyTorch's default, the other reading of the post (it
 names an initialiser, but shows no call of it); `:branch_d` embeds image and label apart in D too (the post says that it
 can be done; the widths of that D are ours); `:dropout_after_output` is the post's ablation; `:batched` sees 100 images
-a step, and is measured every 10 epochs.
+a step, is measured every 10 epochs and saved every epoch, and is not compiled by XLA.
 """
 
 from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist

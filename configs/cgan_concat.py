@@ -8,7 +8,8 @@ argument parser holds the epochs (50 are mentioned) and Z (100 in its second gen
 show them: the optimiser (Adam 2e-4, beta_1 0.5), D's dropout (0.3), the start (N(0, 0.02) everywhere, zero biases).
 Variants: `:smoke` seconds, for tests; `:torch_init` starts from PyTorch's default, the other reading of the post (it
 names an initialiser, but shows no call of it); `:dropout_after_output` is the post's ablation (dropout after G's last
-layer: the post says that it stops learning); `:batched` sees 100 images a step, and is measured every 10 epochs.
+layer: the post says that it stops learning); `:batched` sees 100 images a step, is measured every 10 epochs
+and saved every epoch, and is not compiled by XLA.
 """
 
 from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist

@@ -6,7 +6,7 @@ Time:   an hour on one core (60,000 steps).
 The paper fixes widths, pieces, dropout 0.5, batch 100, rate 0.1 / 1.00004 a step down to 1e-6, momentum 0.5 to 0.7. It
 leaves open, and we chose: start values (normals with std 0.03 in G and 0.003 in D), how fast momentum rises (over 250
 epochs), the epochs.
-Variants: `:smoke` seconds, for tests; `:adam` is the same game with Adam, which learns faster.
+Variants: `:smoke` seconds, for tests; `:adam` is the same game with Adam (2e-4, beta_1 0.5), which learns faster.
 """
 
 from tfgan_lab.config import SGD, Adam, Every, Game, GanConfig, Init, Latents, Mnist

@@ -7,7 +7,8 @@ Time:   `:small` 11 minutes of one free core (3,720 steps); as posted hours, for
 As posted: batch 1, 256 filters of 8x8, BatchNorm over each batch of one, three updates a step.
 Variants: `:smoke` seconds, for tests; `:leaky_relu` is the post's commented-out activation; `:small`, for two cores,
 has 64x64 pixels, batch 32, 60 epochs, four layers of 4x4 kernels, no norm before G's output, leaky ReLU in D, starts
-from N(0, 0.02), Adam 2e-4 (0.5), and draws on running statistics.
+from N(0, 0.02) with zero biases, Adam 2e-4 (0.5), draws on running statistics, and is logged, drawn and saved less
+often.
 """
 
 from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Montage

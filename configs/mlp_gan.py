@@ -3,8 +3,8 @@
 Source: post P000, "Generative Adversarial Nets part3" (PyTorch); Goodfellow et al., 2014.
 Run:    tfgan-lab train --config=mlp_gan --data_dir=FOLDER_WITH_MNIST
 Time:   10 to 18 minutes on one core (60,000 steps of full MNIST).
-Variants: `:smoke` seconds, for tests; `:fresh_real` gives each of k discriminator steps its own real batch, as
-algorithm 1 of the paper does; `:minimax` trains G on log(1 - D(G(z))). `:hidden=64` sets the width
+Variants: `:smoke` seconds, for tests; `:fresh_real` gives each of k discriminator steps (here k = 2) its own real
+batch, as algorithm 1 of the paper does; `:minimax` trains G on log(1 - D(G(z))). `:hidden=64` sets the width
 of the hidden layers.
 """
 

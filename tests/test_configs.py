@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from catalogue import REFERENCES, offline
 
+from tfgan_lab.config import flattened, validate
 from tfgan_lab.config_files import config_names, docstring, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +27,31 @@ def test_a_docstring_says_where_it_comes_from_and_how_to_run_it(name: str) -> No
         stem, _, variant = reference.partition(":")
         if stem == name and variant:
             assert f"`:{variant}`" in text, f"{name} does not document :{variant}"
+
+
+# How a docstring names what a variant changes: one of these words for each field.
+NAMES = {
+    "batch_size": "batch|images a step", "epochs": "epochs", "steps": "steps", "compile": "XLA", "data.size": "pixels",
+    "data.target": "two normals", "data.std": "std", "data.separation": "to either side",
+    "log": "logged", "metrics": "measured", "evaluate": "evaluated", "evaluate_print": "evaluated", "sample": "drawn", "checkpoint": "saved",
+    "g_init": "start", "d_init": "start", "optimizer": "rate|Adam", "g_optimizer": "rate|Adam", "d_optimizer": "rate|Adam",
+    "game.d_steps": r"k = \d", "game.fresh_real": "own real", "game.loss": r"log\(1 - D",
+    "generator": "dropout after|ablation|activation|layers|BatchNorm", "discriminator": "in D|shows D|activation|BatchNorm",
+    "classifier": "statistics",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reference", [one for one in REFERENCES if ":" in one and not one.endswith(":smoke")])
+def test_a_docstring_names_every_field_that_a_variant_changes(reference: str) -> None:
+    name, _, variant = reference.partition(":")
+    told = " ".join((docstring(name) or "").partition("Variants: ")[2].split())
+    told = re.split(r"`:\w+`", told.partition(f"`:{variant}`")[2])[0]
+    base, changed = (flattened(validate(load_config(one))) for one in (name, reference))
+    fields = {field for field in {**base, **changed} if base.get(field) != changed.get(field)} - {"name"}
+    assert fields, "a variant changes something"
+    for field in sorted(fields):
+        key = field if field in NAMES or field.partition(".")[0] in ("data", "game") else field.partition(".")[0]
+        assert re.search(NAMES[key], told), f"`:{variant}` changes {field}; its docstring says: {told}"
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
