@@ -184,7 +184,7 @@ def test_a_clock_that_jumps_back_changes_nothing(trained: Any, tmp_path: Path, m
     monkeypatch.undo()
     assert fingerprint(tmp_path / "run") == fingerprint(trained("mlp_gan:smoke"))
     (session,) = json.loads((tmp_path / "run" / "run.json").read_text())["sessions"]
-    assert session["seconds"] >= 0
+    assert 0 <= session["seconds"] < 600, "durations come from another clock"
 
 
 def test_a_second_ctrl_c_stops_at_once_and_loses_only_steps(

@@ -417,7 +417,9 @@ def build(reference: str, role: str) -> Any:
 @pytest.mark.parametrize("role", ["generator", "discriminator"])
 def test_p000_starts_with_xavier_normal_kernels_and_biases_from_01_to_02(role: str) -> None:
     net = build("mlp_gan", role)
-    for kernel in by_name(net, "kernel"):
+    kernels = by_name(net, "kernel")
+    assert sum(kernel.size > 10_000 for kernel in kernels) >= 2
+    for kernel in kernels:
         std = math.sqrt(2 / sum(kernel.shape))
         if kernel.size > 10_000:
             assert_allclose(kernel.std(), std, rtol=0.03)
@@ -432,7 +434,9 @@ def test_p000_starts_with_xavier_normal_kernels_and_biases_from_01_to_02(role: s
 @pytest.mark.parametrize("role", ["generator", "discriminator"])
 def test_p002_starts_with_glorot_uniform_kernels_and_no_biases(role: str) -> None:
     net = build("mlp_gan_smoothed", role)
-    for kernel in by_name(net, "kernel"):
+    kernels = by_name(net, "kernel")
+    assert len(kernels) == 2
+    for kernel in kernels:
         bound = math.sqrt(6 / sum(kernel.shape))
         assert (0.99 if kernel.size > 1000 else 0.9) * bound < np.abs(kernel).max() <= bound
         assert_allclose(kernel.std(), bound / math.sqrt(3), rtol=0.12 if kernel.size < 1000 else 0.02)

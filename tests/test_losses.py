@@ -106,7 +106,7 @@ def test_losses_are_finite_at_extremes(name: str) -> None:
         assert values.dtype == tf.float32
         assert np.isfinite(values).all()
         gradient = tape.gradient(values, logits)
-        assert gradient is None or np.isfinite(gradient).all()
+        assert gradient is not None and np.isfinite(gradient).all()
 
 
 def test_logits_far_out_lose_no_digits() -> None:

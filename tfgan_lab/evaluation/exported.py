@@ -217,9 +217,7 @@ def _numbers(subject: _Subject, source: Any, num: int | None, judge: str | None,
 
 def _images(subject: _Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
     if judge is not None:
-        raise UserError(
-            f"--judge={judge}: montages are judged by random features, not by a classifier: leave --judge away."
-        )
+        raise UserError(f"--judge={judge}: montages are judged by random features, not by a classifier: omit --judge.")
     config: Any = subject.config
     first, second = colours.two_halves(source.train, min(num or NUM_IMAGES, colours.MOST), seed)
     sets = {

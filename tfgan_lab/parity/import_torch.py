@@ -65,7 +65,7 @@ def import_torch(
     if discriminator_path is not None:
         if "discriminator" in paths or "discriminator" not in networks:
             raise UserError(
-                f"--discriminator={discriminator_path}: {config.name} takes no (second) discriminator: leave it away."
+                f"--discriminator={discriminator_path}: {config.name} takes no (second) discriminator: omit it."
             )
         paths["discriminator"] = Path(discriminator_path)
     imported = {role: _load(role, networks[role], path, config) for role, path in paths.items()}

@@ -168,7 +168,7 @@ CLAIMS = (
         "within 20 % of the post's medians (the standard deviation of its own single prints is 11 %)",
     ),
     Claim(
-        "C003a", "P003", "Dropout after G's last layer stops it learning.", "one sentence", "cgan_concat",
+        "C003a", "P003", "Dropout after G's last layer stops it learning.", "a sentence (quality fell sharply) and samples at epoch 22 of 50, not ours to see", "cgan_concat",
         {
             "with": Arm("cgan_concat:dropout_after_output", {}, {"epochs": "2"}),
             "without": Arm("cgan_concat", {}, {"epochs": "2"}),

@@ -321,7 +321,7 @@ def write_ledger(folder: str | os.PathLike[str], budget: str = "posted") -> dict
     }  # fmt: skip
     if not result["peers"] and not any(claim["seeds"] for claim in result["claims"]):
         raise UserError(
-            f"--workdir={folder} holds no finished run of a claim with --budget={budget}: leave --notrain away, or name another."
+            f"--workdir={folder} holds no finished run of a claim with --budget={budget}: omit --notrain, or name another."
         )
     try:
         write_atomically(folder / "ledger.json", json_bytes(result))

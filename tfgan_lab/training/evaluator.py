@@ -17,7 +17,7 @@ _NUM_NUMBERS = 10_000  # of a Gaussian generator
 
 
 class Evaluator:
-    """Judges an experiment's networks, all in evaluation mode (no dropout, running statistics).
+    """Judges an experiment's networks, all in evaluation mode (no dropout; statistics as `BatchNorm` takes them).
 
     GANs on images with a test split: p_real = mean D(x) over it, p_fake = mean D(G(z)) over as many fresh
     latents (post P000's evaluate_model). Gaussian: moments of 10,000 generated numbers. Classifiers: accuracy.
