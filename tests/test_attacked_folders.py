@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from catalogue import offline
+from PIL import Image
 from runs import fingerprint, rows, train_small
 from test_faults import after_step, small_disk
 
@@ -42,6 +43,7 @@ def test_junk_in_a_finished_run_is_omitted_or_drawn_again(
     )
     cut = (run / "samples" / "step-00000010.png").read_bytes()[:200]
     (run / "samples" / "step-00000010.png").write_bytes(cut)
+    Image.new("L", (3, 5)).save(run / "samples" / "step-00000020.png")
     np.savez(run / "samples" / "step-00000000.npz", samples=np.zeros((16, 28, 28, 3), np.uint8))
     np.savez(run / "samples" / "step-00000020.npz", samples=np.zeros((16, 14, 14, 1), np.uint8))
     assert cli.main(["report", f"--workdir={run}"]) == 0
@@ -50,13 +52,15 @@ def test_junk_in_a_finished_run_is_omitted_or_drawn_again(
     assert err == ""
     assert "step-00000010.png is damaged: drawn again" in out
     assert "step-00000020.npz is damaged: drawn again" in out
+    assert "step-00000020.png is damaged: drawn again" in out
     assert "step-00000000.npz is damaged: without these samples the pictures of step 0 are omitted" in out
     for name in ("metrics.jsonl", "samples/step-00000010.png", "samples/step-00000020.png"):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 READ = ("run.json", "metrics.jsonl", "metrics.json", "checkpoints/config.json", "export/generator.json",
-        "samples/step-00000010.npz", "samples/step-00000010.png", "../ledger.json")  # fmt: skip
+        "samples/step-00000010.npz", "samples/step-00000010.png", "../ledger.json",
+        "checkpoints/ckpt-20.data-00000-of-00001")  # fmt: skip
 
 
 def test_a_fifo_in_a_runs_folder_keeps_no_reader_waiting(trained: Any, tmp_path: Path) -> None:
@@ -72,6 +76,9 @@ def test_a_fifo_in_a_runs_folder_keeps_no_reader_waiting(trained: Any, tmp_path:
         assert cli.main(["sample", f"--workdir={run}", "--num=4", f"--out={tmp_path / 'x.npz'}"]) == 0
         assert cli.main(["export", f"--workdir={run}", f"--out={tmp_path / 'export'}"]) == 0
         assert cli.main(["train", f"--workdir={run}"]) == 2
+        (run / "export/variables/variables.index").unlink()
+        os.mkfifo(run / "export/variables/variables.index")
+        assert cli.main(["evaluate", f"--workdir={run}"]) == 2
         (run / "config.json").unlink()
         os.mkfifo(run / "config.json")
         for verb in ("train", "report", "evaluate", "sample", "export"):
@@ -183,12 +190,16 @@ def test_an_imported_run_at_or_past_its_end_draws_its_pictures(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_full_disk_under_tensorboards_folder_is_one_line(trained: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("disk", ["size=8k", "size=8m,ro"])
+def test_a_disk_under_tensorboards_folder_that_takes_nothing_is_one_line(
+    disk: str, trained: Any, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained("mlp_gan:smoke"), run)
     shutil.rmtree(run / "tensorboard")
-    with small_disk(run / "tensorboard", "8k"):
-        with pytest.raises(UserError, match=r"tensorboard cannot be written.*Free space") as caught:
+    reason = "Read-only file system" if disk.endswith("ro") else "No space left on device"
+    with small_disk(run / "tensorboard", disk.removeprefix("size=")):
+        with pytest.raises(UserError, match=rf"tensorboard cannot be written \({reason}\)\. Free space") as caught:
             train_small("mlp_gan:smoke", run)
         assert "\n" not in str(caught.value)
     train_small("mlp_gan:smoke", run)

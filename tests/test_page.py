@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,8 @@ from tfgan_lab.config import flattened, override, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import exported
+from tfgan_lab.figures import png
+from tfgan_lab.report import plots
 from tfgan_lab.report.page import MOST_BYTES, report
 from tfgan_lab.report.page_pictures import between
 from tfgan_lab.report.page_run import repeat_command
@@ -183,9 +188,12 @@ def test_evaluate_brings_the_page_up_to_date(trained: Any, tmp_path: Path, monke
         "real": None,
         "untrained": None,
     }
-    monkeypatch.setattr(
-        exported, "evaluate", lambda *_: (run / "metrics.json").write_text(json.dumps({"metrics": [row]}))
-    )
+
+    def measured(*_: Any) -> dict[str, Any]:
+        (run / "metrics.json").write_text(json.dumps({"metrics": [row]}))
+        return {}
+
+    monkeypatch.setattr(exported, "evaluate", measured)
     monkeypatch.setattr(exported, "print_table", lambda _: None)
     assert cli.main(["evaluate", f"--workdir={run}"]) == 0
     assert "recall (k=5) 0.25" in Page(run / "report.html").text
@@ -204,6 +212,19 @@ def test_a_run_that_has_only_begun(trained: Any, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     shutil.copy(trained(GAN) / "config.json", tmp_path / "run")
     assert "no checkpoint yet" in page_of(tmp_path, tmp_path / "run").text
+
+
+def test_numbers_far_off_and_a_slow_machine_are_no_reason_for_a_word(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count(0, 10)
+    monkeypatch.setattr("matplotlib.legend.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    real = rng.normal(4, 1.25, 500).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for far in (4, 1e30, -1e30):
+            png(plots.densities(real, np.full(500, far, np.float32), "far", ""))
+    assert next(ticks) > 30, "the legend looked at the clock"
 
 
 def test_a_damaged_sample_file_or_row_is_left_out(trained: Any, tmp_path: Path) -> None:

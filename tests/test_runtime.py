@@ -73,3 +73,24 @@ def test_nothing_is_traced_through_autograph() -> None:
                 assert given.get("autograph") == "False", f"{path}:{node.lineno}"
             assert not (isinstance(node, ast.FunctionDef) and "tf.function" in map(ast.unparse, node.decorator_list))
     assert found > 10
+
+
+def test_a_keras_json_that_keras_cannot_read_is_one_line(tmp_path: Path) -> None:
+    program = f"""
+from pathlib import Path
+from tfgan_lab.errors import UserError
+from tfgan_lab.system.runtime import start_tensorflow
+for junk in ('{{"floatx": "float128"}}', "[1]", '"x"', '{{"epsilon": "x"}}', '{{"floatx": []}}'):
+    Path({str(tmp_path / "keras.json")!r}).write_text(junk)
+    try:
+        start_tensorflow()
+    except UserError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "KERAS_HOME": str(tmp_path)}
+    )
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5
+    assert all(line.startswith(f"{tmp_path}/keras.json cannot be read by Keras (") for line in lines)

@@ -153,6 +153,16 @@ def test_any_field_of_any_config(
     assert (tmp_path / "sweep.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
+def test_placements_are_swept_like_any_field(tmp_path: Path) -> None:
+    """One device, then two replicas, in one process."""
+    result = sweep(offline("mlp_gan:smoke", steps="4", evaluate__steps="4"), "placement", ["one", "mirrored"], tmp_path)
+    one, mirrored = result["runs"]
+    assert mirrored["p_real"] == pytest.approx(one["p_real"], abs=1e-3)
+    assert mirrored["p_fake"] == pytest.approx(one["p_fake"], abs=1e-3)
+    assert json.loads((tmp_path / "placement=mirrored" / "run.json").read_text())["replicas"] == 2
+
+
 @pytest.mark.parametrize(
     ("field", "values", "expected"),
     [

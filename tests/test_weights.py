@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,34 @@ def test_half_precision_widens_exactly() -> None:
     from_torch(network, state, "P004", "g.pt")
     for key, array in to_torch(network, "P004").items():
         np.testing.assert_array_equal(array, state[key].float().numpy())
+
+
+def foreign_states(torch: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """What people save that is no state_dict of this network, each to be refused."""
+    return {
+        "a list": list(state.values()), "nothing": {}, "a number": 3, "none": None, "texts": dict.fromkeys(state, "x"),
+        "numbers": dict.fromkeys(state, 1.0), "scalars": {key: value.sum() for key, value in state.items()},
+        "no elements": {key: value[:0] for key, value in state.items()}, "a network": torch.nn.Linear(2, 3),
+        "complex": {key: value.to(torch.complex64) for key, value in state.items()},
+        "quantized": {key: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8) for key, value in state.items()},
+        "no memory": {key: value.to("meta") for key, value in state.items()}, "places": dict(enumerate(state.values())),
+        "two deep": {"a": {"b": state}}, "far too large": {**state, next(iter(state)): torch.zeros(1).expand(10**12)},
+    }  # fmt: skip
+
+
+def test_a_foreign_state_dict_is_one_line_and_makes_no_run(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    state = {key: torch.from_numpy(value) for key, value in random_state(gaussian_generator(), "P004").items()}
+    given = tmp_path / "given.pt"
+    for what, content in foreign_states(torch, state).items():
+        torch.save(content, given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(UserError) as caught:
+                importing.import_torch(given, "gaussian", tmp_path / "run")
+        assert str(given) in str(caught.value), what
+        assert "\n" not in str(caught.value), what
+        assert not (tmp_path / "run").exists(), what
 
 
 # Runs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,7 @@ def svg(figure: Figure, style: Mapping[str, Any] = STYLE) -> bytes:
 
 def write_figure(folder: Path, name: str, figure: Figure) -> str:
     """Writes NAME.png and NAME.svg; returns the first's name."""
-    vector = io.BytesIO()
-    with plt.rc_context(STYLE):
-        figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": MARK})
-    write_atomically(folder / f"{name}.svg", vector.getvalue())
+    write_atomically(folder / f"{name}.svg", _saved(figure, "svg", STYLE, {"Date": None, "Creator": MARK}))
     write_atomically(folder / f"{name}.png", png(figure))
     return f"{name}.png"
 
@@ -61,8 +59,14 @@ def wrapped(figure: Figure, text: str) -> str:
 
 
 def _encoded(figure: Figure, form: str, style: Mapping[str, Any], metadata: dict[str, str | None]) -> bytes:
-    buffer = io.BytesIO()
-    with plt.rc_context(dict(style)):
-        figure.savefig(buffer, format=form, metadata=metadata)
+    content = _saved(figure, form, style, metadata)
     plt.close(figure)
+    return content
+
+
+def _saved(figure: Figure, form: str, style: Mapping[str, Any], metadata: dict[str, str | None]) -> bytes:
+    buffer = io.BytesIO()
+    with plt.rc_context(dict(style)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Creating legend")  # "can be slow": a busy machine's second is no news
+        figure.savefig(buffer, format=form, metadata=metadata)
     return buffer.getvalue()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfgan_lab.errors import UserError
+from tfgan_lab.system.files import require_file
 from tfgan_lab.system.runtime import no_pattern, quiet_stderr
 
 _MOST_BYTES = 256 * 2**20  # of the graph alone; ours have some 100 kB
@@ -49,6 +50,9 @@ def load_saved_model(folder: str | os.PathLike[str]) -> Any:
 def _refuse_programs(folder: Path) -> None:
     from tensorflow.core.protobuf import saved_model_pb2
 
+    for part in folder.rglob("*"):
+        if not part.is_dir():
+            require_file(part)
     path = folder / "saved_model.pb"
     if path.stat().st_size > _MOST_BYTES:
         raise UserError(f"{path} is larger than {_MOST_BYTES:,} bytes: no network exported by tfgan-lab is.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 def _read_torch(path: Path) -> Any:
     torch = require_torch()
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors that it will not have any more
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises nearly anything on damaged or refused files, and advises to run their code
         raise UserError(
             f"{path} is damaged, or holds more than tensors (a whole network, say), which is not loaded: "

@@ -135,7 +135,8 @@ def join() -> tuple[Members, tf.distribute.Strategy]:
 
 @contextlib.contextmanager
 def _saying_who_is_missing(members: Members) -> Iterator[None]:
-    # TensorFlow waits in C++, where Python's own handlers never run: the signals end the process, nothing is lost yet.
+    # TensorFlow waits in C++, where Python's own handlers never run: SIGINT ends the process, nothing is lost yet. SIGTERM
+    # ends it only until TensorFlow has set its own handler, which takes note and waits on.
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}

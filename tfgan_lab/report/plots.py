@@ -255,7 +255,8 @@ def normal_curves(moments: Sequence[dict[str, Any]], title: str, provenance: str
 
 
 def _normal(x: np.ndarray, mean: float, std: float) -> np.ndarray:
-    return np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
+    # Squares of float32's largest numbers need more than float32.
+    return np.exp(-(((x.astype(np.float64) - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
 
 
 def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -> Figure:

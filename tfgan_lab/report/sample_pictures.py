@@ -25,8 +25,23 @@ def png_of(drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
         real = draw_target(target, [len(drawn)], sample_seed(config.seed, 1)).numpy()
         provenance = f"target {target}, n={len(drawn):,} each, seed {config.seed}"
         return png(plots.densities(real, drawn[:, 0], f"1-D distribution after {counted(step, 'step')}", provenance))
+    return pictures.png_bytes(_grid_of(drawn, config))
+
+
+def _grid_of(drawn: np.ndarray, config: GanConfig) -> np.ndarray:
     picture = pictures.grid(drawn, columns_of(config))
-    return pictures.png_bytes(pictures.enlarge(pictures.colour(picture, config.sample_colormap)))
+    return pictures.enlarge(pictures.colour(picture, config.sample_colormap))
+
+
+def _is_whole(picture: Path, drawn: np.ndarray, config: GanConfig) -> bool:
+    """Whether a picture is there and, where drawing it is cheap, shows these samples."""
+    found = pictures.read_png(picture)
+    if found is None or not config.data.is_images:
+        return found is not None
+    wanted = _grid_of(drawn, config)
+    return found.shape[:2] == wanted.shape[:2] and bool(
+        (found == wanted).all()
+    )  # of grey ones three channels are equal
 
 
 def draw_missing(folder: Path, config: GanConfig) -> list[str]:
@@ -40,7 +55,7 @@ def draw_missing(folder: Path, config: GanConfig) -> list[str]:
         picture = path.with_suffix(".png")
         if drawn is None:
             notes.append(f"{path} is damaged: without these samples the pictures of step {step:,} are omitted.")
-        elif pictures.read_png(picture) is None:
+        elif not _is_whole(picture, drawn, config):
             notes += [f"{picture} is damaged: drawn again."] if picture.exists() else []
             write_atomically(picture, png_of(drawn, config, step))
     return notes

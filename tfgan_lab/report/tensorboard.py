@@ -101,7 +101,7 @@ class TensorBoard:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            reason = str(getattr(error, "message", None) or error).splitlines()[0][-120:]
+            reason = str(getattr(error, "message", None) or error).splitlines()[0].rpartition("; ")[2][-120:]
             raise UserError(
                 f"{self._folder} cannot be written ({reason}). Free space or fix permissions, then run again."
             ) from None

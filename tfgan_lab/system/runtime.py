@@ -209,7 +209,7 @@ def _import(threads: int, onednn: bool) -> None:
     users_own = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = users_own or str(int(onednn))
     with quiet_stderr(), _left_for_later(_ONLY_FOR_KERAS_HELPERS), _without_collecting():
-        import keras  # noqa: F401
+        _import_keras()
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -218,6 +218,17 @@ def _import(threads: int, onednn: bool) -> None:
     if not users_own:
         del os.environ["TF_ENABLE_ONEDNN_OPTS"]  # programs that this one starts choose for themselves
     _running.update(by_the_program=False, onednn=onednn, threads=threads, deterministic=False, xla_flags=xla_flags)
+
+
+def _import_keras() -> None:
+    try:
+        import keras  # noqa: F401
+    except (AssertionError, AttributeError, OSError, TypeError, ValueError) as error:  # of what it reads there
+        folder = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{folder}/keras.json cannot be read by Keras ({reason}): correct it, or move it away."
+        ) from None
 
 
 def _as_the_program_started_it() -> dict[str, Any]:

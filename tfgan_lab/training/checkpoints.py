@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.errors import UserError
+from tfgan_lab.system.files import require_file
 from tfgan_lab.system.runtime import no_pattern
 
 
@@ -103,9 +104,18 @@ def _read_newest(folder: Path, read: Callable[[str], None]) -> tuple[int, list[s
     for step in reversed(checkpoint_steps(folder)):
         path = folder / f"ckpt-{step}"
         try:
+            for part in folder.iterdir():
+                if part.name.startswith(f"ckpt-{step}."):
+                    require_file(part)
             with no_pattern(folder) as name:
                 read(f"{name}/ckpt-{step}")
-        except (tf.errors.OpError, IndexError, RuntimeError, UnicodeDecodeError) as error:  # IndexError: cut short
+        except (
+            tf.errors.OpError,
+            OSError,
+            IndexError,
+            RuntimeError,
+            UnicodeDecodeError,
+        ) as error:  # IndexError: cut short
             notes.append(f"{path} is damaged ({type(error).__name__}): falling back to the one before.")
         except (ValueError, AssertionError):
             raise UserError(
