@@ -80,6 +80,21 @@ def test_a_full_disk_is_one_line_and_with_room_the_run_goes_on(
         assert fingerprint(disk / "run") == fingerprint(trained("mlp_gan:smoke"))
 
 
+def test_a_disk_without_room_for_another_file_is_one_line(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained("gaussian:smoke")
+    with small_disk(tmp_path / "disk", "8m,nr_inodes=3"):
+        for verb, out in (("export", "generator"), ("train", "run")):
+            where = "--out" if verb == "export" else "--workdir"
+            source = [f"--workdir={run}"] if verb == "export" else ["--config=gaussian:smoke"]
+            assert cli.main([verb, *source, f"{where}={tmp_path / 'disk' / out}"]) == 2
+            said = capsys.readouterr().err
+            assert (said.count("\n"), "No space left on device" in said) == (1, True)
+            shutil.rmtree(tmp_path / "disk" / out, ignore_errors=True)
+            assert list((tmp_path / "disk").iterdir()) == [], "nothing half-written is left"
+
+
 def test_a_disk_that_fills_up_between_checkpoints_keeps_the_last_one(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -142,6 +143,15 @@ def test_a_config_that_is_not_the_packages_is_repeated_as_it_was_typed(tmp_path:
         repeat_command(config, {"command": "/venv/bin/tfgan-lab train --config=my_gan.py"}, tmp_path)
         == "tfgan-lab train --config=my_gan.py"
     )
+    for odd in ("it's", ""):
+        assert repeat_command(config, {"command": odd}, tmp_path) == "tfgan-lab train --config=my_gan"
+
+
+def test_a_name_that_is_no_utf8_can_stand_on_a_page(tmp_path: Path) -> None:
+    config, odd = validate(load_config("mlp_gan:smoke")), os.fsdecode(b"/caf\xe9")
+    for name, record in (("mlp_gan:smoke", {"data_dir": odd}), ("my_gan", {"command": f"tfgan-lab train {odd}"})):
+        config.name = name
+        assert rb"/caf\xe9" in repeat_command(config, record, tmp_path).encode()
 
 
 def test_several_runs_stand_side_by_side_with_what_differs(trained: Any, tmp_path: Path) -> None:

@@ -26,7 +26,14 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.records import known_facts
-from tfgan_lab.system.files import json_bytes, new_folder, read_bytes, refuse_foreign_folder, write_atomically
+from tfgan_lab.system.files import (
+    json_bytes,
+    new_folder,
+    read_bytes,
+    reason_of,
+    refuse_foreign_folder,
+    write_atomically,
+)
 from tfgan_lab.system.runtime import quiet_stderr
 
 _TOLERANCE = 1e-5  # float32 rounding of another graph of the same net
@@ -188,8 +195,7 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
             for file in kept:
                 shutil.copy2(file, filled / file.name)
     except tf.errors.OpError as error:
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(f"{folder} cannot be written: {reason}. Free space or fix permissions.") from None
+        raise UserError(f"{folder} cannot be written: {reason_of(error)}. Free space or fix permissions.") from None
     if kept and before.get("step") != facts.get("step"):
         names = ", ".join(file.name for file in kept)
         print(f"{folder} still holds {names} of step {before.get('step')}: export again with --format to renew.")

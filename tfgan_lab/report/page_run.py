@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shlex
@@ -16,7 +17,7 @@ from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.config_files import load_config
 from tfgan_lab.data import Source
 from tfgan_lab.data.examples import Provenance
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, shown
 from tfgan_lab.posts.claims import CLAIMS
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.report import page_charts, page_pictures
@@ -264,9 +265,11 @@ def repeat_command(config: Config, record: dict[str, Any], workdir: Path) -> str
         if config_lib.flattened(config_lib.override(named, changes)) != new:
             raise UserError("some of it cannot be said with flags")
     except UserError:
-        typed = shlex.split(record.get("command") or "")
-        return shlex.join(["tfgan-lab", *typed[1:]]) if typed else f"tfgan-lab train --config={config.name}"
-    data = [f"--data_dir={record['data_dir']}"] if record.get("data_dir") else []
+        typed: list[str] = []
+        with contextlib.suppress(ValueError):  # of a run.json that another program wrote
+            typed = shlex.split(record.get("command") or "")
+        return shlex.join(["tfgan-lab", *map(shown, typed[1:])]) if typed else f"tfgan-lab train --config={config.name}"
+    data = [f"--data_dir={shown(record['data_dir'])}"] if record.get("data_dir") else []
     flags = [f"--config.{field}={value}" for field, value in changes.items()]
     return shlex.join(["tfgan-lab", "train", f"--config={config.name}", *flags, *data, f"--workdir={workdir}"])
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfgan_lab.config import Changes, ClassifierConfig, Config, flattened, what_changes
 from tfgan_lab.errors import UserError
 from tfgan_lab.pictures import read_png
+from tfgan_lab.system.files import reason_of
 from tfgan_lab.training.workdir import Workdir
 
 # The numbers by which TensorBoard's table of hparams compares runs.
@@ -101,9 +102,8 @@ class TensorBoard:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            reason = str(getattr(error, "message", None) or error).splitlines()[0].rpartition("; ")[2][-120:]
             raise UserError(
-                f"{self._folder} cannot be written ({reason}). Free space or fix permissions, then run again."
+                f"{self._folder} cannot be written ({reason_of(error)}). Free space or fix permissions, then run again."
             ) from None
 
 

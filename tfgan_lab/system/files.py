@@ -197,6 +197,12 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in (*folders, *files))
 
 
+def reason_of(error: Exception) -> str:
+    """Why the disk refused, such as "No space left on device", from TensorFlow's many words, too."""
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0].rpartition("; ")[2].partition(" [Op:")[0][:200]
+
+
 @contextlib.contextmanager
 def _one_line(path: Path) -> Iterator[None]:
     try:

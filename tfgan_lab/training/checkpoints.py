@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.system.files import require_file
+from tfgan_lab.system.files import reason_of, require_file
 from tfgan_lab.system.runtime import no_pattern
 
 
@@ -43,9 +43,8 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._checkpoint.write(str(self.folder / f"ckpt-{step}"))
         except (OSError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0][:200]
             raise UserError(
-                f"{self.folder}: checkpoint {step} cannot be written ({reason}). Free space or fix permissions; the ones before are kept."
+                f"{self.folder}: checkpoint {step} cannot be written ({reason_of(error)}). Free space or fix permissions; the ones before are kept."
             ) from None
         # Newer ones are damaged ones that were passed over: they must not push out good ones.
         for old in [found for found in checkpoint_steps(self.folder) if found <= step][: -self.keep]:
