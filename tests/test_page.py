@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -235,6 +236,15 @@ def test_numbers_far_off_and_a_slow_machine_are_no_reason_for_a_word(
         for far in (4, 1e30, -1e30):
             png(plots.densities(real, np.full(500, far, np.float32), "far", ""))
     assert next(ticks) > 30, "the legend looked at the clock"
+
+
+def test_a_users_matplotlibrc_changes_no_picture(rng: np.random.Generator) -> None:
+    drawn = rng.normal(4, 1.25, (2, 500)).astype(np.float32)
+    pictures = []
+    for own in ({}, {"text.usetex": True, "figure.figsize": (1, 1), "font.size": 50}):
+        with matplotlib.rc_context(own):
+            pictures.append(png(plots.densities(*drawn, "own", "")))
+    assert pictures[0] == pictures[1]
 
 
 def test_a_damaged_sample_file_or_row_is_left_out(trained: Any, tmp_path: Path) -> None:

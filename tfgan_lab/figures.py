@@ -15,12 +15,16 @@ matplotlib.use("Agg")  # figures are files here; a display may not exist
 import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.figure import Figure
+from matplotlib.style.core import STYLE_BLACKLIST
 
 from tfgan_lab.system.files import MARK, write_atomically
 
 # Okabe & Ito (2008): told apart with any colour vision.
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#999999", "#D55E00"
+# On top of matplotlib's own: a user's matplotlibrc may ask for what is not installed, such as TeX.
+_DEFAULTS = {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in STYLE_BLACKLIST}
 STYLE: dict[str, Any] = {
+    **_DEFAULTS,
     "figure.dpi": 120, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.alpha": 0.25, "font.size": 9, "axes.titlesize": 10, "legend.frameon": False,
     "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, GREY]),
