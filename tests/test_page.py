@@ -257,15 +257,18 @@ def test_a_damaged_sample_file_or_row_is_left_out(trained: Any, tmp_path: Path) 
 
 def test_a_running_run_says_so(trained: Any, tmp_path: Path) -> None:
     run = copied(trained(GAN), tmp_path)
+    Workdir(run).write_record(total_steps=30)
     program = "import sys; from tfgan_lab.training.workdir import Workdir; w = Workdir(sys.argv[1]); w.claim(); print('claimed', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout is not None and writer.stdout.readline() == "claimed\n"
         assert Workdir(run).is_being_written()
-        assert "running: step 20 of 20" in page_of(tmp_path, run).text
+        assert "running: step 20 of 30" in page_of(tmp_path, run).text
         writer.communicate("")
     assert not Workdir(run).is_being_written()
+    assert "stopped at step 20 of 30" in page_of(tmp_path, run).text
+    Workdir(run).write_record(total_steps=20)
     assert "finished: 20 steps" in page_of(tmp_path, run).text
 
 
