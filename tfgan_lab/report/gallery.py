@@ -170,8 +170,8 @@ def _write_generator_pictures(
         real = pictures.grid(real_images(experiment, len(picked)), columns)
         grids = [(f"real ({split} split)", real), (caption, pictures.grid(picked, columns))]
         names.append(write_figure(folder.path, "real_and_generated", plots.labelled_grids(grids, title, provenance)))
-        if figure := on_two_statistics(experiment, title, provenance):
-            names.append(write_figure(folder.path, "statistics", figure))
+        if both := on_two_statistics(experiment, title, provenance):
+            names.append(write_figure(folder.path, "statistics", both))
         trained = [moment for moment in moments if moment[0] > 0]
         if len(trained) > 1:
             evolution = plots.evolution(_evolution_rows(trained, experiment), title, provenance)
