@@ -19,7 +19,7 @@ from tfgan_lab.posts import claims
 from tfgan_lab.posts import reference as reference_lib
 from tfgan_lab.posts.claims import P002_LATE
 from tfgan_lab.posts.reference import Band, Reference, reference_of
-from tfgan_lab.report import gallery, plots, sweep_plots
+from tfgan_lab.report import diagnosis, gallery, plots, sweep_plots
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.training.train import Training
 from tfgan_lab.words import counted, of_post
@@ -275,6 +275,16 @@ def test_one_mode_of_two_is_not_the_target() -> None:
 def test_a_gaussian_that_collapsed(std: float, says: str) -> None:
     rows = [{"kind": "eval", "step": 1, "epoch": 1.0, "fake_mean": 4.0, "fake_std": std}]
     assert says in " ".join(diagnose(config_of("gaussian"), rows, DATA))
+
+
+def test_the_last_stretch_of_prints_begins_after_the_last_gap_and_its_ends_are_inside() -> None:
+    theirs = tuple((float(epoch), float(epoch)) for epoch in range(1, 30))
+    reference = Reference({}, {"d_loss": theirs}, {})
+    epochs = (1, 2, 3, 10, 11, 12, 20, 21, 22, 23, 24)
+    rows = [{"kind": "train", "step": e, "epoch": float(e), "d_loss": 24.0} for e in epochs]
+    (said,) = diagnosis._beside_prints(reference, rows)
+    assert "median of epochs 20 to 24" in said
+    assert "discriminator's is 24.000, inside of the post's 20.000 to 24.000" in said
 
 
 def test_p002s_prints_stand_beside_ours() -> None:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
+from scipy import special
 
 from tfgan_lab.errors import UserError
 from tfgan_lab.export import saved_model
@@ -214,6 +215,17 @@ def test_an_exported_classifier_sees_pixels_in_the_range_that_it_was_trained_on(
     images = tf.reshape(tf.constant([0.0, 0.25, 1.0]), [3, 1, 1, 1])
     said = saved_model.ClassifierModule(network, config).classify(images)
     assert_array_equal(said["logits"].numpy().ravel(), seen)
+
+
+def test_probabilities_of_a_classifier_of_sigmoids_are_its_scores_over_their_sum() -> None:
+    network: Any = SimpleNamespace(
+        variables=[], features=lambda images: images[:, 0, 0], logits=lambda features: features
+    )
+    images = tf.reshape(tf.constant([0.1, 0.9, 0.4]), [1, 1, 1, 3])
+    said = saved_model.ClassifierModule(network, offline("mnist_classifier")).classify(images)
+    scores = special.expit(np.array([0.1, 0.9, 0.4]))
+    assert_allclose(said["scores"].numpy()[0], scores, rtol=1e-6)
+    assert_allclose(said["probabilities"].numpy()[0], scores / scores.sum(), rtol=1e-6)
 
 
 def test_the_seed_is_the_only_randomness(trained: Any) -> None:
