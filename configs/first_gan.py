@@ -3,7 +3,7 @@
 Source: no post's; the DCGAN and the conditional GAN of post P001 in one (Radford et al., 2016, section 3; labels as in
 Miyato & Koyama, 2018, eq. 3): `cgan_conv` on less data.
 Run:    tfgan-lab train
-Time:   2 minutes on one core (2,400 steps).
+Time:   4 minutes on one core (2,400 steps).
 Variants: `:smoke` seconds, for tests.
 """
 
