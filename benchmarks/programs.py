@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tfgan_lab.parity.posts_in_torch import PEERS
+
 Run = Callable[[int], None]
 
 
@@ -19,7 +21,7 @@ class Program:
     Attributes:
       name: In the table.
       config: Ours, and `overrides` of its fields.
-      peer: Module of `tfgan_lab.parity.posts_in_torch`, or "tf1" for post P002's own kind of program.
+      peer: Name in `tfgan_lab.parity.posts_in_torch.PEERS`, or "tf1" for post P002's own kind of program.
       peer_numbers, peer_train: Keyword arguments of the peer's `Program` and `train`.
       job_steps: Of a whole job, imports included.
       bar: The ratio to reach on one core.
@@ -122,7 +124,7 @@ def peer(program: Program, threads: int) -> Run:
     import torch
 
     torch.set_num_threads(threads)
-    module = importlib.import_module(f"tfgan_lab.parity.posts_in_torch.{program.peer}")
+    module = importlib.import_module(f"tfgan_lab.parity.posts_in_torch.{PEERS[program.peer]}")
     body = module.Program(**program.peer_numbers)
     if program.peer == "gaussian":
         return lambda steps: void(module.train(steps=steps, program=body))

@@ -302,11 +302,11 @@ def test_in_memory_refuses_too_few_images() -> None:
         next(in_memory(torch.zeros(3, 784), None, 4))
 
 
-@pytest.mark.parametrize("module", [name for name in PEERS if name != "montage"])
-def test_train_runs_and_repeats(module: str) -> None:
-    train = importlib.import_module(f"tfgan_lab.parity.posts_in_torch.{module}").train
+@pytest.mark.parametrize("name", [name for name in PEERS if name != "montage"])
+def test_train_runs_and_repeats(name: str) -> None:
+    train = importlib.import_module(f"tfgan_lab.parity.posts_in_torch.{PEERS[name]}").train
     images, labels = torch.rand(8, 28, 28), torch.arange(8)
-    data = (None, None, 3, 100) if module == "gaussian" else (images, labels, 3, 4)
+    data = (None, None, 3, 100) if name == "gaussian" else (images, labels, 3, 4)
     first, again, other = train(*data, seed=1), train(*data, seed=1), train(*data, seed=2)
     assert first.pop("seconds") > 0 and again.pop("seconds") > 0
     assert first["steps"] == 3 and all(np.isfinite(list(first.values())))

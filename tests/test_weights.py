@@ -360,7 +360,7 @@ def test_import_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         importing.import_torch(tmp_path / "h.npz", "gaussian", tmp_path / "a")
     with pytest.raises(UserError, match="--step=0"):
         importing.import_torch(given, "gaussian", tmp_path / "a", step=0)
-    with pytest.raises(UserError, match="leave it away"):
+    with pytest.raises(UserError, match="omit it"):
         importing.import_torch(given, "mnist_classifier", tmp_path / "a", discriminator_path=given)
     assert not (tmp_path / "a").exists()
     importing.import_torch(given, "gaussian", tmp_path / "a")

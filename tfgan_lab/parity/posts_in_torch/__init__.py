@@ -6,12 +6,13 @@ Each module of `PEERS` has its networks, a `Program` (see `program.PeerProgram`)
 
 from __future__ import annotations
 
+# The module of each program, named for its post.
 PEERS = {
-    "mlp_gan": "P000",
-    "classifier": "P001",
-    "cgan_layernorm": "P001",
-    "montage": "P001",
-    "learning_gan": "P002",
-    "cgan": "P003",
-    "gaussian": "P004",
+    "mlp_gan": "p000_mlp_gan",
+    "classifier": "p001_classifier",
+    "cgan_layernorm": "p001_cgan",
+    "montage": "p001_montage",
+    "learning_gan": "p002_learning_gan",
+    "cgan": "p003_cgan",
+    "gaussian": "p004_gaussian",
 }
