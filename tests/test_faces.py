@@ -129,7 +129,6 @@ def test_faces_are_drawn_once_and_again_when_damaged(folder: Path, monkeypatch: 
     assert not list(folder.glob("*.part"))
 
 
-@pytest.mark.usefixtures("unprivileged")
 def test_where_nothing_can_be_kept_faces_are_drawn_for_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFGAN_LAB_CACHE", "/proc/nowhere")
     path = kept_faces(0, 1, 0)

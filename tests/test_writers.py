@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,8 @@ def test_every_verb_leaves_a_folder_full_of_a_users_files(call: Any, tmp_path: P
     before = state(tmp_path)
     written = []
     for index, (verb, name) in enumerate([*FILE_VERBS, ("export --workdir=RUN --out=", "x")]):
+        if find_spec("torch") is None and (name == "x.pt" or "parity" in verb):
+            continue
         out = tmp_path / f"{ODD_NAMES[index]}{index}{Path(name).suffix}"
         assert call(verb, out) == (0, ""), verb
         written.append(out)
