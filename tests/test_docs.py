@@ -6,8 +6,6 @@ import importlib.util
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,19 +174,3 @@ def test_every_post_has_a_page_and_every_claim_stands_on_it() -> None:
 
     for claim in CLAIMS:
         assert f"- {claim.id}: " in (ROOT / "docs" / f"{claim.post.lower()}.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_the_reference_is_generated_from_the_docstrings(tmp_path: Path) -> None:
-    if importlib.util.find_spec("pdoc") is None:
-        pytest.skip("pdoc is not installed: the docs extra")
-    (command,) = (c for c in LISTED if "pdoc" in c)
-    words = shlex.split(command.partition("&& ")[2])
-    ended = subprocess.run(
-        [sys.executable, "-m", *words, "-o", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    assert "does not resolve" not in ended.stderr, ended.stderr[-2000:]
-    page = (tmp_path / "tfgan_lab" / "gan.html").read_text(encoding="utf-8")
-    assert "A generator G and a discriminator D with their optimisers." in page
-    assert not (ROOT / "reference").exists()

@@ -50,7 +50,8 @@ class GAN:
       generator: call(latents [B, Z], labels [B] or None, training, seed) -> images [B, …]; or any Keras model that maps
         latents to images, or with `num_labels` [latents, labels] to images.
       discriminator: call(images [B, …], labels [B] or None, training, seed) -> logits [B]; or any Keras model.
-      g_optimizer, d_optimizer: Ours (`tfgan_lab.optimizers`, made for each player's variables), or Keras'.
+      g_optimizer: Ours (`tfgan_lab.optimizers`, made for G's variables), or Keras'.
+      d_optimizer: Likewise, of D's.
       game: The knobs of the step.
       latents: The noise; if None N(0, 1), as wide as the generator's input.
       num_labels: Classes of a conditional GAN, or 0.
