@@ -122,13 +122,14 @@ def fingerprint_of_whole(run: Path) -> list[Any]:
         shutil.rmtree(plain)
 
 
+@pytest.mark.parametrize("num_seeds", ["1", "2"])
 def test_a_run_deleted_while_it_trains_is_one_line_and_stays_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    num_seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
     after_step(13, monkeypatch, lambda: shutil.rmtree(run))
     with pytest.raises(UserError, match="was deleted or moved while it trained") as caught:
-        train_small("gaussian:smoke", run)
+        train_small("gaussian:smoke", run, num_seeds=num_seeds)
     assert "\n" not in str(caught.value)
     assert not run.exists()
 
@@ -165,11 +166,12 @@ def test_nan_names_the_flags_of_its_own_config_and_what_is_kept(reference: str, 
         assert flags in str(caught.value)
 
 
-def test_a_failed_first_command_pins_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_seeds", ["1", "2"])
+def test_a_failed_first_command_pins_nothing(num_seeds: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="batch_size"):
-        train_small("mlp_gan:smoke", tmp_path, batch_size="5000")
+        train_small("mlp_gan:smoke", tmp_path, batch_size="5000", num_seeds=num_seeds)
     assert {path.name for path in tmp_path.iterdir()} <= {".lock", ".owner"}
-    train_small("gaussian:smoke", tmp_path, steps="2")
+    train_small("gaussian:smoke", tmp_path, steps="2", num_seeds=num_seeds)
 
 
 @pytest.mark.parametrize("step", [20, 5000])

@@ -192,6 +192,19 @@ def test_a_damaged_newer_checkpoint_does_not_push_out_the_good_ones(tmp_path: Pa
     assert keep(tmp_path, state, count=1).restore()[0] == 25
 
 
+@pytest.mark.parametrize("name", ["a[b]", "a\\", "*", "?"])
+def test_no_sign_in_a_folders_name_makes_it_a_pattern(name: str, tmp_path: Path) -> None:
+    mine = tmp_path / "ab" / "ckpt-1.data-of-mine"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    checkpoints = keep(tmp_path / name, variables([1.0]), count=1)
+    for step in (1, 2):
+        checkpoints.save(step, np.zeros(3))
+    assert keep(tmp_path / name, variables([0.0])).restore()[0] == 2
+    assert {path.name.partition(".")[0] for path in (tmp_path / name).iterdir()} == {"ckpt-2"}
+    assert mine.read_text() == "mine"
+
+
 def test_what_a_kill_while_saving_leaves_is_cleared_away(tmp_path: Path) -> None:
     checkpoints = keep(tmp_path, variables([1.0]))
     checkpoints.save(10, np.zeros(3))

@@ -106,11 +106,8 @@ def test_the_module_is_the_command() -> None:
         (["train", "mlp_gan"], "'mlp_gan'"),
         (["train", "--dry_run=maybe"], "dry_run"),
         (["train", "--nodry_run=3"], "--nodry_run=3"),
-        (["train", "--workdir="], "--workdir is empty"),
-        (["train", "--config="], "--config is empty"),
+        (["train", "--workdir=", "--data_dir=", "--config="], "is empty"),
         (["train", "--data_dir", ""], "--data_dir is empty"),
-        (["report", "--workdir="], "--workdir is empty"),
-        (["sample", "--workdir=x", "--out="], "--out is empty"),
         (["sample"], "--workdir is missing"),
         (["sample", "--workdir=x", "--out=grid.jpg"], "grid.jpg"),
         (["sample", "--workdir=x", "--out=grid"], ".png or .npz"),
@@ -135,6 +132,14 @@ def test_a_mistyped_command_is_one_line(
     for verbs in (cli.runs, cli.results, cli.inputs, cli.compare):
         monkeypatch.setattr(verbs, "start", refuse, raising=False)
     assert expected in said(capsys, *arguments)
+
+
+def test_a_flag_that_is_left_empty_is_named_by_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    """As by `--workdir=$UNSET`."""
+    for name, verb in cli.VERBS.items():
+        values = verb.flags()
+        for flag in (flag for flag in values if values[flag].flag_type() != "bool"):
+            assert f"--{flag}" in said(capsys, *name.split(), f"--{flag}="), name
 
 
 def test_dry_run_prints_the_resolved_config_and_writes_nothing(
@@ -240,15 +245,19 @@ def test_sigterm_where_nothing_is_trained_is_75(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
-def test_a_signal_while_tensorflow_is_imported_is_one_line(number: int, code: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "number", "code"),
+    [("tfgan_lab.cli", signal.SIGINT, 130), ("tensorflow", signal.SIGINT, 130), ("tensorflow", signal.SIGTERM, 75)],
+)
+def test_a_signal_while_modules_are_imported_is_one_line(module: str, number: int, code: int, tmp_path: Path) -> None:
     program = f"""
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 class Signalling:
     def find_spec(name, *_):
-        if name == "tensorflow":
-            print("TensorFlow's noise", file=sys.stderr)
+        if name == {module!r}:
+            if name == "tensorflow":
+                print("TensorFlow's noise", file=sys.stderr)
             signal.raise_signal({int(number)})
 sys.meta_path.insert(0, Signalling)
 sys.argv = ["tfgan-lab", "train", "--config=mlp_gan:smoke", "--workdir={tmp_path / "run"}"]

@@ -137,6 +137,20 @@ def test_nothing_of_a_users_is_touched(data: st.DataObject, tmp_path_factory: py
         } == before
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("name", ["gen", "*", "[a]"])
+def test_hidden_neighbours_of_what_is_written_stay(name: str, kind: str, tmp_path: Path) -> None:
+    """Also those that are called as temporary ones may be; written once, and again over itself."""
+    for other in (".gen.x", ".x.y", f".{name}.z", f".{name}.12345678.part", f".{name}.part"):
+        make(kind, tmp_path / other)
+    before = state(tmp_path)
+    for _ in range(2):
+        write_folder(tmp_path / name)
+        write_atomically(tmp_path / f"{name}.txt", b"")
+    after = state(tmp_path)
+    assert {path: after.get(path) for path in before} == before
+
+
 @pytest.mark.parametrize("kind", FILE_KINDS)
 def test_a_file_of_a_users_is_refused(kind: str, tmp_path: Path) -> None:
     make(kind, tmp_path / "x")

@@ -54,7 +54,7 @@ def _parse(verb: Verb, arguments: Sequence[str]) -> tuple[flags.FlagValues, dict
         raise UserError(f"unexpected argument {positional[0]!r}: flags look like --name=value. See --help.")
     for name in values:
         given = values[name].value
-        if given == "" or (isinstance(given, list) and "" in given):
+        if given in ("", []) or (isinstance(given, list) and "" in given):
             raise UserError(f"--{name} is empty: name a value, or omit the flag (is a shell variable unset?).")
     return values, overrides
 

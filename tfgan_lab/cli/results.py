@@ -113,7 +113,7 @@ def _export_flags(values: flags.FlagValues) -> None:
 def _export(values: Any, overrides: dict[str, str]) -> None:
     workdir = required(values, "workdir")
     unknown = set(values.format) - {"saved_model", "litert", "onnx"}
-    if unknown or not values.format:
+    if unknown:
         raise UserError(f"--format={','.join(values.format)}: formats are saved_model, litert and onnx.")
     start()
     know_kinds(values)
