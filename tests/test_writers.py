@@ -21,6 +21,8 @@ from tfgan_lab import cli
 from tfgan_lab.cli.output import Output
 from tfgan_lab.evaluation.exported import in_words
 from tfgan_lab.export.saved_model import read_facts
+from tfgan_lab.studies import ledger, outcomes
+from tfgan_lab.studies.outcome_files import keep_outcome
 from tfgan_lab.system.files import is_ours
 
 GAN, LABELLED, NUMBERS, CLASSIFIER = "mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"
@@ -34,13 +36,34 @@ FILES = {
     "x.h5": ["data make-montage --num=1 --out="],
 }
 FILE_VERBS = [(verb, name) for name, verbs in FILES.items() for verb in verbs]
-FOLDER_VERBS = [
-    ("sweep --config=gaussian:smoke --field=seed --values=0 --workdir=", "sweep.md"),
-    ("compare ledger --config=gaussian --workdir=", "reference.json"),
-    ("compare ledger --config=gaussian --notrain --workdir=", "ledger.json"),
-    ("train --config=gaussian:smoke --workdir=", "thesis.tex"),
-    ("compare import-torch --config=gaussian:smoke --state_dict=RUN/state.npz --workdir=", "thesis.tex"),
-]
+# By what they write into a folder that is there; `train` and `import-torch` take an empty one alone.
+FOLDERS = {
+    "sweep --config=gaussian:smoke --field=seed --values=0 --workdir=": ["sweep.md", "sweep.json", "sweep.png", "sweep.svg"],
+    "compare ledger --config=gaussian --workdir=": ["reference.json", "ledger.json", "ledger.md", "ledger.png", "peers.png"],
+    "compare ledger --config=gaussian --notrain --workdir=": ["ledger.json", "reference.json"],
+    "train --config=gaussian:smoke --workdir=": ["thesis.tex"],
+    "compare import-torch --config=gaussian:smoke --state_dict=RUN/state.npz --workdir=": ["thesis.tex"],
+}  # fmt: skip
+FOLDER_VERBS = [(verb, name) for verb, names in FOLDERS.items() for name in names]
+# That make a folder of their own, by a file that is in it then.
+MAKERS = {
+    "export --workdir=RUN --out=": "saved_model.pb",
+    "train --config=gaussian:smoke --config.steps=2 --workdir=": "report.html",
+    "train --config=gaussian:smoke --config.steps=2 --config.num_seeds=2 --workdir=": "seeds.json",
+    "sweep --config=gaussian:smoke --config.steps=2 --field=seed --values=0 --workdir=": "sweep.svg",
+    "compare import-torch --config=gaussian:smoke --state_dict=RUN/state.npz --workdir=": "config.json",
+    "compare ledger --config=gaussian --seeds=1 --workdir=": "ledger.md",
+}
+# Where nobody says where: with CLASSIFIER, RUN for a folder of its run.
+PLACES = [
+    ("sample --num=4 --workdir=RUN", "RUN/drawn.png"),
+    ("report --workdir=RUN", "RUN/report.html"),
+    ("report --workdir=RUN --workdir=other", "report.html"),
+    ("evaluate --num=500 --workdir=RUN", "RUN/metrics.json"),
+    ("evaluate --num=500 --saved_model=RUN/export", "RUN/export.metrics.json"),
+    ("evaluate --workdir=CLASSIFIER", "CLASSIFIER/metrics.json"),
+    *((f"evaluate --workdir=CLASSIFIER --out={out}/x.json", f"{out}/{name}") for out, name in [("a", "confusion.png"), ("b", "scores.svg")]),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +124,85 @@ def test_a_folder_with_a_users_file_is_refused(verb: str, name: str, kind: str, 
     assert left == before
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("file", "notes"),
+        ("folder", "variables/mine"),
+        ("link", "generator.onnx"),
+        ("FIFO", "generator.tflite"),
+        ("another's", "generator.json"),
+    ],
+)
+def test_an_export_is_replaced_only_if_it_is_ours_and_nothing_more(
+    kind: str, name: str, call: Any, run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "export", tmp_path / "gen")
+    if kind == "another's":
+        (tmp_path / "gen" / name).unlink()
+    else:
+        make(kind, tmp_path / "gen" / name)
+    before = state(tmp_path)
+    code, error = call("export --workdir=RUN --out=", tmp_path / "gen")
+    assert (code, error.count("\n")) == (2, 1)
+    assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "FIFO", "folder"])
+@pytest.mark.parametrize(("verb", "name"), PLACES)
+def test_a_users_file_is_refused_where_nobody_said_where(
+    verb: str, name: str, kind: str, run: Path, trained: Any, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    for folder, source in (("RUN", run), ("other", run), ("CLASSIFIER", trained(CLASSIFIER))):
+        if folder in verb:
+            shutil.copytree(source, tmp_path / folder, ignore=shutil.ignore_patterns("report.html", "metrics.json"))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    make(kind, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    before = state(tmp_path)
+    assert cli.main(verb.split()) == 2
+    error = capsys.readouterr().err
+    assert (error.count("\n"), name in error) == (1, True), error
+    assert state(tmp_path) == before
+
+
+def a_users_folder(folder: Path) -> dict[str, Any]:
+    """Fills a folder; returns its state."""
+    for index, name in enumerate(ODD_NAMES):
+        make(["file", "link", "FIFO", "folder", "export with notes"][index % 5], folder / name)
+    return state(folder)
+
+
+def test_no_verb_that_writes_is_left_out() -> None:
+    tried = [*(verb for verb, _ in FILE_VERBS), *MAKERS]
+    assert {name for name in cli.VERBS if not any(f"{verb} --".startswith(f"{name} --") for verb in tried)} == {
+        "list",
+        "doctor",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "sign"), MAKERS.items())
+def test_what_makes_a_folder_leaves_a_users_files_around_it(
+    verb: str, sign: str, call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice, and below a folder that is there, too."""
+    monkeypatch.setattr(ledger, "run_calls", lambda call, calls, *_: [(i, call(*of)) for i, of in enumerate(calls)])
+    facts = {"data": {}, "diverged": "NaN"}
+    monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, _: keep_outcome(folder, config, {}, 0, facts))
+    before = a_users_folder(tmp_path)
+    outs = [tmp_path / "[a]*", tmp_path / ODD_NAMES[3] / "\x1b[1m"]
+    for out in outs:
+        assert call(verb, out) == (0, ""), out
+        assert (out / sign).is_file()
+        assert call(verb, out)[0] == (2 if "import" in verb else 0)
+    ours = {str(path.relative_to(tmp_path)) for out in outs for path in (out, *out.rglob("*"))}
+    assert {name: what for name, what in state(tmp_path).items() if name not in ours} == before
+
+
 def test_every_verb_leaves_a_folder_full_of_a_users_files(call: Any, tmp_path: Path) -> None:
     """Each writes its own beside them, under an odd name, a second time over its own, which keeps its mode."""
-    for index, name in enumerate(ODD_NAMES):
-        make(["file", "link", "FIFO", "folder", "export with notes"][index % 5], tmp_path / name)
-    before = state(tmp_path)
+    before = a_users_folder(tmp_path)
     written = []
     for index, (verb, name) in enumerate([*FILE_VERBS, ("export --workdir=RUN --out=", "x")]):
         if find_spec("torch") is None and (name == "x.pt" or "parity" in verb):
