@@ -222,17 +222,6 @@ def test_every_verb_leaves_a_folder_full_of_a_users_files(call: Any, tmp_path: P
     assert {name: what for name, what in after.items() if name not in ours} == before
 
 
-def test_devices_are_refused(call: Any, tmp_path: Path) -> None:
-    for verb, name in FILE_VERBS:
-        if name in ("x.pt", "x.json"):
-            (tmp_path / name).unlink(missing_ok=True)
-            (tmp_path / name).symlink_to("/dev/full")
-            assert call(verb, tmp_path / name)[0] == 2
-    code, error = call("evaluate --workdir=RUN --out=", Path("/dev/full"))
-    assert (code, error.count("\n")) == (2, 1)
-    assert "/dev/full is a device" in error
-
-
 @pytest.mark.slow
 def test_training_keeps_the_files_made_of_its_export(trained: Any, tmp_path: Path, capsys: Any) -> None:
     shutil.copytree(trained(NUMBERS), tmp_path / "run")

@@ -24,7 +24,7 @@ ODD_NAMES = [
     "new\nline",
     "\x1b[31m",
 ]
-FILE_KINDS = ["file", "empty", "link", "link to ours", "FIFO", "folder"]
+FILE_KINDS = ["file", "empty", "link", "link to ours", "link to a device", "FIFO", "device", "folder"]
 FOLDER_KINDS = ["file", "link", "FIFO", "folder", "model", "export with notes", "export with a link"]
 
 
@@ -47,8 +47,15 @@ def make(kind: str, path: Path) -> None:
         case "link to ours":
             (path.parent / "ours").write_bytes(json_bytes({}))
             path.symlink_to("ours")
+        case "link to a device":
+            path.symlink_to("/dev/full")
         case "FIFO":
             os.mkfifo(path, 0o620)
+        case "device":  # a node of our own: where it is replaced after all, the machine keeps its /dev
+            try:
+                os.mknod(path, stat.S_IFCHR | 0o620, os.makedev(1, 7))
+            except PermissionError:
+                os.mknod(path, stat.S_IFSOCK | 0o620)
         case "folder":
             path.mkdir()
             (path / "thesis.tex").write_text("mine")
