@@ -335,7 +335,12 @@ def test_a_users_file_in_a_logs_place_stays(
     kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of the log before anything is trained; of the outcome where it would be written."""
-    monkeypatch.setattr(ledger, "run_calls", lambda call, calls, *_: [(i, call(*of)) for i, of in enumerate(calls)])
+
+    def run_calls(call: Any, calls: Any, *_: Any) -> list[Any]:
+        assert name == "seed=0/outcome.json", "too late"
+        return [(index, call(*given)) for index, given in enumerate(calls)]
+
+    monkeypatch.setattr(ledger, "run_calls", run_calls)
     monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, _: keep_outcome(folder, config, {}, 0, {}))
     target = tmp_path / GAUSSIAN.arms["run"].folder("posted") / name
     target.parent.mkdir(parents=True)
