@@ -42,7 +42,8 @@ def test_junk_in_a_finished_run_is_omitted_or_drawn_again(
         json.dumps({"data": [3], "sessions": {"a": 1}, "steps_per_epoch": "many", "command": 3})
     )
     cut = (run / "samples" / "step-00000010.png").read_bytes()[:200]
-    (run / "samples" / "step-00000010.png").write_bytes(cut)
+    for step in (0, 10):
+        (run / "samples" / f"step-{step:08d}.png").write_bytes(cut)
     Image.new("L", (3, 5)).save(run / "samples" / "step-00000020.png")
     np.savez(run / "samples" / "step-00000000.npz", samples=np.zeros((16, 28, 28, 3), np.uint8))
     np.savez(run / "samples" / "step-00000020.npz", samples=np.zeros((16, 14, 14, 1), np.uint8))

@@ -262,6 +262,12 @@ def test_a_broken_config_file_is_one_line_with_its_place(tmp_path: Path, source:
     assert said in message
 
 
+def test_a_config_file_that_is_interrupted_is_an_interruption(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_config(str(tmp_path / "mine.py"))
+
+
 def test_a_config_file_that_is_changed_within_a_second_is_read_again(tmp_path: Path) -> None:
     path, time = tmp_path / "mine.py", 1_700_000_000
     text = (configs_folder() / "mlp_gan.py").read_text()

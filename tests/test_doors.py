@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -120,6 +121,13 @@ def test_muted_a_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         print("another part's line")
     terminal.say("another")
     assert capsys.readouterr().out == "another\n"
+
+
+def test_on_an_ascii_terminal_a_line_is_said_with_question_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, "ascii"))
+    terminal.say("a caf\xe9…")
+    assert buffer.getvalue() == b"a caf??\n"
 
 
 @pytest.mark.slow

@@ -53,6 +53,18 @@ def test_steps_without_labels_run_under_xla() -> None:
     assert np.isfinite(found).all() and not np.array_equal(found[0], found[1])
 
 
+def test_a_program_of_xla_reads_tf_data_and_enters_the_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, entered = experiment_of("gaussian:smoke", None), []
+    run = tiny.strategy.run
+    monkeypatch.setattr(
+        type(tiny.strategy), "run", lambda _, step, args: (entered.append(step.__name__), run(step, args))[1]
+    )
+    engine = engine_of(tiny, "xla")
+    engine.run(0, 2)
+    assert entered == ["_step_on"]
+    assert isinstance(engine._chunks, tf.data.Iterator)  # type: ignore[attr-defined]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("reference", TINY)
 def test_the_program_of_xla_takes_the_steps_of_the_loop(

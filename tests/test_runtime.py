@@ -94,3 +94,17 @@ for junk in ('{{"floatx": "float128"}}', "[1]", '"x"', '{{"epsilon": "x"}}', '{{
     lines = done.stdout.splitlines()
     assert len(lines) == 5
     assert all(line.startswith(f"{tmp_path}/keras.json cannot be read by Keras (") for line in lines)
+
+
+def test_without_a_home_no_folder_is_made(tmp_path: Path) -> None:
+    """As of a user id that no list of users has: Keras would make a folder that is called ~."""
+    program = f"""
+import os
+os.chdir({str(tmp_path)!r})
+os.environ.pop("KERAS_HOME", None)
+os.path.expanduser = lambda path: path
+from tfgan_lab.system.runtime import start_tensorflow
+start_tensorflow(threads=1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (0, "", [])
