@@ -92,6 +92,18 @@ print(start_tensorflow(logical_cpus=2), len(tf.config.list_logical_devices("CPU"
     assert (out.splitlines(), err) == (["GAN tensorflow float32 False True", "[] 2"], "")
 
 
+def test_what_keras_was_set_to_does_not_count() -> None:
+    """By the program, or by a keras.json."""
+    import keras
+
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_image_data_format("channels_first")
+    start_tensorflow()
+    now = keras.config.floatx(), keras.config.dtype_policy().name, keras.config.image_data_format()
+    assert now == ("float32", "float32", "channels_last")
+
+
 def test_what_this_process_cannot_have_is_named() -> None:
     onednn = as_started()["onednn"]
     assert start_tensorflow(onednn=onednn) == []
