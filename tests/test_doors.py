@@ -112,7 +112,7 @@ def test_what_this_process_cannot_have_is_named() -> None:
     ]  # fmt: skip
     with pytest.raises(UserError, match=r"--config.replicas=3: TensorFlow splits a CPU only before it is used"):
         start_tensorflow(logical_cpus=3)
-    assert start_tensorflow() == []
+    assert start_tensorflow(onednn=onednn) == []
 
 
 def test_train_takes_a_name_or_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
