@@ -19,7 +19,7 @@ PACKAGE = ROOT / "tfgan_lab"
 LAYERS = [
     ("errors", "words"),
     ("system",),
-    ("philox", "fields", "templates", "losses", "metrics"),
+    ("philox", "fields", "templates", "losses", "metrics", "averages"),
     ("randomness",),
     ("layer_base",),
     ("keras_models",),

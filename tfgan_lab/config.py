@@ -343,6 +343,8 @@ class GanConfig(RunConfig):
     game: Game
     log_losses: Literal["step", "after_update"] = "step"  # the step's own, or (P002) its batch's after the update
     num_labels: Annotated[int, Field(ge=0, le=10)] = 0  # 10: a conditional GAN on digits; 0: unconditional
+    # Decay a step of a moving average of G's weights, which is then sampled, evaluated and exported; 0: none.
+    ema: Share = 0.0
     sample: Annotated[Every, Changes.PICTURES] = dataclasses.field(default_factory=Every)
     # The judge's numbers of 2,000 samples.
     metrics: Annotated[Every, Changes.ASIDE] = dataclasses.field(default_factory=Every)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tfgan_lab.averages import Average
 from tfgan_lab.config import Game, Latents
 from tfgan_lab.errors import UserError
 from tfgan_lab.losses import make_loss
@@ -57,6 +58,7 @@ class GAN:
       num_labels: Classes of a conditional GAN, or 0.
       seed: The run's seed; every random number is a function of it, a stream's name and the step.
       moments: Also report mean and standard deviation of the real and generated numbers (post P004).
+      average: Of the generator's variables; takes them in after every step.
 
     Raises:
       UserError: The game's loss is not known, or a Keras generator does not say how wide its input is.
@@ -67,6 +69,7 @@ class GAN:
     def __init__(
         self, generator: Any, discriminator: Any, g_optimizer: Any, d_optimizer: Any,
         game: Game | None = None, latents: Latents | None = None, num_labels: int = 0, seed: int = 0, moments: bool = False,
+        average: Average | None = None,
     ) -> None:  # fmt: skip
         self.game = game or Game()
         self.loss = make_loss(self.game.loss, self.game.smoothing)
@@ -79,7 +82,7 @@ class GAN:
         self.d_optimizer = _ready(d_optimizer, discriminator.trainable_variables)
         self.g_variables = [v.value for v in generator.trainable_variables]
         self.d_variables = [v.value for v in discriminator.trainable_variables]
-        self.moments = moments
+        self.moments, self.average = moments, average
         self.d_scale = 0.5 if self.game.d_loss == "half_sum" else 1.0
         self.metric_names = ["d_loss", *self.loss.d, "g_loss", "p_real", "p_fake"]
         if moments:
@@ -112,10 +115,17 @@ class GAN:
         Returns:
           This replica's shares of the step's metrics: those of `metric_names`, each a scalar.
         """
-        game, all_real = self.game, real
-        all_labels = labels = labels if self.num_labels else None
-        if game.fakes == "shared":
-            return self._step_on_shared_fakes(real, labels, noise["shared"])
+        labels = labels if self.num_labels else None
+        if self.game.fakes == "shared":
+            metrics = self._step_on_shared_fakes(real, labels, noise["shared"])
+        else:
+            metrics = self._step_on_fresh_fakes(real, labels, noise)
+        if self.average is not None:
+            self.average.update(tf.convert_to_tensor(self.g_optimizer.iterations) // self.game.g_steps)
+        return metrics
+
+    def _step_on_fresh_fakes(self, all_real: Any, all_labels: Any, noise: Mapping[str, Turn]) -> dict[str, tf.Tensor]:
+        game, real, labels = self.game, all_real, all_labels
         for i in range(game.d_steps):
             if game.real_batches > 1:
                 real, labels = all_real[:, i], None if all_labels is None else all_labels[:, i]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -205,6 +205,11 @@ def build_discriminator(
     """Makes the config's discriminator, for its seed or for several others."""
     seed = config.seed if seed is None else seed
     return Discriminator(config.discriminator, config.d_init, image_shape, config.num_labels, seed)
+
+
+def drawn_from(networks: Mapping[str, Any]) -> Any:
+    """The generator that is sampled, evaluated and exported: the average of G's weights, where a run keeps one."""
+    return networks.get("average", networks.get("generator"))
 
 
 def build_classifier(config: ClassifierConfig, image_shape: Sequence[int]) -> Classifier:

@@ -63,8 +63,8 @@ def _export_torch_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "role",
         None,
-        ["generator", "discriminator", "classifier"],
-        "Which network. Omitted: the one the run is for.",
+        ["generator", "discriminator", "classifier", "average"],
+        "Which network. Omitted: the one the run is for; with ema the average of the generator's weights.",
         flag_values=values,
     )
 

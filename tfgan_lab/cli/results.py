@@ -22,6 +22,12 @@ from tfgan_lab.system.files import refuse_foreign
 from tfgan_lab.words import counted
 
 
+def _raw_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_bool(
+        "raw", False, "Of a run with ema: the generator itself, not the average of its weights.", flag_values=values
+    )
+
+
 def _sample_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
     workdir_flag(values, "A trained run.")
@@ -38,6 +44,7 @@ def _sample_flags(values: flags.FlagValues) -> None:
         "The digit to draw, 0 to 9 (conditional generators only). Omitted: all, a row each.",
         flag_values=values,
     )
+    _raw_flag(values)
     flags.DEFINE_string("out", None, "The file to write, .png or .npz. Omitted: WORKDIR/drawn.png.", flag_values=values)
 
 
@@ -52,7 +59,7 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.report.sample import refuse_too_many, sample_run, write_samples
 
     refuse_too_many(workdir, values.num or 1, out)
-    drawn, run = sample_run(workdir, values.num, values.seed, values.label)
+    drawn, run = sample_run(workdir, values.num, values.seed, values.label, values.raw)
     for note in run.notes:
         print(note)
     write_samples(drawn, out, run, values.label)
@@ -102,6 +109,7 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
 def _export_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
     workdir_flag(values, "A trained run.")
+    _raw_flag(values)
     flags.DEFINE_string("out", None, "Where the SavedModel goes. Omitted: WORKDIR/export.", flag_values=values)
     flags.DEFINE_list(
         "format", ["saved_model"],
@@ -121,6 +129,7 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
 
     from tfgan_lab.export import formats
     from tfgan_lab.export.saved_model import export_network, refuse_no_export
+    from tfgan_lab.networks import drawn_from
     from tfgan_lab.training.restored import restore_run
     from tfgan_lab.training.workdir import Workdir
 
@@ -129,8 +138,8 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
         formats.refuse_missing_converters(form)
     out = values.out or str(Workdir(workdir).export)
     refuse_no_export(out)
-    run = restore_run(workdir)
-    network = run.networks.get("generator") or run.networks["classifier"]
+    run = restore_run(workdir, values.raw)
+    network = drawn_from(run.networks) or run.networks["classifier"]
     data = run.workdir.read_record().get("data", {})
     difference = export_network(
         run.config, network, out, {"step": run.step, "seed": run.config.seed, "trained_on": data}

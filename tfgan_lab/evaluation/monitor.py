@@ -12,6 +12,7 @@ from tfgan_lab.evaluation.digits import digits_drawn, too_few
 from tfgan_lab.evaluation.judge import MUST_REACH, load_judge
 from tfgan_lab.evaluation.pieces import draw, labels_of
 from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.randomness import stream_key
 from tfgan_lab.training.experiment import Experiment
 
@@ -30,8 +31,10 @@ class Monitor:
         test: Any = experiment.source.test
         self._judge = load_judge()
         with experiment.strategy.scope():
-            self._module = GeneratorModule(experiment.networks["generator"], config)
-        self._sample = tf.function(self._module.sample, autograph=False)
+            networks = experiment.networks
+            self._samplers = {"": self._sampler(drawn_from(networks), config)}
+            if "average" in networks:
+                self._samplers["raw_"] = self._sampler(networks["generator"], config)
         self._seed, self._num_labels = stream_key(config.seed, "metrics"), config.num_labels
         rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
         self._labels = test.labels
@@ -39,30 +42,41 @@ class Monitor:
         self._right = float((opinion.labels == test.labels[rows]).mean())
         fault = too_few(test.labels, opinion.features.shape[1])
         self.note = f"metrics in training: the judge's accuracy alone ({fault})" if fault else ""
-        self._real = () if fault else metrics.feature_moments(opinion.features)
+        self._real: Any = () if fault else metrics.feature_moments(opinion.features)
+
+    @staticmethod
+    def _sampler(generator: Any, config: Any) -> Any:
+        return tf.function(GeneratorModule(generator, config).sample, autograph=False)
 
     def __call__(self) -> dict[str, float]:
         """judge_accuracy (on real test images), digits (each more than 1 % of the samples), kl_data (nats, to the
         test split's shares), frechet.
 
-        Of a conditional generator also label_accuracy: the share that the judge reads as the digit asked for.
+        Of a conditional generator also label_accuracy: the share that the judge reads as the digit asked for. Where
+        the average of G's weights is what is drawn from, the same of G itself, as raw_NAME.
         Where the judge knows less than half of the real data (Fashion-MNIST has the shape of digits), or that is too
         little (then `note` says so), its accuracy alone.
         """
         values = {"judge_accuracy": self._right}
         if self._right < MUST_REACH or not self._real:
             return values
+        for prefix, sample in self._samplers.items():
+            values |= {f"{prefix}{name}": value for name, value in self._judged(sample).items()}
+        return values
+
+    def _judged(self, sample: Any) -> dict[str, float]:
         images = draw(
-            lambda num, seed: self._sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),
+            lambda num, seed: sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),
             _NUM,
             self._seed,
             _PIECE,
         )
         opinion = self._judge(images)
         kl_data = metrics.mode_histogram(opinion.labels, data_labels=self._labels).kl_data
-        frechet = metrics.frechet_from_moments(*self._real, *metrics.feature_moments(opinion.features))
+        mean, covariance = self._real
+        frechet = metrics.frechet_from_moments(mean, covariance, *metrics.feature_moments(opinion.features))
         assert kl_data is not None
-        values |= {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}
+        values = {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}
         if self._num_labels:
             asked = labels_of(_NUM, self._num_labels, _PIECE)
             values["label_accuracy"] = float((opinion.labels == asked).mean())

@@ -69,6 +69,9 @@ def import_torch(
             )
         paths["discriminator"] = Path(discriminator_path)
     imported = {role: _load(role, networks[role], path, config) for role, path in paths.items()}
+    if "average" in networks:
+        for average, variable in zip(networks["average"].variables, networks["generator"].variables, strict=True):
+            average.assign(variable)
     folder = Workdir(workdir)
     if folder.exists():
         raise UserError(f"--workdir={folder.path} holds a run already: name a new or empty folder.")
@@ -92,7 +95,7 @@ def export_torch(workdir: str | os.PathLike[str], out: str | os.PathLike[str], r
     Args:
       workdir: A trained (or imported) run.
       out: .pt or .pth (needs PyTorch), or .npz.
-      role: As in `import_torch`.
+      role: As in `import_torch`; or, of a run with `ema`, "average": what is drawn from, and its default.
 
     Returns:
       `out`.
@@ -101,6 +104,7 @@ def export_torch(workdir: str | os.PathLike[str], out: str | os.PathLike[str], r
       UserError: No run there, no such role, no post's network, or `out` cannot be written.
     """
     run = restore_run(workdir)
+    role = role or ("average" if "average" in run.networks else None)
     role = _role(role, run.networks, run.config)
     counters = run.workdir.read_record().get("imported", {}).get(role, {}).get("counters", {})
     write_state(out, to_torch(run.networks[role], run.config.post, counters))

@@ -124,6 +124,7 @@ def parity_config(config_reference: str | config_lib.Config, batch: int | None =
     given = load_config(config_reference) if isinstance(config_reference, str) else config_reference
     config: Any = config_lib.validate(given)
     if isinstance(config, GanConfig):
+        config.ema = 0.0  # no post has one, and it changes no weight of the players
         config.generator, config.discriminator = _as_compared(config.generator), _as_compared(config.discriminator)
     else:
         config.classifier = _evaluated_as_pytorch(config.classifier)

@@ -20,6 +20,7 @@ from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.figures import png, write_figure
 from tfgan_lab.layer_base import every_layer
 from tfgan_lab.layers import BatchNorm
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.report import plots
@@ -191,7 +192,7 @@ def on_two_statistics(experiment: Experiment, title: str, provenance: str) -> Fi
     taken = {one.statistics for one in every_layer(config.generator) if isinstance(one, BatchNorm)}
     if not taken:
         return None
-    networks = on_both_statistics(config, "generator", experiment.networks["generator"].variables)
+    networks = on_both_statistics(config, "generator", drawn_from(experiment.networks).variables)
     grids = []
     for which, network in networks.items():
         module = GeneratorModule(network, config)

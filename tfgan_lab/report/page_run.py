@@ -18,6 +18,7 @@ from tfgan_lab.config_files import load_config
 from tfgan_lab.data import Source
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError, shown
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.posts.claims import CLAIMS
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.report import page_charts, page_pictures
@@ -89,7 +90,7 @@ def parts_of(folder: Workdir, data_dir: str | None) -> Parts:
     config, notes, network, source, step = folder.read_config(), [], None, None, 0
     try:
         run = restore_run(folder.path)
-        network, step = run.networks.get("generator"), run.step
+        network, step = drawn_from(run.networks), run.step
         notes += run.notes
     except UserError as error:
         notes.append(f"nothing can be drawn from it yet: {error}")

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.evaluation.exported import finish
 from tfgan_lab.export.saved_model import export_network
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.page import write_page
@@ -61,7 +62,8 @@ class Reporter(Observer):
         experiment, config, folder = run.experiment, self.config, self.folder
         assert experiment is not None
         role = "generator" if isinstance(config, GanConfig) else "classifier"
-        network = copied(config, role, experiment.networks[role].variables)
+        trained = drawn_from(experiment.networks) or experiment.networks[role]
+        network = copied(config, role, trained.variables)
         provenance = {name: str(part) for name, part in experiment.source.provenance.items()}
         facts = {"step": run.step, "seed": config.seed, "trained_on": provenance}
         difference = export_network(config, network, folder.export, facts)

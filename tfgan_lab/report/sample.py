@@ -12,6 +12,7 @@ from tfgan_lab import pictures
 from tfgan_lab.config import GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.report.sample_pictures import png_of
 from tfgan_lab.system.arrays import npz_bytes
 from tfgan_lab.system.files import refuse_foreign, write_atomically
@@ -23,7 +24,7 @@ _MOST_PIXELS, _MOST_BYTES = 2**26, 2**32  # of one picture, which viewers still 
 
 
 def sample_run(
-    workdir: str | os.PathLike[str], num: int | None, seed: int, label: int | None = None
+    workdir: str | os.PathLike[str], num: int | None, seed: int, label: int | None = None, raw: bool = False
 ) -> tuple[np.ndarray, RestoredRun]:
     """Draws from a run's last checkpoint.
 
@@ -32,6 +33,7 @@ def sample_run(
       num: How many, > 0; None for as many as make the picture that suits the run (`default_number`).
       seed: Same seed, same samples.
       label: For conditional generators 0-9; None takes 0, 1, 2, … in turn.
+      raw: Of a run with `ema` from the generator itself, not from the average of its weights.
 
     Returns:
       float32 images [num, H, W, C] in [0, 1] (or numbers [num, 1]), and the run.
@@ -39,7 +41,7 @@ def sample_run(
     Raises:
       UserError: No such run, or a label it cannot draw.
     """
-    run = restore_run(workdir)
+    run = restore_run(workdir, raw)
     config = run.config
     if not isinstance(config, GanConfig):
         raise UserError(f"--workdir={workdir} is a {config.kind}, which draws nothing: sample takes a GAN's run.")
@@ -48,7 +50,7 @@ def sample_run(
     if label is not None and not 0 <= label < config.num_labels:
         raise UserError(f"--label={label}: labels are 0 to {config.num_labels - 1}.")
     num = num or default_number(config, label)
-    module = GeneratorModule(run.networks["generator"], config)
+    module = GeneratorModule(drawn_from(run.networks), config)
     z, labels = module.inputs(seed, num, -1 if label is None else label)
     # In pieces: the layers' outputs take many times the samples' memory.
     pieces = (slice(start, start + _PIECE) for start in range(0, num, _PIECE))

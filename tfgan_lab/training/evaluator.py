@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfgan_lab.config import GanConfig
 from tfgan_lab.data.pipeline import to_floats
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.randomness import draw_labels, draw_latents, step_seed, stream_key
 from tfgan_lab.training.experiment import Experiment
 
@@ -73,7 +74,7 @@ class Evaluator:
         z = draw_latents(
             config.latents.distribution, config.latents.dim, rows, step_seed(stream_key(config.seed, "evaluate"), key)
         )
-        return self._experiment.networks["generator"](z, self._labels(key, rows), training=False)
+        return drawn_from(self._experiment.networks)(z, self._labels(key, rows), training=False)
 
     def _labels(self, key: tf.Tensor, rows: tf.Tensor) -> tf.Tensor | None:
         config: Any = self._experiment.config

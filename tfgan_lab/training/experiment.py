@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfgan_lab import data as data_lib
 from tfgan_lab import networks as networks_lib
+from tfgan_lab.averages import Average
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import GAN
@@ -31,7 +32,7 @@ class Experiment:
       source: Its data (`tfgan_lab.data.Source`).
       batches: Step number to batch.
       strategy: Where it runs.
-      networks: By role: generator and discriminator, or classifier.
+      networks: By role: generator, discriminator and (with `ema`) average, or classifier.
       optimizers: By role.
       task: `GAN` or `Supervised`.
     """
@@ -85,6 +86,10 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
         optimizers = {
             role: make_optimizer(numbers[role], network.trainable_variables) for role, network in networks.items()
         }
+        average = None
+        if isinstance(config, GanConfig) and config.ema:
+            networks["average"] = networks_lib.build_generator(config, source.shape)
+            average = Average(config.ema, networks["generator"], networks["average"])
     if isinstance(config, GanConfig):
         numbers_drawn = config.num_samples * (config.latents.dim + math.prod(source.shape))
         # As floats, as pixels and in a picture.
@@ -96,6 +101,7 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
         task = GAN(
             networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],
             config.game, config.latents, config.num_labels, config.seed, moments=not config.data.is_images,
+            average=average,
         )  # fmt: skip
     return Experiment(config, source, batches, strategy, networks, optimizers, task)
 

@@ -14,12 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
+from tfgan_lab.averages import Average
 from tfgan_lab.config import GanConfig, override
 from tfgan_lab.data.seed_batches import SeedsBatches
 from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.export.saved_model import export_network
 from tfgan_lab.gan_of_seeds import SeedsGAN
-from tfgan_lab.networks import build_discriminator, build_generator
+from tfgan_lab.networks import build_discriminator, build_generator, drawn_from
 from tfgan_lab.optimizers import make_optimizer
 from tfgan_lab.placement.team import make_team
 from tfgan_lab.system.files import write_atomically
@@ -91,7 +92,7 @@ class SeedRun:
         """Exports the loaded networks; returns the last evaluation."""
         provenance = {name: str(part) for name, part in self.experiment.source.provenance.items()}
         facts = {"step": step, "seed": self.config.seed, "trained_on": provenance}
-        export_network(self.config, self.experiment.networks["generator"], self.folder.export, facts)
+        export_network(self.config, drawn_from(self.experiment.networks), self.folder.export, facts)
         rows = [row for row in self.folder.read_metrics() if row["kind"] == "eval"]
         return {k: v for k, v in (rows[-1] if rows else {}).items() if isinstance(v, float) and k != "epoch"}
 
@@ -118,12 +119,16 @@ class ManySeeds:
             }
         numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
         optimizers = {role: make_optimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}
+        average = None
+        if config.ema:
+            networks["average"] = build_generator(configs[0], source.shape, list(seeds))
+            average = Average(config.ema, networks["generator"], networks["average"])
         self.state = {role: [v.value for v in net.variables] for role, net in networks.items()}
         self.state |= {f"{role}_optimizer": optimizer.state for role, optimizer in optimizers.items()}
         self.task = SeedsGAN(
             seeds, generator=networks["generator"], discriminator=networks["discriminator"], g_optimizer=optimizers["generator"],
             d_optimizer=optimizers["discriminator"], game=config.game, latents=config.latents, num_labels=config.num_labels,
-            moments=not config.data.is_images,
+            moments=not config.data.is_images, average=average,
         )  # fmt: skip
         self.metric_names = self.task.metric_names
         batches = SeedsBatches(tuple(make_batches(one, source, 1) for one in configs))

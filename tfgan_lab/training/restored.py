@@ -43,7 +43,7 @@ def fresh_networks(config: Config) -> dict[str, Any]:
     return {
         "generator": build_generator(config, shape),
         "discriminator": build_discriminator(config, shape),
-    }
+    } | ({"average": build_generator(config, shape)} if config.ema else {})
 
 
 def copied(config: Config, role: str, variables: Sequence[Any]) -> Any:
@@ -60,17 +60,25 @@ def on_both_statistics(config: Config, role: str, variables: Sequence[Any]) -> d
     return both if all(network.take_statistics(which) for which, network in both.items()) else {}
 
 
-def restore_run(path: str | os.PathLike[str]) -> RestoredRun:
+def restore_run(path: str | os.PathLike[str], raw: bool = False) -> RestoredRun:
     """Restores a run from its folder.
 
+    Args:
+      path: The folder.
+      raw: Without the average of the generator's weights, so that the generator itself is drawn from.
+
     Raises:
-      UserError: No run there, none or only damaged checkpoints, or checkpoints of other networks.
+      UserError: No run there, none or only damaged checkpoints, or checkpoints of other networks; raw, but no average.
     """
     workdir = Workdir(path)
     config = workdir.read_single_config()
+    if raw and not getattr(config, "ema", 0):
+        raise UserError(f"--raw: {path} keeps no average of its generator's weights (ema=0): omit --raw.")
     networks = fresh_networks(config)
     variables = {role: [v.value for v in network.variables] for role, network in networks.items()}
     step, notes = read_networks(workdir.checkpoints, variables)
     if step == 0:
         raise UserError(f"--workdir={path} has no checkpoint yet: train it with `tfgan-lab train --workdir={path}`.")
+    if raw:
+        del networks["average"]
     return RestoredRun(workdir, config, networks, step, notes)

@@ -13,6 +13,7 @@ from tfgan_lab import pictures
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.restored import restore_run
 from tfgan_lab.training.sampler import columns_of, saved_samples
@@ -48,15 +49,18 @@ class Run:
 
         return pandas.DataFrame(self.rows)
 
-    def generator(self) -> GeneratorModule:
+    def generator(self, raw: bool = False) -> GeneratorModule:
         """The newest checkpoint's generator: `draw(latents [B, Z], labels)` and `sample(seed, count, label)` -> images.
 
+        Args:
+          raw: Of a run with `ema` the generator itself, not the average of its weights.
+
         Raises:
-          UserError: A classifier's run, or none with a checkpoint.
+          UserError: A classifier's run, or none with a checkpoint; raw, but the run keeps no average.
         """
         if not isinstance(self.config, GanConfig):
             raise UserError(f"{self.path} is a classifier's run: it has no generator.")
-        return GeneratorModule(restore_run(self.path).networks["generator"], self.config)
+        return GeneratorModule(drawn_from(restore_run(self.path, raw).networks), self.config)
 
     def samples(self, step: int | None = None) -> np.ndarray:
         """The fixed latents' samples at one moment of training (the last): uint8 [N, H, W, C]; Gaussian float32 [N, 1].

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfgan_lab import pictures
 from tfgan_lab.config import GanConfig
 from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.randomness import draw_latents, sample_seed, step_seed, stream_key
 from tfgan_lab.system.arrays import npz_bytes, read_arrays
 from tfgan_lab.system.files import write_atomically
@@ -29,7 +30,7 @@ class Sampler:
         assert isinstance(config, GanConfig)
         self.config = config
         with experiment.strategy.scope():
-            self._module = GeneratorModule(experiment.networks["generator"], config)
+            self._module = GeneratorModule(drawn_from(experiment.networks), config)
         self._labels = row_labels(config)
         self._number = config.num_samples if self._labels is None else len(self._labels)
         self._draw = tf.function(self._module.draw, autograph=False)
