@@ -16,9 +16,9 @@ from tfgan_lab.randomness import step_seed, stream_key
 SEEDS = [[stream_key(0, "a"), 0], [stream_key(1, "b"), 5_000_000_011], [-3, 2**62 + 1]]
 
 
-def by_arithmetic(draw: Callable[[], Any], jit: bool) -> np.ndarray:
+def by_arithmetic(draw: Callable[[], Any], jit: bool, how: Any = philox.in_arithmetic) -> np.ndarray:
     def traced() -> Any:
-        with philox.in_arithmetic():
+        with how():
             return draw()
 
     return tf.function(traced, jit_compile=jit, autograph=False)().numpy()
@@ -67,6 +67,14 @@ def test_many_seeds_draw_as_each_alone() -> None:
         alone = np.stack([draw([5, 2], key).numpy() for key in tf.unstack(keys)])
         assert_array_equal(draw([5, 2], keys), alone)
         assert_allclose(by_arithmetic(lambda d=draw: d([5, 2], keys), jit=False), alone, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["uniform", "normal"])
+@pytest.mark.parametrize("keys", [SEEDS[1], SEEDS], ids=["one seed", "three seeds"])
+def test_a_loop_of_rounds_draws_the_same_bits(name: str, keys: Any) -> None:
+    draw = lambda: getattr(philox, name)([5, 7], tf.constant(keys, tf.int64))
+    looped = by_arithmetic(draw, jit=False, how=philox.in_looped_arithmetic)
+    assert_array_equal(looped, by_arithmetic(draw, jit=False))
 
 
 def test_seeds_of_many_steps_are_those_of_each() -> None:
