@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -80,18 +81,25 @@ def small_source(embedded: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a config's run on embedded data, trained when it is first asked for; tests leave it as it is."""
+    """The folder of a config's run on embedded data, trained when it is first asked for; tests leave it as it is.
+
+    All processes of the tests share it: whoever asks first trains, the others wait.
+    """
     from runs import train_small
 
-    done: dict[str, Path] = {}
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    shared.mkdir(exist_ok=True)
 
     def run(reference: str) -> Path:
-        if reference not in done:
-            with contextlib.redirect_stdout(io.StringIO()):  # a test's own output stays its own
-                done[reference] = train_small(
-                    reference, tmp_path_factory.mktemp("trained") / reference.replace(":", "-")
-                )
-        return done[reference]
+        folder = shared / reference.replace(":", "-")
+        done = Path(f"{folder}.done")
+        with filelock.FileLock(f"{folder}.lock"):
+            if not done.exists():
+                with contextlib.redirect_stdout(io.StringIO()):  # a test's own output stays its own
+                    train_small(reference, folder)
+                done.touch()
+        return folder
 
     return run
 

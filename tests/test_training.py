@@ -22,6 +22,8 @@ from tfgan_lab.config_files import config_names
 from tfgan_lab.data import mnist
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation.monitor import Monitor
+from tfgan_lab.export.saved_model import load_generator
+from tfgan_lab.report.sample import sample_run
 from tfgan_lab.trainer import train
 from tfgan_lab.training import experiment, loop
 from tfgan_lab.training import train as plain
@@ -71,6 +73,24 @@ def test_a_run_stopped_between_checkpoints_goes_on_bit_for_bit(
     assert fingerprint(workdir) == fingerprint(trained(reference))
     if (workdir / "samples.png").exists():
         assert (workdir / "samples.png").read_bytes() == (trained(reference) / "samples.png").read_bytes()
+    assert_whole(workdir, offline(reference))
+
+
+def assert_whole(workdir: Path, config: Any) -> None:
+    """A run has come to its end: its rows are numbers, its pictures are there, and its export draws what it draws."""
+    found = rows(workdir)
+    assert found[-1]["step"] == config.steps
+    assert all(np.isfinite(value) for row in found for value in row.values() if isinstance(value, float))
+    for picture in ("curves.png", *(() if config.kind == "classifier" else ("samples.png", "film.gif"))):
+        assert (workdir / picture).stat().st_size > 1000
+    if config.kind == "classifier":
+        assert (workdir / "export" / "saved_model.pb").is_file()
+        return
+    drawn, run = sample_run(workdir, 7, seed=3)
+    assert run.step == config.steps
+    np.testing.assert_allclose(load_generator(workdir).sample(7, seed=3), drawn, atol=1e-5)
+    assert drawn.shape[0] == 7
+    assert drawn.std() > 0
 
 
 def test_sigterm_saves_too_and_says_so_with_its_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
