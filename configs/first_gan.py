@@ -1,7 +1,7 @@
 """The default run: a small conditional conv GAN, on 5,000 real digits that need no download.
 
 Source: no post's; `cgan_conv` on less data: a small DCGAN (Radford et al., 2016, section 3), its labels as in Miyato &
-Koyama, 2018 (projection, eq. 3).
+Koyama, 2018 (projection, eq. 3), drawn from an average of G's weights (Karras et al., 2018, section 4).
 Run:    tfgan-lab train
 Time:   4 minutes on one core (2,400 steps).
 Variants: `:smoke` seconds, for tests.
@@ -52,6 +52,7 @@ def get_config(variant: str = "") -> GanConfig:
         g_optimizer=Adam(learning_rate=5e-4, beta_1=0.5),
         d_optimizer=Adam(learning_rate=5e-4, beta_1=0.5),
         game=Game(fakes="shared"),
+        ema=0.999,
         num_samples=100,
         onednn=True,
         log=Every(steps=100),
