@@ -147,7 +147,7 @@ def test_a_run_whose_reader_goes_away_saves_and_ends_without_a_word(tmp_path: Pa
     flags = [
         "--config=mlp_gan:smoke",
         "--config.data.source=embedded",
-        "--config.steps=100000",
+        "--config.steps=3000",
         f"--workdir={tmp_path}",
     ]
     process = command("train", *flags)
