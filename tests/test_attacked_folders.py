@@ -175,7 +175,7 @@ def test_a_failed_first_command_pins_nothing(num_seeds: str, tmp_path: Path) -> 
     train_small("gaussian:smoke", tmp_path, steps="2", num_seeds=num_seeds)
 
 
-@pytest.mark.parametrize("step", [20, 5000])
+@pytest.mark.parametrize("step", [20, 5003])
 def test_an_imported_run_at_or_past_its_end_draws_its_pictures(
     step: int, trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
