@@ -61,6 +61,13 @@ def test_the_file_alone_says_what_the_saved_model_says(
                 assert_allclose(out[name], value, atol=1e-5)
 
 
+def test_no_sign_in_a_folders_name_keeps_it_from_being_converted(form: str, trained: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "a[b]\\"
+    shutil.copytree(trained("gaussian:smoke") / "export", folder)
+    file, difference = convert(folder, form)
+    assert file.parent == folder and difference < 1e-5
+
+
 def test_labels_out_of_range_give_no_image(form: str, trained: Any, tmp_path: Path) -> None:
     """Neither runtime knows errors."""
     shutil.copytree(trained("cgan_branch:smoke") / "export", tmp_path / "export")
