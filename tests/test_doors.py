@@ -158,7 +158,8 @@ def test_a_run_whose_reader_goes_away_saves_and_ends_without_a_word(tmp_path: Pa
     err = process.stderr.read()
     assert (process.wait(timeout=120), err) == (128 + signal.SIGPIPE, "")
     rows = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert (tmp_path / "checkpoints" / f"ckpt-{json.loads(rows[-1])['step']}.index").is_file()
+    assert (step := json.loads(rows[-1])["step"]) < 3000
+    assert (tmp_path / "checkpoints" / f"ckpt-{step}.index").is_file()
 
 
 @pytest.mark.slow
