@@ -502,6 +502,7 @@ def test_replicas_go_with_mirrored_alone() -> None:
     assert override(config, {"placement": "mirrored", "replicas": "2"}).replicas == 2
     with pytest.raises(UserError, match="placement=mirrored"):
         override(config, {"replicas": "2"})
+    assert "replicas='1000000'" in refusal(override, config, {"placement": "mirrored", "replicas": "1000000"})
 
 
 def test_a_line_names_the_terms_of_its_loss() -> None:
