@@ -292,8 +292,12 @@ def test_evaluating_brings_the_page_up_to_date(door: str, run: Path, tmp_path: P
 
 
 def test_too_many_samples_for_one_file_are_refused_before_they_are_drawn(
-    trained: Any, call: Any, tmp_path: Path
+    trained: Any, call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("too late")
+
+    monkeypatch.setattr("tfgan_lab.report.sample.sample_run", refuse)
     code, error = call("sample --workdir=RUN --num=1000000 --out=", tmp_path / "x.png")
     assert (code, error.count("\n")) == (2, 1)
     assert "x.png can hold 74,565 of these samples" in error
