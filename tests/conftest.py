@@ -121,8 +121,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[None]:
+def unprivileged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """File permissions count: root gives up its rights for the test."""
+    tmp_path_factory.getbasetemp()  # made while it may be made
     if os.geteuid() != 0:
         yield
         return
