@@ -40,7 +40,7 @@ def step_gflop(built: Any) -> float | None:
     whole = {role: sum(2 * a * b for a, b in shapes) for role, shapes in kernels.items()}
     first = {role: 2 * shapes[0][0] * shapes[0][1] for role, shapes in kernels.items()}
     rows = config.batch_size
-    judged = 1 if config.data.kind == "gaussian" else rows  # a set of numbers is one example to D
+    judged = 1 if config.data.batch_is_one_example else rows  # to D
     game, g, d = config.game, whole["generator"], whole["discriminator"]
     d_update = 2 * judged * (3 * d - first["discriminator"]) + (rows * g if game.fakes == "fresh" else 0)
     g_update = rows * (3 * g - first["generator"]) + judged * 2 * d

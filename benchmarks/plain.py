@@ -13,8 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfgan_lab.config import Adam, GanConfig, Gaussian
-from tfgan_lab.data.gaussian import draw_target
+from tfgan_lab.config import Adam, GanConfig
 from tfgan_lab.data.pipeline import to_floats
 from tfgan_lab.gan import GAN, Turn
 from tfgan_lab.supervised import Supervised
@@ -54,7 +53,7 @@ def plain(built: Experiment) -> Callable[[int], None]:
         optimizers = {role: _keras_optimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}
         task: Any = _PlainGAN(
             networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],
-            config.game, config.latents, config.num_labels, config.seed, moments=isinstance(config.data, Gaussian),
+            config.game, config.latents, config.num_labels, config.seed, moments=config.data.reports_moments,
         )  # fmt: skip
     else:
         classifier = networks["classifier"]
@@ -77,11 +76,9 @@ def plain(built: Experiment) -> Callable[[int], None]:
 def _feed(built: Experiment) -> tf.data.Dataset:
     config: Any = built.config
     rows = config.batch_size
-    if isinstance(config.data, Gaussian):
+    if config.data.is_endless:
         steps = tf.data.Dataset.counter()
-        return steps.map(
-            lambda step: (draw_target(config.data, [rows, 1], tf.stack([step, 7])), tf.zeros([rows], tf.int32))
-        )
+        return steps.map(lambda step: (config.data.draw([rows, 1], tf.stack([step, 7])), tf.zeros([rows], tf.int32)))
     examples = built.source.train
     assert examples is not None and examples.images is not None
     labels = tf.zeros([examples.num], tf.int32) if examples.labels is None else examples.labels

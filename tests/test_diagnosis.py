@@ -19,7 +19,7 @@ from tfgan_lab.posts import claims
 from tfgan_lab.posts import reference as reference_lib
 from tfgan_lab.posts.claims import P002_LATE
 from tfgan_lab.posts.reference import Band, Reference, reference_of
-from tfgan_lab.report import diagnosis, gallery, plots, sweep_plots
+from tfgan_lab.report import diagnosis, drawings, gallery, plots, sweep_plots
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.training.train import Training
 from tfgan_lab.words import counted, of_post
@@ -160,10 +160,9 @@ def test_losses_and_probabilities_have_names_of_their_own() -> None:
 
 def test_the_grid_of_moments_goes_from_the_first_to_the_last() -> None:
     moments = [(step, np.zeros((16, 28, 28, 1), np.uint8)) for step in range(250, 12_001, 250)]
-    experiment: Any = SimpleNamespace(batches=SimpleNamespace(steps_per_epoch=70))
-    labels = [label for label, _ in gallery._evolution_rows(moments, experiment)]
+    labels = [label for label, _ in drawings.evolution_rows(moments, 70)]
     assert len(labels) == 10 and (labels[0], labels[-1]) == ("step 250", "step 12,000")
-    few = gallery._evolution_rows(moments[:3], experiment)
+    few = drawings.evolution_rows(moments[:3], 70)
     assert [label for label, _ in few] == ["step 250", "step 500", "step 750"]
 
 

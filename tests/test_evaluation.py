@@ -302,7 +302,7 @@ def test_a_montage_is_measured(untrained: Any) -> None:
     assert generated == pytest.approx(numbers(result, "untrained"), rel=1e-3, abs=1e-6)
     assert real["frechet_distance"] < 0.1 * generated["frechet_distance"]
     assert "never trained, seed 0" in "".join(result["notes"])
-    with pytest.raises(UserError, match="montages are judged by random features"):
+    with pytest.raises(UserError, match="judged by random features"):
         evaluate(folder, judge="runs/judge")
 
 

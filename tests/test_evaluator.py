@@ -15,7 +15,7 @@ from tfgan_lab.evaluation.judge import Judge
 from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.training import evaluator
 from tfgan_lab.training.engine import Engine
-from tfgan_lab.training.evaluator import Evaluator
+from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
 
 
@@ -43,7 +43,7 @@ def test_real_and_generated_images_are_not_confused(small_source: Any) -> None:
     """D's logit is the mean pixel, in [-1, 1]; G draws white images."""
     d = Answers(lambda images: tf.reduce_mean(images, [1, 2, 3]))
     g = Answers(lambda latents: tf.ones([tf.shape(latents)[0], 28, 28, 1]))
-    found = Evaluator(experiment_of("mlp_gan:smoke", small_source, discriminator=d, generator=g))(3)
+    found = make_evaluator(experiment_of("mlp_gan:smoke", small_source, discriminator=d, generator=g))(3)
     brightness = small_source.test.images.astype(np.float64).mean(axis=(1, 2, 3)) / 127.5 - 1
     expected = {"p_real": (1 / (1 + np.exp(-brightness))).mean(), "p_fake": 1 / (1 + np.exp(-1))}
     assert found == pytest.approx(expected, abs=1e-5)
@@ -55,7 +55,7 @@ def test_every_piece_of_the_test_split_is_judged_beside_latents_of_its_own(
     monkeypatch.setattr(evaluator, "_BATCH", 30)
     d = Answers(lambda images: tf.reduce_mean(images, [1, 2, 3]))
     g = Answers(lambda latents: tf.reshape(latents[:, :1], [-1, 1, 1, 1]) * tf.ones([1, 28, 28, 1]))
-    evaluate = Evaluator(experiment_of("mlp_gan:smoke", small_source, discriminator=d, generator=g))
+    evaluate = make_evaluator(experiment_of("mlp_gan:smoke", small_source, discriminator=d, generator=g))
     tf.config.run_functions_eagerly(True)
     try:
         first, again, second = evaluate(1), evaluate(1), evaluate(2)
@@ -80,7 +80,7 @@ def test_a_classifier_is_counted_in_evaluation_mode(small_source: Any) -> None:
         return tf.one_hot(bright, 10)
 
     source = small_source
-    found = Evaluator(experiment_of("mnist_classifier:smoke", source, classifier=Answers(logits)))(1)
+    found = make_evaluator(experiment_of("mnist_classifier:smoke", source, classifier=Answers(logits)))(1)
     bright = source.test.images.mean(axis=(1, 2, 3)) / 255 > 0.13
     assert 0 < (bright == source.test.labels).mean() < 1
     assert found == pytest.approx({"accuracy": (bright == source.test.labels).mean()}, abs=1e-6)

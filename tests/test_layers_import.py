@@ -23,7 +23,7 @@ LAYERS = [
     ("randomness",),
     ("layer_base",),
     ("keras_models",),
-    ("layers",),
+    ("layers", "data_kinds"),
     ("config",),
     ("config_files", "pictures", "figures"),
     ("networks", "optimizers", "gan"),

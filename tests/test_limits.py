@@ -47,7 +47,7 @@ def test_what_no_machine_has_is_refused_with_its_size(
     reference: str, changes: dict[str, str], said: str, small_source: Any
 ) -> None:
     config = offline(reference, **changes)
-    source = small_source if config.data.is_images else open_source(config.data, None)
+    source = open_source(config.data, None) if config.data.is_endless else small_source
     with pytest.raises(UserError, match=said):
         build(config, source)
 

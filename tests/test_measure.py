@@ -73,16 +73,19 @@ def test_the_targets_law_is_that_of_its_density(data: Gaussian) -> None:
     def moment(power: int) -> float:
         return integrate.quad(lambda x: (x - data.mean) ** power * density(x), *ends, points=inner)[0]
 
-    mean, std, kurtosis = distribution.target_moments(data)
-    assert mean == data.mean
-    assert std == pytest.approx(math.sqrt(moment(2)), rel=1e-8)
+    law = data.law()
+    mean, variance, skewness, kurtosis = law.stats("mvsk")
+    assert (mean, skewness) == (data.mean, 0)
+    assert data.moments == pytest.approx((mean, math.sqrt(variance)), rel=1e-12)
+    assert variance == pytest.approx(moment(2), rel=1e-8)
     assert kurtosis == pytest.approx(moment(4) / moment(2) ** 2 - 3, abs=1e-7)
-    cdf, quantiles = distribution.target_law(data)
     for x in (data.mean - 1.3, data.mean, data.mean + 0.4):
-        assert cdf(np.array([x]))[0] == pytest.approx(integrate.quad(density, ends[0], x, points=inner)[0], abs=1e-9)
+        assert law.cdf(np.array([x]))[0] == pytest.approx(
+            integrate.quad(density, ends[0], x, points=inner)[0], abs=1e-9
+        )
     for u in (1e-6, 0.03, 0.4, 0.77, 1 - 1e-6):
-        exact = optimize.brentq(lambda x, u=u: cdf(np.array([x]))[0] - u, *ends, xtol=1e-12)
-        assert quantiles(np.array([u]))[0] == pytest.approx(exact, abs=1e-3 if 0.49 < u < 0.51 else 2e-5)
+        exact = optimize.brentq(lambda x, u=u: law.cdf(np.array([x]))[0] - u, *ends, xtol=1e-12)
+        assert law.ppf(np.array([u]))[0] == pytest.approx(exact, abs=1e-3 if 0.49 < u < 0.51 else 2e-5)
 
 
 def test_a_sample_of_the_target_scores_as_one(rng: np.random.Generator) -> None:
@@ -90,7 +93,7 @@ def test_a_sample_of_the_target_scores_as_one(rng: np.random.Generator) -> None:
     column: Any = distribution.column(rng.normal(side, 0.5), BIMODAL, seed=0)
     assert column["wasserstein"].value < 0.06
     assert column["kolmogorov_smirnov"].value < 1.95 / math.sqrt(50_000)  # exceeded once in 1,000
-    assert column["kurtosis"].value == pytest.approx(distribution.target_moments(BIMODAL)[2], abs=0.02)
+    assert column["kurtosis"].value == pytest.approx(BIMODAL.law().stats("sk")[1], abs=0.02)
     other: Any = distribution.column(rng.normal(4, 2.06, 50_000), BIMODAL, seed=0)
     assert other["wasserstein"].value > 0.3
     assert other["kolmogorov_smirnov"].value > 0.1

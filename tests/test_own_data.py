@@ -12,7 +12,7 @@ import pytest
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab import cli
-from tfgan_lab.config import STRICT, Data, Positive, data_kind, from_json, override, to_json, validate
+from tfgan_lab.config import STRICT, Data, ImageData, Positive, data_kind, from_json, override, to_json, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.data import OPENERS, Examples, Provenance, Source, open_source
 from tfgan_lab.data.examples import digest
@@ -21,7 +21,7 @@ from tfgan_lab.layers import Dense, Reshape, Tanh
 
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
-class Squares(Data):
+class Squares(ImageData):
     """Bright squares anywhere in small dark images."""
 
     num: Positive = 256

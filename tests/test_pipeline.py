@@ -13,7 +13,7 @@ from montages import stored
 
 from tfgan_lab.config import Gaussian
 from tfgan_lab.data.examples import Examples, Provenance
-from tfgan_lab.data.gaussian import GaussianBatches, draw_target
+from tfgan_lab.data.numbers import NumberBatches
 from tfgan_lab.data.pipeline import ImageBatches, to_floats
 from tfgan_lab.errors import UserError
 
@@ -127,7 +127,7 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
 
 
 def test_the_gaussian_stream_has_the_moments_asked_for_and_starts_anywhere() -> None:
-    batches = GaussianBatches(Gaussian(mean=4.0, std=1.25), 100, 1, seed=3)
+    batches = NumberBatches(Gaussian(mean=4.0, std=1.25), 100, 1, seed=3)
     sets = np.concatenate([x for x, _ in first(batches, 0, 400)])
     assert sets.shape == (40_000, 1)
     # Four standard errors: 1.25 / 200 for the mean, 1.25 / 283 for the deviation.
@@ -139,7 +139,7 @@ def test_the_gaussian_stream_has_the_moments_asked_for_and_starts_anywhere() -> 
 
 def test_the_bimodal_target_has_two_equal_humps() -> None:
     data = Gaussian(mean=1.0, std=0.1, target="bimodal", separation=2.0)
-    numbers = draw_target(data, [20_000], tf.constant([1, 2], tf.int64)).numpy()
+    numbers = data.draw([20_000], tf.constant([1, 2], tf.int64)).numpy()
     left, right = numbers[numbers < 1], numbers[numbers > 1]
     assert len(left) / len(numbers) == pytest.approx(0.5, abs=0.015)
     for hump, centre in ((left, -1), (right, 3)):

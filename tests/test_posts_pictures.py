@@ -14,7 +14,7 @@ from tfgan_lab.data import open_source
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.pictures import grid, to_uint8
 from tfgan_lab.posts.reference import Reference, reference_of
-from tfgan_lab.report import gallery, plots
+from tfgan_lab.report import drawings, gallery, plots
 from tfgan_lab.training.experiment import build
 from tfgan_lab.training.loop import moments_of
 from tfgan_lab.training.restored import fresh_networks
@@ -48,7 +48,7 @@ def test_p001s_samples_stand_on_two_statistics_side_by_side(small_source: Any) -
     for variable in generator.variables:
         if "moving_variance" in variable.name:
             variable.assign(variable * 9)
-    figure = gallery.on_two_statistics(experiment, "a run", "its data")
+    figure = drawings.on_two_statistics(experiment, "a run", "its data")
     assert figure is not None and figure.get_suptitle() == "a run: the same latents, two statistics in BatchNorm"
     titles = ["each image's own statistics (this run's)", "running statistics"]
     assert [axis.get_title() for axis in figure.axes] == titles
@@ -57,7 +57,7 @@ def test_p001s_samples_stand_on_two_statistics_side_by_side(small_source: Any) -
     alone = np.concatenate([generator(one[None], training=True) for one in z])
     assert np.abs(own.astype(int) - grid(to_uint8(alone, "unit"))).max() <= 1
     assert (own != running).mean() > 0.5
-    assert gallery.on_two_statistics(build(offline("mlp_gan:smoke"), small_source), "a run", "") is None
+    assert drawings.on_two_statistics(build(offline("mlp_gan:smoke"), small_source), "a run", "") is None
 
 
 def test_fresh_latents_are_others_at_each_moment(small_source: Any) -> None:

@@ -64,7 +64,7 @@ def test_two_steps_on_two_replicas_and_through_auto(
     replicas, alone = two_steps(auto, source)
     assert replicas == 1 and np.isfinite(alone).all()
     reason = (
-        "reads its whole batch" if auto.data.kind == "gaussian" else "a multiple of 2" if auto.batch_size % 2 else ""
+        "reads its whole batch" if auto.data.batch_is_one_example else "a multiple of 2" if auto.batch_size % 2 else ""
     )
     if reason:
         with pytest.raises(UserError, match=reason):

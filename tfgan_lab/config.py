@@ -4,197 +4,30 @@ A config file (see `configs/`) has `get_config(variant: str = "")` and returns a
 a `ClassifierConfig`. Fields are documented where they stand; `--config.FIELD=VALUE` overrides
 any of them on the command line, nested ones with dots (`--config.game.d_steps=5`).
 
-This module imports neither TensorFlow nor Keras.
+Kinds of data stand in `tfgan_lab.data_kinds`; configs take them from here. This module imports neither TensorFlow nor
+Keras.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import enum
 import functools
 import json
-import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab import fields
-from tfgan_lab.errors import UserError, nearest, shortened
-from tfgan_lab.fields import STRICT, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
-from tfgan_lab.layer_base import DEFINED_ELSEWHERE, KINDS, AnyLayer, every_layer
+from tfgan_lab.data_kinds import MOMENTS, Data, Gaussian, ImageData, Mnist, Montage, NumberData, data_kind, of_its_kind  # noqa: F401
+from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.fields import STRICT, Changes, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
+from tfgan_lab.layer_base import KINDS, AnyLayer, every_layer
 from tfgan_lab.layers import Sets
 from tfgan_lab.losses import faults as loss_faults
 from tfgan_lab.losses import make_loss
 from tfgan_lab.templates import template_faults
-
-
-class Changes(enum.Enum):
-    """What a field changes, said beside its definition; a field that says nothing changes the weights."""
-
-    WEIGHTS = enum.auto()  # what is trained
-    DATA = enum.auto()  # where the same data comes from, perhaps in another order
-    SEED = enum.auto()  # which of many equal runs it is
-    LENGTH = enum.auto()  # how far it goes through the same states
-    ROUNDING = enum.auto()  # the last bits of the weights
-    PLACE = enum.auto()  # where it is computed, and where things are kept meanwhile
-    EVALUATIONS = enum.auto()  # at which steps it is judged
-    PICTURES = enum.auto()  # what is drawn of it: samples, and the points of its curves
-    ASIDE = enum.auto()  # what is kept or measured beside it
-    NAME = enum.auto()
-    PRINTED = enum.auto()  # only what is printed
-
-
-# Data.
-
-
-class Data:
-    """A kind of data: its numbers, and what can be said of it before any is loaded.
-
-    Another kind is a subclass in any file, a dataclass like these with a `kind` of its own, made known by `data_kind`;
-    what loads it stands in `tfgan_lab.data.OPENERS`.
-    """
-
-    __slots__ = ()
-    kinds: ClassVar[dict[str, type[Data]]] = {}  # all that are known
-    kind: str
-    pixels: str  # "tanh": [-1, 1]; "unit": [0, 1]; "none": numbers as they are
-    is_images: ClassVar[bool] = True  # else numbers [1]: a batch is a set of them, which D reads as one example
-    has_labels: ClassVar[bool] = False  # 0 to 9
-    are_digits: ClassVar[bool] = False  # that the shipped judge reads
-    judged_by: ClassVar[tuple[str, ...]] = ("p_real", "p_fake")  # what is known of a GAN in training
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one example: [H, W, C], or [1] for numbers."""
-        raise NotImplementedError
-
-    @property
-    def moments(self) -> tuple[float, float] | None:
-        """Mean and standard deviation of the law that numbers are drawn from."""
-        return None
-
-    def shipped(self) -> Self:
-        """The same kind, small, as far as possible of what the package brings: for comparisons."""
-        return self
-
-    def faults(self, config: GanConfig) -> list[str]:
-        """What a GAN on such data cannot be."""
-        faults = []
-        if config.num_labels and not self.has_labels:
-            faults.append(f"num_labels needs labelled data: {self.kind} has none")
-        if (config.metrics.epochs or config.metrics.steps) and not self.are_digits:
-            faults.append("metrics (in training) are by a judge of digits: data must be mnist")
-        if config.untrained and (config.num_labels or not self.is_images):
-            faults.append("untrained (post P000) is for images without labels")
-        return faults
-
-
-_Kind = TypeVar("_Kind", bound=type)
-
-
-def data_kind(made: _Kind) -> _Kind:
-    """Makes a kind of data known to configs, by its `kind`."""
-    Data.kinds[made.__dataclass_fields__["kind"].default] = made  # type: ignore[attr-defined]
-    return made
-
-
-@data_kind
-@dataclass(config=STRICT, kw_only=True, slots=True)
-class Mnist(Data):
-    """28x28 grey digits (or any idx set of that shape)."""
-
-    source: Annotated[Literal["auto", "tfds", "idx", "embedded"], Changes.DATA] = "auto"
-    train_split: Literal["train", "train+validation"] = "train+validation"
-    pixels: Literal["tanh", "unit"] = "tanh"  # tanh: [-1, 1]; unit: [0, 1]
-    kind: Literal["mnist"] = "mnist"
-    has_labels: ClassVar[bool] = True
-    are_digits: ClassVar[bool] = True
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (28, 28, 1)
-
-    def shipped(self) -> Self:
-        return dataclasses.replace(self, source="embedded")
-
-
-@data_kind
-@dataclass(config=STRICT, kw_only=True, slots=True)
-class Montage(Data):
-    """RGB images, centre-cropped with the post's arithmetic."""
-
-    crop: Positive
-    size: Positive  # after the crop; the same, or smaller for the :small variants
-    source: Annotated[Literal["auto", "hdf5", "folder", "celeb_a", "faces"], Changes.DATA] = "auto"
-    small_images: Literal["refuse", "resize"] = "refuse"  # images smaller than the crop
-    memory_mb: Annotated[Positive, Changes.PLACE] = 2048  # kept in memory when it fits in this, else streamed
-    num_faces: Positive = 2000  # of the embedded faces
-    faces_seed: Seed = 0  # which set of them: not the run's seed, so that all seeds train on the same data
-    pixels: Literal["tanh", "unit"] = "unit"
-    kind: Literal["montage"] = "montage"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.size, self.size, 3)
-
-    def shipped(self) -> Self:
-        return dataclasses.replace(self, source="faces", num_faces=16)
-
-
-@data_kind
-@dataclass(config=STRICT, kw_only=True, slots=True)
-class Gaussian(Data):
-    """An endless stream of samples of a 1-D distribution."""
-
-    mean: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-    std: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
-    target: Literal["normal", "bimodal"] = "normal"  # bimodal: two normals of std at mean -/+ separation
-    separation: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
-    kind: Literal["gaussian"] = "gaussian"
-    pixels: ClassVar[str] = "none"  # type: ignore[misc]  # no field of it
-    is_images: ClassVar[bool] = False
-    judged_by: ClassVar[tuple[str, ...]] = ("fake_mean", "fake_std")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (1,)
-
-    @property
-    def moments(self) -> tuple[float, float]:
-        return self.mean, math.hypot(self.std, self.separation if self.target == "bimodal" else 0.0)
-
-    def __str__(self) -> str:
-        """Such as "N(4, 1.25^2)"."""
-        if self.target == "bimodal":
-            left, right = self.mean - self.separation, self.mean + self.separation
-            return f"half N({left:g}, {self.std:g}^2), half N({right:g}, {self.std:g}^2)"
-        return f"N({self.mean:g}, {self.std:g}^2)"
-
-    def faults(self, config: GanConfig) -> list[str]:
-        faults = Data.faults(self, config)
-        if self.std < 1e-5 * (abs(self.mean) + self.separation):
-            faults.append(
-                f"data.std={self.std} is lost in float32 beside data.mean and data.separation: use a larger one"
-            )
-        if config.precision == "bfloat16":
-            faults.append("precision='bfloat16' would round the Gaussian's numbers to 1/64: use float32")
-        if config.num_samples == 1:
-            faults.append("num_samples must be 2 at least: one number has no histogram")
-        return faults
-
-
-def _of_its_kind(value: Any) -> Data:
-    """A config's field `data`, of a kind that is known by now. Raises ValueError or pydantic's ValidationError."""
-    if isinstance(value, Data):
-        return value
-    kind = value.get("kind") if isinstance(value, Mapping) else None
-    if not isinstance(kind, str) or kind not in Data.kinds:
-        where = "" if kind is None else f" {DEFINED_ELSEWHERE}"
-        raise ValueError(f"no kind of data {shortened(repr(kind))}.{nearest(str(kind), Data.kinds)}{where}")
-    return TypeAdapter[Data](Data.kinds[kind]).validate_python(dict(value))
-
 
 # Networks.
 
@@ -291,7 +124,7 @@ class RunConfig:
 
     name: Annotated[str, Changes.NAME]
     post: str  # the post it rebuilds, such as "P000"
-    data: Annotated[Data, PlainValidator(_of_its_kind)]
+    data: Annotated[Data, PlainValidator(of_its_kind)]
     batch_size: Positive  # global: over all replicas
     epochs: Annotated[Epochs, Changes.LENGTH] = 0.0
     # If not zero, it counts and `epochs` becomes 0; set by a flag, either clears the other.
@@ -348,7 +181,7 @@ class GanConfig(RunConfig):
     sample: Annotated[Every, Changes.PICTURES] = dataclasses.field(default_factory=Every)
     # The judge's numbers of 2,000 samples.
     metrics: Annotated[Every, Changes.ASIDE] = dataclasses.field(default_factory=Every)
-    # Images in each sample grid (Gaussian: numbers in each histogram).
+    # Images in each sample grid, or numbers in each histogram.
     num_samples: Annotated[Positive, Changes.PICTURES] = 64
     # fresh: others at each moment, as posts P000 and P002 draw.
     sample_latents: Annotated[Literal["fixed", "fresh"], Changes.PICTURES] = "fixed"
@@ -540,8 +373,7 @@ def _with_good_lines(config: Config) -> Config:
     else:
         evaluated = [*config.data.judged_by]
         logged = ["d_loss", *make_loss(config.game.loss, config.game.smoothing).d, "g_loss", "p_real", "p_fake"]
-        if not config.data.is_images:
-            logged += ["real_mean", "real_std", "fake_mean", "fake_std"]
+        logged += MOMENTS if config.data.reports_moments else ()
     logged += [f"{name}_mean" for name in logged]
     faults = template_faults("log_line", config.log_line, logged)
     faults += template_faults("evaluate_line", config.evaluate_line, evaluated)
@@ -573,8 +405,8 @@ def _contradictions(config: Config) -> list[str]:
                 f"num_labels={config.num_labels}, but no layer of {role} takes labels: add ConcatLabel(), or Join"
             )
     sets = [one for one in config.discriminator if isinstance(one, Sets)]
-    if config.data.is_images == bool(sets):
-        faults.append("gaussian data and a discriminator of Sets go together")
+    if config.data.batch_is_one_example != bool(sets):
+        faults.append("numbers (data such as gaussian) and a discriminator of Sets go together")
     if sets and config.batch_size != sets[0].size:
         faults.append(
             f"batch_size must equal the size of the discriminator's Sets, {sets[0].size}: one set is one example"

@@ -1,8 +1,9 @@
-"""Kinds of numbers that the fields of a config hold, and how faults in them are told."""
+"""What the fields of a config hold, what they change, and how faults in them are told."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Sequence
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -23,6 +24,22 @@ Finite = Annotated[float, Field(ge=-_LARGE, le=_LARGE, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=_LARGE, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=_SMALL, le=_LARGE, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Changes(enum.Enum):
+    """What a field changes, said beside its definition; a field that says nothing changes the weights."""
+
+    WEIGHTS = enum.auto()  # what is trained
+    DATA = enum.auto()  # where the same data comes from, perhaps in another order
+    SEED = enum.auto()  # which of many equal runs it is
+    LENGTH = enum.auto()  # how far it goes through the same states
+    ROUNDING = enum.auto()  # the last bits of the weights
+    PLACE = enum.auto()  # where it is computed, and where things are kept meanwhile
+    EVALUATIONS = enum.auto()  # at which steps it is judged
+    PICTURES = enum.auto()  # what is drawn of it: samples, and the points of its curves
+    ASIDE = enum.auto()  # what is kept or measured beside it
+    NAME = enum.auto()
+    PRINTED = enum.auto()  # only what is printed
 
 
 def explain(error: ValidationError, part: Any) -> str:

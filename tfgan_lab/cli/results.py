@@ -56,9 +56,10 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
     refuse_foreign(out)
     start()
     know_kinds(values)
-    from tfgan_lab.report.sample import refuse_too_many, sample_run, write_samples
+    from tfgan_lab.report.sample import refuse_number, sample_run, write_samples
 
-    refuse_too_many(workdir, values.num or 1, out)
+    if values.num:
+        refuse_number(workdir, values.num, out)
     drawn, run = sample_run(workdir, values.num, values.seed, values.label, values.raw)
     for note in run.notes:
         print(note)

@@ -1,4 +1,4 @@
-"""Where examples come from (a module for each kind of data) and the tf.data chain (`pipeline`)."""
+"""Where examples come from (a module for each kind) and the tf.data chain (`pipeline`)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from tfgan_lab.config import Data
+from tfgan_lab.config import Data, Mnist, Montage, NumberData
 from tfgan_lab.data.examples import Examples, Provenance
 from tfgan_lab.data.source import Source
+from tfgan_lab.data_kinds import of_kind
 
-# What opens kinds defined elsewhere: opener(data, data_dir), as `open_source`. Ours: `open_data` in data/KIND.py.
-OPENERS: dict[type[Data], Callable[[Any, str | None], Source]] = {}
+
+def _ours(module: str) -> Callable[[Any, str | None], Source]:
+    def open_data(data: Any, data_dir: str | None) -> Source:
+        return importlib.import_module(f"tfgan_lab.data.{module}").open_data(data, data_dir)
+
+    return open_data
+
+
+# What opens a kind of data: opener(data, data_dir), as `open_source`.
+OPENERS: dict[type[Data], Callable[[Any, str | None], Source]] = {
+    Mnist: _ours("mnist"), Montage: _ours("montage"), NumberData: _ours("numbers")
+}  # fmt: skip
 
 
 def open_source(data: Data, data_dir: str | None = None) -> Source:
@@ -24,8 +35,7 @@ def open_source(data: Data, data_dir: str | None = None) -> Source:
     Raises:
       UserError: The data cannot be had; one line with the remedy.
     """
-    opener = OPENERS.get(type(data)) or importlib.import_module(f"tfgan_lab.data.{data.kind}").open_data
-    return opener(data, data_dir)
+    return of_kind(OPENERS, data, "tfgan_lab.data.OPENERS")(data, data_dir)
 
 
 __all__ = ["OPENERS", "Examples", "Provenance", "Source", "open_source"]

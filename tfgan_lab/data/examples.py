@@ -56,6 +56,10 @@ class Examples:
         """Whether the images are an array."""
         return isinstance(self.images, np.ndarray)
 
+    def some(self, number: int) -> np.ndarray:
+        """`number` images, always the same, uint8 [N, H, W, C]; mixed, as some sets are sorted by label."""
+        return self.images[np.random.default_rng(0).permutation(self.num)[:number]]
+
 
 def digest(images: np.ndarray, labels: np.ndarray | None = None) -> str:
     """SHA-256 of a set of uint8 images (and labels), the same in any order.

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class SeedsBatches:
-    """Batches [S, B, …] of S seeds, each as its own `ImageBatches` or `GaussianBatches` gives it.
+    """Batches [S, B, …] of S seeds, each as its own `ImageBatches` or `NumberBatches` gives it.
 
     Attributes:
       parts: One for each seed, alike but for it.

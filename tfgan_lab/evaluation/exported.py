@@ -7,14 +7,16 @@ import dataclasses
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.config import ClassifierConfig, Config, Gaussian, Mnist, from_dict
+from tfgan_lab.config import ClassifierConfig, Config, Data, ImageData, Mnist, NumberData, from_dict
 from tfgan_lab.data.examples import Provenance
+from tfgan_lab.data_kinds import of_kind
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, distribution
 from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
@@ -31,7 +33,7 @@ _DIGITS_PIECE, _IMAGES_PIECE, _NUMBERS_PIECE = 1000, 25, 1_000_000  # drawn at a
 
 
 @dataclasses.dataclass(frozen=True)
-class _Subject:
+class Subject:
     """What is evaluated: an exported model, its config, and where the result goes."""
 
     name: str
@@ -81,8 +83,8 @@ def evaluate(
     if isinstance(subject.config, ClassifierConfig):
         result |= _classifier(subject, source)
     else:
-        measured = _MEASURED.get(type(subject.config.data), _images)
-        result |= measured(subject, source, num, judge, seed)
+        measure = of_kind(MEASURES, subject.config.data, "tfgan_lab.evaluation.exported.MEASURES")
+        result |= measure.all(subject, source, num, judge, seed)
     trained_on = (subject.facts.get("trained_on") or {}).get("train")
     if trained_on and in_words(trained_on) != result["data"].get("train"):
         result["notes"] = [*result.get("notes", []), f"other data than it was trained on: {in_words(trained_on)}"]
@@ -124,7 +126,7 @@ def in_words(provenance: Any) -> str:
     return str(provenance).removeprefix("data: ")
 
 
-def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | None) -> _Subject:
+def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | None) -> Subject:
     folder = Workdir(path)
     if folder.exists():
         config = folder.read_single_config()
@@ -132,7 +134,7 @@ def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | Non
             raise UserError(
                 f"--workdir={path} has no export yet: `tfgan-lab train --workdir={path}` to its end, or `tfgan-lab export --workdir={path}`."
             )
-        return _Subject(
+        return Subject(
             str(path),
             config,
             folder.export,
@@ -149,7 +151,7 @@ def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | Non
         raise UserError(
             f"{path} has no config in its generator.json: was it exported by tfgan-lab? Export it again, or evaluate its --workdir."
         )
-    return _Subject(
+    return Subject(
         str(path),
         from_dict(facts["fields"]),
         path,
@@ -159,11 +161,11 @@ def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | Non
     )
 
 
-def _sampler(subject: _Subject) -> Sampler:
+def _sampler(subject: Subject) -> Sampler:
     return load_generator(subject.saved_model).sample
 
 
-def _digits(subject: _Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
+def _digits(subject: Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
     config: Any = subject.config
     num = num or NUM_IMAGES
     judge = load_judge(judge_path)
@@ -200,13 +202,12 @@ def _digits(subject: _Subject, source: Any, num: int | None, judge_path: str | N
     }  # fmt: skip
 
 
-def _numbers(subject: _Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
-    from tfgan_lab.data.gaussian import draw_target
+def _numbers(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
     from tfgan_lab.randomness import sample_seed, stream_key
 
     config: Any = subject.config
     num = num or distribution.NUM
-    real = draw_target(config.data, [num], sample_seed(stream_key(seed, "evaluate/real"))).numpy()
+    real = config.data.draw([num], sample_seed(stream_key(seed, "evaluate/real"))).numpy()
     samples = {
         "generated": draw(_sampler(subject), num, seed, _NUMBERS_PIECE), "real": real,
         "untrained": draw(untrained_sampler(config), num, seed, _NUMBERS_PIECE),
@@ -215,9 +216,11 @@ def _numbers(subject: _Subject, source: Any, num: int | None, judge: str | None,
     return {"n": {"numbers": num}, "metrics": table(distribution.metrics_for(config.data), columns)}
 
 
-def _images(subject: _Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
+def _images(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
     if judge is not None:
-        raise UserError(f"--judge={judge}: montages are judged by random features, not by a classifier: omit --judge.")
+        raise UserError(
+            f"--judge={judge}: such images are judged by random features, not by a classifier: omit --judge."
+        )
     config: Any = subject.config
     first, second = colours.two_halves(source.train, min(num or NUM_IMAGES, colours.MOST), seed)
     sets = {
@@ -232,11 +235,35 @@ def _images(subject: _Subject, source: Any, num: int | None, judge: str | None, 
     }
 
 
-# How a kind of data is measured; other images as montages are.
-_MEASURED = {Mnist: _digits, Gaussian: _numbers}
+def _numbers_in_short(subject: Subject, seed: int) -> list[str]:
+    config: Any = subject.config
+    sample = draw(_sampler(subject), distribution.NUM, seed, _NUMBERS_PIECE)
+    columns = {"generated": distribution.column(sample, config.data, seed)}
+    rows = table(distribution.metrics_for(config.data), columns)
+    numbers = (f"{row['label']} {row['generated']['value']:.4f}" for row in rows)
+    return [f"{distribution.NUM:,} generated numbers: {', '.join(numbers)}"]
 
 
-def _classifier(subject: _Subject, source: Any) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """How an exported generator of a kind of data is measured.
+
+    Attributes:
+      all: (subject, source, num, judge, seed) -> what `evaluate` adds to its result: "n", "metrics" and perhaps more.
+      in_short: (subject, seed) -> lines at the end of training.
+    """
+
+    all: Callable[[Subject, data_lib.Source, int | None, str | None, int], dict[str, Any]]
+    in_short: Callable[[Subject, int], list[str]] = lambda subject, seed: []
+
+
+# What is measured of an exported generator, by kind of data.
+MEASURES: dict[type[Data], Measure] = {
+    Mnist: Measure(_digits), ImageData: Measure(_images), NumberData: Measure(_numbers, _numbers_in_short)
+}  # fmt: skip
+
+
+def _classifier(subject: Subject, source: Any) -> dict[str, Any]:
     from tfgan_lab.training.restored import fresh_networks
 
     config: Any = subject.config
@@ -254,13 +281,13 @@ def _classifier(subject: _Subject, source: Any) -> dict[str, Any]:
     }
 
 
-def _answers_and_pictures(subject: _Subject, test: Any) -> tuple[accuracy.Answers, list[str]]:
+def _answers_and_pictures(subject: Subject, test: Any) -> tuple[accuracy.Answers, list[str]]:
     folder = subject.out.parent
     answers = _answers(load_judge(subject.saved_model), test)
     return answers, [str(folder / name) for name in classifier_plots.write(folder, answers, test, subject.config)]
 
 
-def _on_both_statistics(subject: _Subject, test: Any) -> dict[str, Any]:
+def _on_both_statistics(subject: Subject, test: Any) -> dict[str, Any]:
     """A classifier's accuracy by what its BatchNorm takes, as far as it has one on images."""
     from tfgan_lab.training.restored import on_both_statistics
 
@@ -281,10 +308,10 @@ def _answers(judge: Judge, test: Any) -> accuracy.Answers:
 def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
     """The cheap final numbers of a training run that has just been exported, as lines to print.
 
-    Gaussian: moments and distances of 100,000 numbers. Classifier: its accuracy with interval, and two pictures.
+    Numbers: moments and distances of 100,000 of them. Classifier: its accuracy with interval, and two pictures.
     """
     config = experiment.config
-    subject = _Subject(str(folder.path), config, folder.export, {}, None, folder.path / "metrics.json")
+    subject = Subject(str(folder.path), config, folder.export, {}, None, folder.path / "metrics.json")
     if isinstance(config, ClassifierConfig):
         answers, names = _answers_and_pictures(subject, experiment.source.test)
         found = {
@@ -298,14 +325,7 @@ def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
             ),
             f"its mistakes, and ten outputs for one image: {', '.join(names)}",
         ]
-    if not config.data.is_images:
-        sample = draw(_sampler(subject), distribution.NUM, seed, _NUMBERS_PIECE)
-        rows = table(
-            distribution.metrics_for(config.data), {"generated": distribution.column(sample, config.data, seed)}
-        )
-        numbers = (f"{row['label']} {row['generated']['value']:.4f}" for row in rows)
-        return [f"{distribution.NUM:,} generated numbers: {', '.join(numbers)}"]
-    return []
+    return of_kind(MEASURES, config.data, "tfgan_lab.evaluation.exported.MEASURES").in_short(subject, seed)
 
 
 def _peak_memory() -> int:

@@ -5,7 +5,7 @@ Signatures of a generator of images, all for any batch size:
   sample: seed int64 [], count int32 [] (, label int32 [], -1 for 0, 1, 2, … in turn) -> the same
   png: as sample -> PNG files, string [B]
 A label that the generator was not trained with is refused (InvalidArgumentError).
-Of the Gaussian's: serving_default and sample, "numbers" [B, 1]. Of a classifier: serving_default, images
+Of a generator of numbers: serving_default and sample, "numbers" [B, 1]. Of a classifier: serving_default, images
 [B, H, W, C] in [0, 1] -> logits, scores and probabilities [B, classes], features [B, D].
 """
 
@@ -54,12 +54,12 @@ class GeneratorModule(tf.Module):
         self._config = config
         self._generate = lambda latents, labels: generator(latents, labels, training=False)
         self._tanh = config.data.pixels == "tanh"
-        self.output = "numbers" if not config.data.is_images else "images"
+        self.output = config.data.output
 
     def draw(self, latents: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
         """[B, Z] (and int [B]) -> images [B, H, W, C] in [0, 1], or numbers [B, 1]."""
         drawn = self._generate(latents, labels)
-        if self.output == "numbers":
+        if self.output != "images":
             return drawn
         # Rounding can leave the last bit outside, and an output without an activation far more.
         return tf.clip_by_value((drawn + 1) / 2 if self._tanh else drawn, 0, 1)

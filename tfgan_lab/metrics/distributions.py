@@ -13,6 +13,7 @@ from tfgan_lab.metrics.checks import sample_vector
 
 Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 NODES = 16
+_GRID = 200_001  # of quantiles
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,33 @@ def _evaluate(curve: Curve, ascending: NDArray[np.float64], name: str) -> NDArra
     if values.shape != ascending.shape or not np.isfinite(values).all() or (np.diff(values) < -1e-9).any():
         raise UserError(f"{name}: it must give one finite number for each point and never decrease.")
     return values
+
+
+class TwoNormals:
+    """Half N(mean - separation, std^2), half N(mean + separation, std^2); its methods are those of `scipy.stats`."""
+
+    def __init__(self, mean: float, std: float, separation: float) -> None:
+        from scipy.stats import norm
+
+        self._mean, self._std, self._separation = mean, std, separation
+        self._left, self._right = norm(mean - separation, std), norm(mean + separation, std)
+        # Quantiles have no closed form: the distribution function is inverted on a grid.
+        reach = separation + 9 * std
+        grid = np.linspace(mean - reach, mean + reach, _GRID)
+        self._shares, first = np.unique(self.cdf(grid), return_index=True)
+        self._quantiles = grid[first]
+
+    def cdf(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The distribution function."""
+        return (self._left.cdf(x) + self._right.cdf(x)) / 2
+
+    def ppf(self, u: ArrayLike) -> NDArray[np.float64]:
+        """The quantiles of shares."""
+        return np.interp(np.asarray(u), self._shares, self._quantiles)
+
+    def stats(self, moments: str) -> tuple[float, ...]:
+        """Mean, variance, skewness and excess kurtosis, as far as their letters of "mvsk" are in `moments`."""
+        variance, d = self._std**2 + self._separation**2, self._separation
+        fourth = 3 * self._std**4 + 6 * self._std**2 * d**2 + d**4
+        found = {"m": self._mean, "v": variance, "s": 0.0, "k": fourth / variance**2 - 3}
+        return tuple(value for letter, value in found.items() if letter in moments)

@@ -91,8 +91,9 @@ def _config(name: str) -> Any:
 def _batch(config: Any, step: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.Generator(np.random.PCG64(step))
     images = random.random((config.batch_size, *config.data.shape))
-    if not config.data.is_images:
-        return config.data.mean + config.data.std * (images * 4 - 2), np.zeros(config.batch_size, np.int32)
+    if config.data.moments:
+        mean, std = config.data.moments
+        return mean + std * (images * 4 - 2), np.zeros(config.batch_size, np.int32)
     images = images if config.data.pixels == "unit" else images * 2 - 1
     return images, random.integers(0, 10, config.batch_size, dtype=np.int32)
 

@@ -129,7 +129,7 @@ def parity_config(config_reference: str | config_lib.Config, batch: int | None =
     else:
         config.classifier = _evaluated_as_pytorch(config.classifier)
     config.data = config.data.shipped()
-    if config.data.is_images:
+    if not config.data.batch_is_one_example:
         fast = isinstance(config, GanConfig) and isinstance(config.g_optimizer, SGD)  # learning: see above
         config.batch_size = batch or (config.batch_size if fast else min(config.batch_size, 8))
     config.placement = "one"

@@ -32,7 +32,9 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
     if config.placement == "one":
         return tf.distribute.get_strategy()
     gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
-    if config.placement == "auto" and (len(gpus) < 2 or config.batch_size % len(gpus) or (not config.data.is_images)):
+    if config.placement == "auto" and (
+        len(gpus) < 2 or config.batch_size % len(gpus) or config.data.batch_is_one_example
+    ):
         return tf.distribute.get_strategy()
     devices = [device.name for device in (gpus or cpus)]
     wanted = config.replicas or len(devices)
@@ -45,9 +47,9 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
 
 
 def _refuse_unsplittable(config: Any, replicas: int) -> None:
-    if replicas > 1 and not config.data.is_images:
+    if replicas > 1 and config.data.batch_is_one_example:
         raise UserError(
-            "placement: the Gaussian's discriminator reads its whole batch as one example, which cannot be split: use --config.placement=one."
+            "placement: a discriminator of numbers reads its whole batch as one example, which cannot be split: use --config.placement=one."
         )
     if config.batch_size % replicas:
         raise UserError(

@@ -240,8 +240,8 @@ _MNIST = (
 
 
 def is_posts_data(config: Config, data: Mapping[str, Any]) -> bool:
-    """Whether a run's data (provenances by split) is the post's: all of MNIST; the Gaussian is drawn by everybody."""
-    if not config.data.is_images:
+    """Whether a run's data (provenances by split) is the post's: all of MNIST; a law's numbers are drawn by everybody."""
+    if config.data.is_endless:
         return True
     train = data.get("train")
     if not isinstance(train, Mapping):

@@ -9,26 +9,20 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.figure import Figure
 
 from tfgan_lab import pictures
 from tfgan_lab.config import GanConfig, Init
 from tfgan_lab.data import Source
-from tfgan_lab.data.examples import Examples
 from tfgan_lab.errors import UserError
-from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.figures import png, write_figure
-from tfgan_lab.layer_base import every_layer
-from tfgan_lab.layers import BatchNorm
-from tfgan_lab.networks import drawn_from
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.report import plots
-from tfgan_lab.report.sample_pictures import png_of
+from tfgan_lab.report.drawings import drawing_of
 from tfgan_lab.system.files import refuse_foreign, write_atomically
 from tfgan_lab.training.experiment import Experiment
-from tfgan_lab.training.restored import fresh_networks, on_both_statistics
-from tfgan_lab.training.sampler import columns_of, saved_samples
+from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.training.sampler import saved_samples
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 
@@ -39,30 +33,15 @@ _WORDS = {
 }  # fmt: skip
 _PANELS = 12  # of post P004's picture, which it draws every 10 steps
 _FILM_FRAMES = 60  # more make the file big, not the film better
-_ON_TWO_STATISTICS = 16  # samples on each
-_STATISTICS = {"own": "each image's own statistics", "running": "running statistics"}
 
 
 def provenance_line(experiment: Experiment) -> str:
     """Data and seed, as printed below every figure of a run."""
     source, config = experiment.source, experiment.config
-    if not config.data.is_images:
+    if config.data.is_endless:
         return f"target {config.data}; {of_post(config.post)}, seed {config.seed}"
     parts = "; ".join(str(part) for part in source.provenance.values())
     return f"{parts}; {of_post(config.post)}, seed {config.seed}"
-
-
-def real_images(experiment: Experiment, number: int) -> np.ndarray:
-    """Real examples to look at, uint8 [N, H, W, C]: of the test split where there is one."""
-    examples = experiment.source.test or experiment.source.train
-    assert examples is not None
-    return some_images(examples, number)
-
-
-def some_images(examples: Examples, number: int) -> np.ndarray:
-    """`number` examples, always the same, uint8 [N, H, W, C]; mixed, as some sets are sorted by label."""
-    picked = np.random.default_rng(0).permutation(examples.num)[:number]
-    return examples.images[picked]
 
 
 def write_preview(source: Source, out: str) -> str:
@@ -76,16 +55,15 @@ def write_preview(source: Source, out: str) -> str:
     if not out.endswith(".png"):
         raise UserError(f"--out={out}: the file's name must end in .png.")
     refuse_foreign(out)
-    picture = pictures.grid(some_images(source.train, 64))
+    picture = pictures.grid(source.train.some(64))
     write_atomically(out, pictures.png_bytes(pictures.enlarge(picture)))
     return out
 
 
 def write_real(folder: Workdir, experiment: Experiment) -> None:
-    """Writes real.png: a grid of real examples (nothing for the Gaussian)."""
-    if experiment.config.data.is_images:
-        picture = pictures.grid(real_images(experiment, 64))
-        write_atomically(folder.path / "real.png", pictures.png_bytes(pictures.enlarge(picture)))
+    """Writes real.png: a grid of real examples (nothing for numbers)."""
+    if content := drawing_of(experiment.config).real(experiment):
+        write_atomically(folder.path / "real.png", content)
 
 
 def write_untrained(folder: Workdir, experiment: Experiment) -> str:
@@ -147,9 +125,9 @@ def _write_generator_pictures(
     provenance: str,
 ) -> list[str]:
     config: Any = experiment.config
-    last_step, last = moments[-1]
+    drawing, (last_step, last) = drawing_of(config), moments[-1]
     kept = [row for row in rows if row["kind"] == "moments"]
-    write_atomically(folder.path / "samples.png", png_of(last, config, last_step))
+    write_atomically(folder.path / "samples.png", drawing.picture(last, config, last_step))
     names = ["samples.png"]
     if kept:
         picked = np.unique(np.linspace(0, len(kept) - 1, _PANELS).round().astype(int))
@@ -157,61 +135,12 @@ def _write_generator_pictures(
             [kept[index] for index in picked], f"{title}: normal curves of a step's two sets", provenance
         )
         names.append(write_figure(folder.path, "normal_curves", figure))
-    if config.data.is_images:
-        split = "test" if experiment.source.test is not None else "train"
-        picked, caption = last[:16], "generated"
-        if config.num_labels:
-            # Two of each label: the rows of the sample grid are labels, the columns of this one.
-            each = columns_of(config) or 1
-            picked, caption = (
-                np.concatenate([last[i::each] for i in range(min(2, each))]),
-                "generated, a column per label",
-            )
-        columns = max(8, config.num_labels)
-        real = pictures.grid(real_images(experiment, len(picked)), columns)
-        grids = [(f"real ({split} split)", real), (caption, pictures.grid(picked, columns))]
-        names.append(write_figure(folder.path, "real_and_generated", plots.labelled_grids(grids, title, provenance)))
-        if both := on_two_statistics(experiment, title, provenance):
-            names.append(write_figure(folder.path, "statistics", both))
-        trained = [moment for moment in moments if moment[0] > 0]
-        if len(trained) > 1:
-            evolution = plots.evolution(_evolution_rows(trained, experiment), title, provenance)
-            names.append(write_figure(folder.path, "evolution", evolution))
+    for name, figure in drawing.figures(experiment, moments, title, provenance):
+        names.append(write_figure(folder.path, name, figure))
     if len(moments) > 1:
         write_atomically(folder.path / "film.gif", film(folder.samples, [step for step, _ in moments]))
         names.append("film.gif")
     return names
-
-
-def on_two_statistics(experiment: Experiment, title: str, provenance: str) -> Figure | None:
-    """The same latents drawn with each image's own statistics in BatchNorm (post P001) and with running ones.
-
-    None for a generator that has no BatchNorm on images.
-    """
-    config: Any = experiment.config
-    taken = {one.statistics for one in every_layer(config.generator) if isinstance(one, BatchNorm)}
-    if not taken:
-        return None
-    networks = on_both_statistics(config, "generator", drawn_from(experiment.networks).variables)
-    grids = []
-    for which, network in networks.items():
-        module = GeneratorModule(network, config)
-        drawn = pictures.to_uint8(module.sample(config.seed, _ON_TWO_STATISTICS).numpy(), "unit")
-        grids.append((_STATISTICS[which] + (" (this run's)" if taken == {which} else ""), pictures.grid(drawn)))
-    title = f"{title}: the same latents, two statistics in BatchNorm"
-    return plots.labelled_grids(grids, title, provenance, across=True) if grids else None
-
-
-def _evolution_rows(moments: Sequence[tuple[int, np.ndarray]], experiment: Experiment) -> list[tuple[str, np.ndarray]]:
-    """Post P002's 10x6 grid: ten moments from the first to the last, six samples of each."""
-    picked = np.unique(np.linspace(0, len(moments) - 1, 10).round().astype(int))
-    per_epoch = experiment.batches.steps_per_epoch
-    rows = []
-    for index in picked:
-        step, samples = moments[index]
-        columns = samples[:: max(1, len(samples) // 6)][:6]
-        rows.append((f"epoch {step // per_epoch}" if step % per_epoch == 0 else f"step {step:,}", columns))
-    return rows
 
 
 def film(folder: Path, steps: Sequence[int]) -> bytes:
@@ -239,8 +168,6 @@ def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
 def _where(experiment: Experiment) -> str:
     test = experiment.source.test
     seed = f"seed {experiment.config.seed}"
-    return (
-        f"test split ({test.provenance.source}, n={test.num:,}, {seed})"
-        if test is not None
-        else f"10,000 generated numbers ({seed})"
-    )
+    if test is None:
+        return f"{drawing_of(experiment.config).judged_on} ({seed})"
+    return f"test split ({test.provenance.source}, n={test.num:,}, {seed})"

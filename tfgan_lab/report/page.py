@@ -14,7 +14,8 @@ from markupsafe import Markup
 from tfgan_lab import __version__, config
 from tfgan_lab.errors import UserError
 from tfgan_lab.report.browser_net import javascript_of_layers
-from tfgan_lab.report.page_run import Parts, RunPage, gather, parts_of
+from tfgan_lab.report.page_contents import Parts, RunPage, parts_of
+from tfgan_lab.report.page_run import gather
 from tfgan_lab.report.tables import config_table, metrics_table
 from tfgan_lab.system.files import MARK, refuse_foreign, write_atomically
 from tfgan_lab.training.workdir import Workdir

@@ -96,9 +96,7 @@ def real_picture(examples: Any, number: int, columns: int, config: GanConfig) ->
         if all(len(rows) == columns for rows in each):
             pixels = examples.images[np.concatenate(each)]
             return picture_of(pictures.grid(pixels, columns), f"{alt}, a row for each label from 0 to 9", colormap)
-    from tfgan_lab.report.gallery import some_images
-
-    return picture_of(pictures.grid(some_images(examples, number), columns), alt, colormap)
+    return picture_of(pictures.grid(examples.some(number), columns), alt, colormap)
 
 
 def walks(module: Any, config: GanConfig) -> Picture:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfgan_lab import config as config_lib
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.config_files import load_config
-from tfgan_lab.data import Source
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError, shown
-from tfgan_lab.networks import drawn_from
 from tfgan_lab.posts.claims import CLAIMS
 from tfgan_lab.posts.reference import reference_of
-from tfgan_lab.report import page_charts, page_pictures
+from tfgan_lab.report import page_charts
 from tfgan_lab.report.browser_net import browser_net
 from tfgan_lab.report.diagnosis import diagnose
+from tfgan_lab.report.drawings import drawing_of
 from tfgan_lab.report.ledger_text import headline
+from tfgan_lab.report.page_contents import Parts, RunPage
 from tfgan_lab.system.files import read_bytes
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.sampler import saved_samples
@@ -37,74 +34,6 @@ _CHARTS = (
     ("statistics", "The same latents, two statistics in BatchNorm"),
     ("normal_curves", "Normal curves of a step's two sets, the post's picture"),
 )
-_MOST_DENSITIES = 16
-
-
-@dataclasses.dataclass
-class RunPage:
-    """What a template shows of a run; None or empty where there is nothing.
-
-    Attributes:
-      key: Sets this run's ids in the page apart.
-      notes: Why something is not there.
-    """
-
-    key: str
-    name: str
-    config: Config
-    state: str
-    step: int
-    facts: list[tuple[str, str]]
-    command: str
-    rows: list[dict[str, Any]]
-    metrics: list[dict[str, Any]]
-    notes: list[str]
-    curves: list[str] = dataclasses.field(default_factory=list)
-    claims: list[str] = dataclasses.field(default_factory=list)
-    diagnosis: list[str] = dataclasses.field(default_factory=list)
-    moments: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    densities: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    real: Any = None
-    net: dict[str, Any] | None = None
-    walks: Any = None
-    digits: list[Any] = dataclasses.field(default_factory=list)
-    neighbours: Any = None
-    charts: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What a run is drawn from: its generator with its last weights, and its data; each may be missing."""
-
-    network: Any
-    source: Source | None
-    step: int
-    notes: Sequence[str] = ()
-
-
-def parts_of(folder: Workdir, data_dir: str | None) -> Parts:
-    """Restores a run's networks and opens its data; what cannot be had is named in the notes."""
-    from tfgan_lab.data import open_source
-    from tfgan_lab.training.restored import restore_run
-
-    config, notes, network, source, step = folder.read_config(), [], None, None, 0
-    try:
-        run = restore_run(folder.path)
-        network, step = drawn_from(run.networks), run.step
-        notes += run.notes
-    except UserError as error:
-        notes.append(f"nothing can be drawn from it yet: {error}")
-    record = folder.read_record()
-    try:
-        source = open_source(config.data, folder.data_dir(data_dir))
-        trained_on = (record.get("data") or {}).get("train")
-        found = source.provenance.get("train")
-        if found and isinstance(trained_on, dict) and found.sha256 != trained_on.get("sha256"):
-            notes.append(f"the data found here is other data ({found}): real images and neighbours are omitted")
-            source = None
-    except UserError as error:
-        notes.append(f"its data is not here, so real images and neighbours are omitted: {error}")
-    return Parts(network, source, step, notes)
 
 
 def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
@@ -157,18 +86,9 @@ def claims_in_words(config: Config, path: Path) -> list[str]:
 def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Parts, most: int) -> None:
     from tfgan_lab.export.saved_model import GeneratorModule
 
-    saved = saved_samples(folder.samples, config)
-    per_epoch = max(1, int(folder.read_record().get("steps_per_epoch") or 1))
-    if not config.data.is_images:
-        page.densities = _densities(saved, config, page.key, most // 2)
+    saved, drawing = saved_samples(folder.samples, config), drawing_of(config)
     module = GeneratorModule(parts.network, config) if parts.network is not None else None
-    if module is not None and config.data.is_images:
-        page.walks = page_pictures.walks(module, config)
-        page.digits = page_pictures.digit_grids(module, config) if config.num_labels else []
-        if parts.source is not None:
-            page.neighbours = page_pictures.neighbours(module, config, parts.source)
-            if page.neighbours is None:
-                page.notes.append("neighbours are omitted: the training images are streamed, or too many to search")
+    drawing.on_page(page, parts, module, saved, most)
     drawn = [page.walks, page.neighbours and page.neighbours.picture, *(picture for _, picture in page.digits)]
     left = most - sum(len(picture.uri) for picture in drawn if picture) - sum(len(d["svg"]) for d in page.densities)
     if module is not None:
@@ -180,31 +100,9 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
         else:
             page.net = net.plan
             left -= len(net.plan["weights"])
-    if saved and config.data.is_images:
-        page.moments = page_pictures.moments(saved, config, per_epoch, min(left, 1_500_000))
-        shown, columns = page_pictures.shown(saved[-1][1], config)
-        examples = parts.source and (parts.source.test or parts.source.train)
-        if examples:
-            page.real = page_pictures.real_picture(examples, len(shown), columns, config)
-
-
-def _densities(saved: Sequence[tuple[int, np.ndarray]], config: Any, key: str, most: int) -> list[dict[str, Any]]:
-    from tfgan_lab.data.gaussian import draw_target
-    from tfgan_lab.randomness import sample_seed
-
-    if not saved or config.data.is_images:
-        return []
-    real = draw_target(config.data, [len(saved[-1][1])], sample_seed(config.seed, 1)).numpy()
-
-    def moment(index: int) -> dict[str, Any]:
-        step, numbers = saved[index]
-        chart = page_charts.densities(real, numbers[:, 0], f"{key}-density-{index}")
-        return {"step": step, "epoch": None, "svg": chart}
-
-    last = moment(len(saved) - 1)
-    number = min(_MOST_DENSITIES, most // len(last["svg"]))
-    picked = sorted({round(i) for i in np.linspace(0, len(saved) - 1, max(1, number))[:-1]})
-    return [*(moment(index) for index in picked), last]
+    if saved:
+        per_epoch = max(1, int(folder.read_record().get("steps_per_epoch") or 1))
+        drawing.moments_on_page(page, parts, saved, per_epoch, left)
 
 
 def _state(folder: Workdir, step: int, record: dict[str, Any]) -> str:
@@ -226,7 +124,7 @@ def _facts(config: Config, record: dict[str, Any], step: int) -> list[tuple[str,
         ("config", f"{config.name}, {of_post(config.post)}"),
         ("trained", f"{counted(step, 'step')}{epochs} of batch {config.batch_size}"),
     ]
-    if not config.data.is_images:
+    if config.data.is_endless:
         facts.append(("target", str(config.data)))
     for split, part in (record.get("data") or {}).items():
         if isinstance(part, dict) and {"source", "split", "count", "sha256"} <= set(part):

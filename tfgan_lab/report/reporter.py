@@ -13,8 +13,8 @@ from tfgan_lab.export.saved_model import export_network
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
+from tfgan_lab.report.drawings import draw_missing, drawing_of
 from tfgan_lab.report.page import write_page
-from tfgan_lab.report.sample_pictures import draw_missing, png_of
 from tfgan_lab.report.tensorboard import TensorBoard
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.observers import Observer
@@ -49,7 +49,7 @@ class Reporter(Observer):
 
     def samples(self, step: int, drawn: np.ndarray) -> None:
         assert isinstance(self.config, GanConfig)
-        content = png_of(drawn, self.config, step)
+        content = drawing_of(self.config).picture(drawn, self.config, step)
         write_atomically(self.folder.samples / f"step-{step:08d}.png", content)
         self.board.picture("samples", tf.io.decode_png(content, channels=3).numpy(), step)
 

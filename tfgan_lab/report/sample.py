@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from tfgan_lab import pictures
 from tfgan_lab.config import GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.networks import drawn_from
-from tfgan_lab.report.sample_pictures import png_of
+from tfgan_lab.report.drawings import drawing_of
 from tfgan_lab.system.arrays import npz_bytes
 from tfgan_lab.system.files import refuse_foreign, write_atomically
 from tfgan_lab.training.restored import RestoredRun, restore_run
 from tfgan_lab.training.workdir import Workdir
 
 _PIECE = 1000
-_MOST_PIXELS, _MOST_BYTES = 2**26, 2**32  # of one picture, which viewers still open, and of one array
+_MOST_BYTES = 2**32  # of one array
 
 
 def sample_run(
@@ -30,7 +29,7 @@ def sample_run(
 
     Args:
       workdir: A trained run.
-      num: How many, > 0; None for as many as make the picture that suits the run (`default_number`).
+      num: How many, > 0; None for as many as make the picture that suits the run.
       seed: Same seed, same samples.
       label: For conditional generators 0-9; None takes 0, 1, 2, … in turn.
       raw: Of a run with `ema` from the generator itself, not from the average of its weights.
@@ -49,7 +48,7 @@ def sample_run(
         raise UserError(f"--label={label}: {config.name} has no labels: omit --label.")
     if label is not None and not 0 <= label < config.num_labels:
         raise UserError(f"--label={label}: labels are 0 to {config.num_labels - 1}.")
-    num = num or default_number(config, label)
+    num = num or drawing_of(config).number(config, label)
     module = GeneratorModule(drawn_from(run.networks), config)
     z, labels = module.inputs(seed, num, -1 if label is None else label)
     # In pieces: the layers' outputs take many times the samples' memory.
@@ -58,31 +57,20 @@ def sample_run(
     return np.concatenate(drawn), run
 
 
-def refuse_too_many(workdir: str | os.PathLike[str], num: int, out: str) -> None:
-    """Raises `UserError`, which names the largest number, if so many samples of a run are too many for one file."""
+def refuse_number(workdir: str | os.PathLike[str], num: int, out: str) -> None:
+    """Raises `UserError`, which names the right number, if so many samples of a run cannot go to one file."""
     config = Workdir(workdir).read_single_config()
-    height, width, *_ = shape = (*config.data.shape, 1)
-    picture = out.endswith(".png")
-    if picture and not config.data.is_images:
-        return  # its picture shows densities
-    most = _MOST_PIXELS // ((height + 2) * (width + 2)) if picture else _MOST_BYTES // (4 * math.prod(shape))
-    if num > most:
+    picture, drawing = out.endswith(".png"), drawing_of(config)
+    if picture and num < drawing.least:
+        raise UserError(f"--num={num}: a picture of these samples needs {drawing.least}: say more, or an .npz.")
+    most = drawing.most(config.data) if picture else _MOST_BYTES // (4 * math.prod(config.data.shape))
+    if most is not None and num > most:
         instead = ", or an .npz" if picture else ""
         raise UserError(f"--num={num}: {Path(out).name} can hold {most:,} of these samples: say fewer{instead}.")
 
 
-def default_number(config: GanConfig, label: int | None) -> int:
-    """How many samples make the picture that suits a run."""
-    if not config.data.is_images:
-        return 10_000
-    if not config.num_labels:
-        return 64
-    # Post P001's plot_images: two rows of three of one digit.
-    return 6 * config.num_labels if label is None else 6
-
-
 def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredRun, label: int | None = None) -> None:
-    """Writes samples as .npz (array "samples") or .png: a grid, or for numbers their densities.
+    """Writes samples as .npz (array "samples") or .png: a picture of its kind (`tfgan_lab.report.drawings`).
 
     Raises:
       UserError: Another ending, or the file cannot be written.
@@ -92,23 +80,8 @@ def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredR
     if out.suffix == ".npz":
         write_atomically(out, npz_bytes({"samples": drawn}))
     elif out.suffix == ".png":
-        write_atomically(out, _picture(drawn, run, label))
+        config = run.config
+        assert isinstance(config, GanConfig)
+        write_atomically(out, drawing_of(config).answer(drawn, config, run.step, label))
     else:
         raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
-
-
-def _picture(drawn: np.ndarray, run: RestoredRun, label: int | None) -> bytes:
-    config = run.config
-    assert isinstance(config, GanConfig)
-    if not config.data.is_images:
-        return png_of(drawn, config, run.step)
-    columns = None
-    if label is not None:
-        columns = 3
-    elif config.num_labels:
-        # Labels come in turn: sorted by label, each makes a row.
-        labels = np.arange(len(drawn)) % config.num_labels
-        drawn = drawn[np.argsort(labels, kind="stable")]
-        columns = -(-len(drawn) // config.num_labels) if len(drawn) % config.num_labels == 0 else None
-    picture = pictures.grid(pictures.to_uint8(drawn, "unit"), columns)
-    return pictures.png_bytes(pictures.enlarge(pictures.colour(picture, config.sample_colormap)))

@@ -10,11 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfgan_lab import pictures
-from tfgan_lab.evaluation.distribution import target_law
 from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish
 from tfgan_lab.posts.reference import reference_of
-from tfgan_lab.training.sampler import columns_of
+from tfgan_lab.report.drawings import drawing_of
 from tfgan_lab.words import of_post
 
 _COLUMNS = 5  # values side by side; more go below
@@ -78,23 +76,11 @@ def _summary(outcome: Any) -> str:
 
 
 def _samples(axis: Any, samples: np.ndarray | None, config: Any) -> None:
-    if samples is not None and samples.ndim == 2:
-        _histogram(axis, samples.ravel(), config)
-        return
     if samples is not None:
-        picture = pictures.grid(samples[:100], columns_of(config))
-        axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        drawing_of(config).panel(axis, samples, config)
+        return
     axis.grid(visible=False)
     axis.set(xticks=[], yticks=[])
-
-
-def _histogram(axis: Any, numbers: np.ndarray, config: Any) -> None:
-    reach = config.data.separation + 4 * config.data.std
-    edges = np.linspace(min(config.data.mean - reach, numbers.min()), max(config.data.mean + reach, numbers.max()), 81)
-    target = np.diff(target_law(config.data)[0](edges)) / np.diff(edges)
-    axis.hist(numbers, bins=edges, density=True, color=ORANGE, alpha=0.6)
-    axis.stairs(target, edges, color=BLUE, linewidth=1.3)
-    axis.set(xlabel="value (blue: the target)", ylabel="density", ylim=(0, 3 * target.max()))
 
 
 def _traces(axis: Any, rows: Sequence[dict[str, Any]], balance: float | None) -> None:

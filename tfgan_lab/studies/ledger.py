@@ -91,14 +91,14 @@ def config_of(arm: Arm, budget: str, seed: int) -> Config:
 def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:
     """What a worker does in one go: seeds of one arm that are trained in one graph, or a single run.
 
-    Only nets so tiny that calling their kernels is the time gain by it: the Gaussian's. The groups are whole eights of
+    Only nets so tiny that calling their kernels is the time gain by it: those that draw single numbers. The groups are whole eights of
     seeds whatever else is to be done, so that they do not depend on the number of workers.
     """
     groups: list[list[Job]] = []
     latest: dict[Path, list[Job]] = {}  # of each arm
     for job in jobs:
         seed, group = job.config.seed, latest.get(job.folder.parent)
-        together = not job.peer and not job.config.data.is_images
+        together = not job.peer and job.config.data.shape == (1,)
         if together and group and seed == group[-1].config.seed + 1 and seed % _TOGETHER:
             group.append(job)
             continue
@@ -295,7 +295,7 @@ def _share_interval(shown: int, seeds: int) -> list[float]:
 def _length(arm: Arm, budget: str) -> str:
     """Such as "200 epochs", "10 of 200 epochs" or "2,400 steps"."""
     posted, config = validate(load_config(arm.config)), config_of(arm, budget, 0)
-    if not config.data.is_images or config.steps:
+    if config.steps:
         return f"{config.steps:,} steps"
     of = "" if config.epochs == posted.epochs else f"of {posted.epochs:g} "
     return f"{config.epochs:g} {of}epochs"

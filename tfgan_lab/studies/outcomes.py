@@ -17,7 +17,7 @@ from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.studies.outcome_files import keep_outcome
 from tfgan_lab.studies.sweep import finished
-from tfgan_lab.training.evaluator import Evaluator
+from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.restored import restore_run
 from tfgan_lab.training.workdir import Workdir
@@ -71,7 +71,7 @@ def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str
     program = sys.modules[type(peer).__module__]
     # Another seed than the start weights had: data and latents must not be the numbers that they were made of.
     steps, seed = experiment.total_steps, config.seed + 2**31
-    if not config.data.is_images:
+    if config.data.is_endless:
         program.train(steps=steps, seed=seed, program=peer)
     else:
         images, labels = _for_torch(config, source)
@@ -89,10 +89,10 @@ def measure(experiment: Experiment) -> dict[str, float]:
     """Numbers of an experiment's networks as they are.
 
     GANs on digits: p_real, p_fake (test split), d_loss_now and g_loss_now (20 training batches), digits, kl_data,
-    frechet and label_accuracy (2,000 samples). Gaussian: fake_mean, fake_std (10,000). Classifiers: accuracy.
+    frechet and label_accuracy (2,000 samples). Numbers: fake_mean, fake_std (10,000). Classifiers: accuracy.
     """
     config: Any = experiment.config
-    numbers = Evaluator(experiment)(experiment.total_steps)
+    numbers = make_evaluator(experiment)(experiment.total_steps)
     if isinstance(config, ClassifierConfig) or not config.data.are_digits:
         return numbers
     losses = tf.function(experiment.task.losses, autograph=False)

@@ -100,7 +100,7 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
     else:
         task = GAN(
             networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],
-            config.game, config.latents, config.num_labels, config.seed, moments=not config.data.is_images,
+            config.game, config.latents, config.num_labels, config.seed, moments=config.data.reports_moments,
             average=average,
         )  # fmt: skip
     return Experiment(config, source, batches, strategy, networks, optimizers, task)

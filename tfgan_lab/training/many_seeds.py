@@ -26,7 +26,7 @@ from tfgan_lab.placement.team import make_team
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import make_engine
-from tfgan_lab.training.evaluator import Evaluator
+from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build, make_batches
 from tfgan_lab.training.loop import (
     Event,
@@ -71,7 +71,7 @@ class SeedRun:
         self.names = list(slot.task.metric_names)
         self.window = Window(self.names, np.zeros(len(self.names) + 1))
         self.checkpoints = Checkpoints(folder.checkpoints, slot.state(), len(self.names), config.keep_checkpoints)
-        self.evaluate, self.sampler = Evaluator(self.experiment), Sampler(self.experiment)
+        self.evaluate, self.sampler = make_evaluator(self.experiment), Sampler(self.experiment)
         self.since = self.diverged = 0
 
     def is_on(self, step: int) -> bool:
@@ -128,7 +128,7 @@ class ManySeeds:
         self.task = SeedsGAN(
             seeds, generator=networks["generator"], discriminator=networks["discriminator"], g_optimizer=optimizers["generator"],
             d_optimizer=optimizers["discriminator"], game=config.game, latents=config.latents, num_labels=config.num_labels,
-            moments=not config.data.is_images, average=average,
+            moments=config.data.reports_moments, average=average,
         )  # fmt: skip
         self.metric_names = self.task.metric_names
         batches = SeedsBatches(tuple(make_batches(one, source, 1) for one in configs))

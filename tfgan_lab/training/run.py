@@ -63,7 +63,7 @@ class Run:
         return GeneratorModule(drawn_from(restore_run(self.path, raw).networks), self.config)
 
     def samples(self, step: int | None = None) -> np.ndarray:
-        """The fixed latents' samples at one moment of training (the last): uint8 [N, H, W, C]; Gaussian float32 [N, 1].
+        """The fixed latents' samples at one moment of training (the last): uint8 [N, H, W, C], or float32 [N, 1].
 
         Raises:
           UserError: No samples were taken then; it names the moments that there are.

@@ -36,13 +36,13 @@ class Sampler:
         self._draw = tf.function(self._module.draw, autograph=False)
 
     def draw(self, step: int) -> np.ndarray:
-        """Images uint8 [N, H, W, C] of the networks as they are now; Gaussian: numbers float32 [N, 1]."""
+        """Images uint8 [N, H, W, C] of the networks as they are now; numbers: float32 [N, 1]."""
         seed, latents = self.config.seed, self.config.latents
         fresh = self.config.sample_latents == "fresh"
         draws = step_seed(stream_key(seed, "samples"), step) if fresh else sample_seed(seed)
         z = draw_latents(latents.distribution, latents.dim, self._number, draws)
         drawn = self._draw(z, self._labels).numpy()
-        return drawn if self._module.output == "numbers" else pictures.to_uint8(drawn, "unit")
+        return pictures.to_uint8(drawn, "unit") if self.config.data.kept_as == "uint8" else drawn
 
     def keep(self, folder: Path, step: int) -> np.ndarray:
         """Writes step-NNN.npz, from which pictures can be drawn; returns what is in it."""
@@ -72,7 +72,7 @@ def samples_in(folder: Path, config: GanConfig) -> Iterator[tuple[int, Path, np.
     """(step, file, samples or None if damaged), from early to late."""
     labels = row_labels(config)
     shape = (config.num_samples if labels is None else len(labels), *config.data.shape)
-    kind = np.dtype(np.float32 if not config.data.is_images else np.uint8)
+    kind = np.dtype(config.data.kept_as)
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     steps = sorted(int(found[1]) for name in names if (found := re.fullmatch(r"step-(\d{8,18})\.npz", name)))
     for step in steps:

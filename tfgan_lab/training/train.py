@@ -21,7 +21,7 @@ from tfgan_lab.placement.team import Team, facts_to_agree_on, make_team
 from tfgan_lab.system.runtime import start_for
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine, make_engine
-from tfgan_lab.training.evaluator import Evaluator
+from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.loop import (
     Event,
@@ -164,7 +164,7 @@ class Training:
         folder.cut_after(self.first)
         self.sampler = Sampler(experiment) if isinstance(self.config, GanConfig) else None
         notes += self._sample_again()
-        self.evaluate = Evaluator(experiment)
+        self.evaluate = make_evaluator(experiment)
         self.make_monitor = monitor
         self.monitor: Callable[[], dict[str, float]] | None = None
         self.total = experiment.total_steps

@@ -1,4 +1,4 @@
-"""The Gaussian post's data: numbers of a 1-D distribution, drawn as they are needed."""
+"""Numbers of a 1-D law, drawn as they are needed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfgan_lab import philox
-from tfgan_lab.config import Gaussian
+from tfgan_lab.config import NumberData
 from tfgan_lab.data.source import Source
 from tfgan_lab.randomness import step_seed, step_seeds, stream_key
 
 
-def open_data(data: Gaussian, data_dir: str | None) -> Source:
+def open_data(data: NumberData, data_dir: str | None) -> Source:
     """Nothing is loaded."""
     return Stream(None, None, data.shape, f"data: {data}, drawn as it is needed")
 
@@ -22,15 +21,15 @@ def open_data(data: Gaussian, data_dir: str | None) -> Source:
 class Stream(Source):
     """Endless: it has no splits."""
 
-    def batches(self, data: Gaussian, batch_size: int, per_step: int, seed: int) -> GaussianBatches:
-        return GaussianBatches(data, batch_size, per_step, seed)
+    def batches(self, data: NumberData, batch_size: int, per_step: int, seed: int) -> NumberBatches:
+        return NumberBatches(data, batch_size, per_step, seed)
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianBatches:
-    """An endless stream of sets drawn from a 1-D distribution (post P004); 100 steps count as an epoch."""
+class NumberBatches:
+    """An endless stream of sets drawn from a law (post P004); 100 steps count as an epoch."""
 
-    data: Gaussian
+    data: NumberData
     batch_size: int
     per_step: int
     seed: int
@@ -51,7 +50,7 @@ class GaussianBatches:
         """What `batch` needs of steps [N]: the batches themselves, [N, B, 1] and [N, B]."""
         return self._draw(steps)
 
-    def chunk_of(self, parts: Sequence[GaussianBatches], steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def chunk_of(self, parts: Sequence[NumberBatches], steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`chunk` of several seeds, stacked: [N, S, B, 1] and [N, S, B]."""
         return self.drawn(step_seeds([part.key for part in parts], steps))
 
@@ -73,14 +72,5 @@ class GaussianBatches:
     def drawn(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The batches [..., B, 1] (k > 1: [..., B, k, 1]) and labels of seeds [..., 2]."""
         shape = [self.batch_size, 1] if self.per_step == 1 else [self.batch_size, self.per_step, 1]
-        numbers = draw_target(self.data, shape, seeds)
+        numbers = self.data.draw(shape, seeds)
         return numbers, tf.zeros(numbers.shape[:-1], tf.int32)
-
-
-def draw_target(data: Gaussian, shape: list[int], seed: tf.Tensor) -> tf.Tensor:
-    """Samples of the target distribution: float32 of the given shape."""
-    numbers = data.mean + data.std * philox.normal(shape, seed)
-    if data.target == "bimodal":
-        coins = philox.uniform(shape, seed + tf.constant([1, 0], tf.int64)) < 0.5
-        numbers += tf.where(coins, data.separation, -data.separation)
-    return numbers
