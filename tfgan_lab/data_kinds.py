@@ -5,7 +5,8 @@ a `kind` of its own, made known to configs by `data_kind`. What else it needs:
 
   ImageData   A row of `tfgan_lab.data.OPENERS`: what loads it.
   NumberData  Its law, as the methods `draw` and `law`.
-  Data, else  A row of its own in each table where kinds differ: `tfgan_lab.data.OPENERS`, what loads it;
+  Data, else  Its facts (`output`, …), and a row in each table where kinds differ: `tfgan_lab.data.OPENERS`, what
+              loads it (`tfgan_lab.data.numbers.open_data` takes any that has `draw`);
               `tfgan_lab.training.evaluator.EVALUATORS`, what judges a run in training;
               `tfgan_lab.evaluation.exported.MEASURES`, what is measured of an exported generator;
               `tfgan_lab.report.drawings.DRAWINGS`, how it is drawn.

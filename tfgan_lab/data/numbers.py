@@ -1,35 +1,43 @@
-"""Numbers of a 1-D law, drawn as they are needed."""
+"""Streams without an end: examples drawn from a law as they are needed, by the data's own `draw`."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from tfgan_lab.config import NumberData
 from tfgan_lab.data.source import Source
 from tfgan_lab.randomness import step_seed, step_seeds, stream_key
 
 
-def open_data(data: NumberData, data_dir: str | None) -> Source:
+def open_data(data: Any, data_dir: str | None) -> Source:
     """Nothing is loaded."""
     return Stream(None, None, data.shape, f"data: {data}, drawn as it is needed")
 
 
 @dataclasses.dataclass(frozen=True)
 class Stream(Source):
-    """Endless: it has no splits."""
+    """It has no splits."""
 
-    def batches(self, data: NumberData, batch_size: int, per_step: int, seed: int) -> NumberBatches:
+    def batches(self, data: Any, batch_size: int, per_step: int, seed: int) -> NumberBatches:
         return NumberBatches(data, batch_size, per_step, seed)
 
 
 @dataclasses.dataclass(frozen=True)
 class NumberBatches:
-    """An endless stream of sets drawn from a law (post P004); 100 steps count as an epoch."""
+    """Batches of a law, [B, 1] for numbers (else [B, …]; post P004 has such sets); 100 steps count as an epoch.
 
-    data: NumberData
+    Attributes:
+      data: A `NumberData`, or any other with its `draw` and a shape of one dimension.
+      batch_size: B.
+      per_step: Batches that one step sees, k.
+      seed: The run's.
+    """
+
+    data: Any
     batch_size: int
     per_step: int
     seed: int
@@ -38,7 +46,7 @@ class NumberBatches:
 
     @property
     def bytes_per_step(self) -> int:
-        return self.batch_size * self.per_step * 4
+        return self.batch_size * self.per_step * math.prod(self.data.shape) * 4
 
     def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero); it is never split."""
@@ -71,6 +79,6 @@ class NumberBatches:
 
     def drawn(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The batches [..., B, 1] (k > 1: [..., B, k, 1]) and labels of seeds [..., 2]."""
-        shape = [self.batch_size, 1] if self.per_step == 1 else [self.batch_size, self.per_step, 1]
-        numbers = self.data.draw(shape, seeds)
+        rows = [self.batch_size] if self.per_step == 1 else [self.batch_size, self.per_step]
+        numbers = self.data.draw([*rows, *self.data.shape], seeds)
         return numbers, tf.zeros(numbers.shape[:-1], tf.int32)

@@ -42,10 +42,12 @@ class Drawing:
     Attributes:
       judged_on: What a run without a test split is judged on in training.
       least: How many samples one picture needs.
+      runs_in_browser: Whether the page's script can draw them from the generator's weights.
     """
 
     judged_on = "generated samples"
     least = 1
+    runs_in_browser = False
 
     def picture(self, drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
         """The fixed samples after so many steps, as PNG."""
@@ -89,6 +91,8 @@ class Drawing:
 
 class ImageDrawing(Drawing):
     """Grids of images."""
+
+    runs_in_browser = True
 
     def picture(self, drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
         return pictures.png_bytes(self._grid(drawn, columns_of(config), config))
@@ -168,6 +172,7 @@ class NumberDrawing(Drawing):
 
     judged_on = "10,000 generated numbers"
     least = 2  # one has no density
+    runs_in_browser = True
 
     def picture(self, drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
         real = _of_the_law(config, len(drawn))

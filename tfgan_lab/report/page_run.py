@@ -91,7 +91,7 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
     drawing.on_page(page, parts, module, saved, most)
     drawn = [page.walks, page.neighbours and page.neighbours.picture, *(picture for _, picture in page.digits)]
     left = most - sum(len(picture.uri) for picture in drawn if picture) - sum(len(d["svg"]) for d in page.densities)
-    if module is not None:
+    if module is not None and drawing.runs_in_browser:
         net = browser_net(config, module, parts.network, left - min(250_000, left // 4))
         if net is None:
             page.notes.append(
