@@ -208,6 +208,9 @@ def test_numbers_of_a_law_are_trained_resumed_exported_reported_and_measured(
     kinds = [row["kind"] for row in Workdir(whole).read_metrics()]
     assert {"eval"} <= {*kinds} and {"fake_mean", "fake_std"} <= {*Workdir(whole).read_metrics()[kinds.index("eval")]}
     assert "Exp(2)" in (whole / "report.html").read_text()
+    assert cli.main(["sample", f"--workdir={whole}", "--num=1", f"--out={tmp_path}/one.png"]) == 2
+    assert "--num=1: a picture of these samples needs 2" in capsys.readouterr().err
+    assert cli.main(["sample", f"--workdir={whole}", "--num=1", f"--out={tmp_path}/one.npz"]) == 0
     rows = {row["name"]: row for row in evaluate(whole, num=20_000)["metrics"]}
     assert [rows[name]["label"] for name in ("mean", "std", "skewness", "kurtosis")] == [
         "mean (target 2)", "standard deviation (target 2)", "skewness (target 2)", "excess kurtosis (target 6)"
