@@ -23,7 +23,7 @@ from tfgan_lab.parity.import_torch import export_torch
 from tfgan_lab.report.sample import sample_run
 from tfgan_lab.trainer import train
 from tfgan_lab.training.engine import make_engine
-from tfgan_lab.training.evaluator import Evaluator
+from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.loop import Interrupted
 from tfgan_lab.training.many_seeds import ManySeeds
@@ -112,17 +112,17 @@ def test_each_of_many_seeds_has_the_average_it_has_alone(small_source: Any, tmp_
 def test_the_average_is_what_is_sampled_and_judged(small_source: Any) -> None:
     experiment = build_small(small_source)
     list(run(experiment, "loop", 3))
-    evaluate, sampler = Evaluator(experiment), Sampler(experiment)
+    evaluate, sampler = make_evaluator(experiment), Sampler(experiment)
     judged, drawn = evaluate(3), sampler.draw(3)
     # Without it, G itself takes its place: only if its values are the average's are the numbers the same.
     average = experiment.networks.pop("average")
     assert evaluate(3)["p_fake"] == judged["p_fake"], "traced already"
-    raw = Evaluator(experiment)(3), Sampler(experiment).draw(3)
+    raw = make_evaluator(experiment)(3), Sampler(experiment).draw(3)
     assert raw[0]["p_fake"] != judged["p_fake"] and raw[0]["p_real"] == judged["p_real"]
     assert (raw[1] != drawn).any()
     for variable, value in zip(experiment.networks["generator"].variables, values(average), strict=True):
         variable.assign(value)
-    assert Evaluator(experiment)(3) == judged
+    assert make_evaluator(experiment)(3) == judged
     assert_array_equal(Sampler(experiment).draw(3), drawn)
 
 
