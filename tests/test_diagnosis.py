@@ -220,6 +220,25 @@ def test_smoothing_moves_what_winning_looks_like() -> None:
     assert "leads, but has not won" in " ".join(diagnose(config_of("mlp_gan"), rows_of(0.9, 0.001), DATA))
 
 
+@pytest.mark.parametrize("loss", ["least_squares", "hinge", "wasserstein", "relativistic"])
+def test_a_loss_without_probabilities_has_no_balance_of_them(loss: str) -> None:
+    config = config_of("mlp_gan", game__loss=loss)
+    for p_real, p_fake in ((0.999, 0.001), (0.5, 0.5), (0.2, 0.9)):
+        text = " ".join(diagnose(config, rows_of(p_real, p_fake) + prints(3), DATA))
+        assert "Losses: discriminator 1.000, generator 2.000. There are no earlier runs" in text
+        assert "gives scores, no probabilities" in text and "0.5 is no balance" in text
+        assert not any(claim in text for claim in ("has won", "fooled", "leads", "cannot tell", "by heart"))
+    reference = reference_of(config, DATA)
+    assert not reference.balance and not reference.probabilities
+    figure = plots.curves(rows_of(0.5, 0.5), "x", "y", reference)
+    assert not dashes(figure.axes[1])
+    assert "probability" not in " ".join(axis.get_title() + axis.get_ylabel() for axis in figure.axes)
+    numbers = {"d_loss": 1.0, "p_real": 0.9, "p_fake": 0.2}
+    row = {"kind": "train", "step": 3, "epoch": 1.0, **numbers}
+    said = gallery.last_numbers([row], SimpleNamespace(config=config, source=SimpleNamespace(test=None)))  # type: ignore[arg-type]
+    assert "sigmoid of D(real) 0.9000" in said
+
+
 def test_a_classifier_gets_its_sentence() -> None:
     rows = [{"kind": "eval", "step": 1, "epoch": 1.0, "accuracy": 0.975}]
     assert diagnose(config_of("mnist_classifier"), rows, DATA)[0] == "It is right on 97.50% of 10,000 test images."

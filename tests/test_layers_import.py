@@ -19,7 +19,7 @@ PACKAGE = ROOT / "tfgan_lab"
 LAYERS = [
     ("errors", "words"),
     ("system",),
-    ("philox", "fields", "templates", "losses", "metrics", "averages"),
+    ("philox", "fields", "templates", "losses", "penalties", "metrics", "averages"),
     ("randomness",),
     ("layer_base",),
     ("keras_models",),

@@ -42,6 +42,7 @@ WRITTEN: dict[str, Any] = {
         {"d_real": lambda r, f: np.maximum(0, 1 - r), "d_fake": lambda r, f: np.maximum(0, 1 + f)},
         lambda r, f: -f,
     ),
+    "wasserstein": ({"d_real": lambda r, f: -r, "d_fake": lambda r, f: f}, lambda r, f: -f),
     "relativistic": ({"d_pair": lambda r, f: -np.log(sigmoid(r - f))}, lambda r, f: -np.log(sigmoid(f - r))),
 }
 
@@ -82,6 +83,57 @@ def test_gradients_are_finite_differences(name: str) -> None:
             expected = (up - down) / (2 * epsilon)
             found = np.zeros_like(REAL) if gradient is None else gradient.numpy()
             assert_allclose(found, expected, atol=1e-7, err_msg=f"{term} by {('real', 'fake')[position]} logits")
+
+
+def written_in_torch() -> dict[str, Any]:
+    """D's terms and G's loss as programs in PyTorch write them."""
+    functional = pytest.importorskip("torch").nn.functional
+    bce = functional.binary_cross_entropy_with_logits
+
+    def entropy(logits: Any, target: float) -> Any:
+        return bce(logits, logits.new_full(logits.shape, target), reduction="none")
+
+    def square(logits: Any, target: float) -> Any:
+        return functional.mse_loss(logits, logits.new_full(logits.shape, target), reduction="none") / 2
+
+    d_entropies = {"d_real": lambda r, f: entropy(r, 1.0), "d_fake": lambda r, f: entropy(f, 0.0)}
+    return {
+        "non_saturating": (d_entropies, lambda r, f: entropy(f, 1.0)),
+        "minimax": (d_entropies, lambda r, f: -entropy(f, 0.0)),
+        "least_squares": (
+            {"d_real": lambda r, f: square(r, 1.0), "d_fake": lambda r, f: square(f, 0.0)},
+            lambda r, f: square(f, 1.0),
+        ),
+        "hinge": (
+            {"d_real": lambda r, f: functional.relu(1 - r), "d_fake": lambda r, f: functional.relu(1 + f)},
+            lambda r, f: -f,
+        ),
+        "wasserstein": ({"d_real": lambda r, f: -r, "d_fake": lambda r, f: f}, lambda r, f: -f),
+        "relativistic": (
+            {"d_pair": lambda r, f: functional.softplus(f - r)},
+            lambda r, f: functional.softplus(r - f),
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_gradients_are_those_of_pytorch(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    d, g = written_in_torch()[name]
+    found = terms_of(make_loss(name))
+    assert list(found) == [*d, "g"]
+    for term, theirs in {**d, "g": g}.items():
+        logits = [tf.Variable(REAL), tf.Variable(FAKE)]
+        with tf.GradientTape() as tape:
+            values = found[term](*map(tf.convert_to_tensor, logits))
+        tensors = [torch.tensor(part, requires_grad=True) for part in (REAL, FAKE)]
+        expected = theirs(*tensors)
+        assert_allclose(values, expected.detach(), rtol=1e-12, atol=1e-14, err_msg=term)
+        expected.sum().backward()
+        for ours, tensor in zip(tape.gradient(values, logits), tensors, strict=True):
+            assert (ours is None) == (tensor.grad is None)
+            if ours is not None:
+                assert_allclose(ours, tensor.grad, rtol=1e-12, atol=1e-14, err_msg=term)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
@@ -131,7 +183,11 @@ def test_what_makes_no_sense_is_refused_in_one_line() -> None:
     config: Any = load_config("mlp_gan")
     for fields, words in [
         ({"game.loss": "hing"}, "there is no loss 'hing'. Did you mean 'hinge'"),
-        ({"game.loss": "hinge", "game.smoothing": "0.1"}, "game.smoothing is a target of cross-entropy"),
+        ({"game.loss": "wassertein"}, "Did you mean 'wasserstein'"),
+        *(
+            ({"game.loss": name, "game.smoothing": "0.1"}, "game.smoothing is a target of cross-entropy")
+            for name in ("least_squares", "hinge", "wasserstein", "relativistic")
+        ),
         ({"game.loss": "relativistic", "game.d_update": "separate"}, "needs game.d_update='joint'"),
     ]:
         with pytest.raises(UserError) as refused:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfgan_lab.config import SGD, Adam
-from tfgan_lab.optimizers import FusedAdam, FusedSGD, make_optimizer
+from tfgan_lab.config import SGD, Adam, KerasOptimizer
+from tfgan_lab.errors import UserError
+from tfgan_lab.optimizers import FromKeras, FusedAdam, FusedSGD, make_optimizer
 
 STEPS = 30
 
@@ -188,3 +189,44 @@ def test_under_a_constant_gradient_every_step_is_the_rate() -> None:
         before = variable.numpy()
         optimizer.apply([tf.constant([0.5])])
     assert_allclose(before - variable.numpy(), [1.0], atol=2.5e-6)
+
+
+def numpy_rmsprop(start: np.ndarray, gradients: list[np.ndarray], rate: float, rho: float) -> list[np.ndarray]:
+    """As PyTorch's, whose epsilon, 1e-8, stands outside of the root."""
+    w, v, path = start.astype(np.float64), np.zeros(start.shape), []
+    for g in gradients:
+        v = rho * v + (1 - rho) * np.square(g, dtype=np.float64)
+        w = w - rate * g / (np.sqrt(v) + 1e-8)
+        path.append(w)
+    return path
+
+
+def test_any_optimiser_of_keras_by_its_name_and_arguments(rng: np.random.Generator) -> None:
+    steps = gradients(rng)
+    numbers = KerasOptimizer(name="rmsprop", learning_rate=1e-3, arguments={"rho": 0.99, "epsilon": 1e-16})
+    variables = [keras.Variable(tf.zeros(g.shape)) for g in steps[0]]
+    optimizer = make_optimizer(numbers, variables)
+    assert isinstance(optimizer, FromKeras)
+    for number, step in enumerate(steps, 1):
+        optimizer.apply([tf.constant(g) for g in step])
+        assert int(optimizer.iterations) == number
+    for place, variable in enumerate(variables):
+        expected = numpy_rmsprop(np.zeros(variable.shape), [step[place] for step in steps], 1e-3, 0.99)[-1]
+        assert_allclose(variable.numpy(), expected, rtol=1e-4)
+    shapes = [tuple(v.shape) for v in optimizer.state if v.shape.rank]
+    assert shapes == [tuple(v.shape) for v in variables], "a square for each variable"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("rmspropp", {}, "Keras has no optimiser 'rmspropp'. Did you mean 'rmsprop'"),
+        ("optimizer", {}, "Keras has no optimiser 'optimizer'"),
+        ("rmsprop", {"roh": 0.9}, "arguments of 'rmsprop'"),
+    ],
+)
+def test_what_keras_has_not_is_one_line(name: str, arguments: Any, words: str) -> None:
+    numbers = KerasOptimizer(name=name, learning_rate=1e-3, arguments=arguments)
+    with pytest.raises(UserError) as refused:
+        make_optimizer(numbers, [keras.Variable(tf.zeros([2]))])
+    assert words in str(refused.value) and "\n" not in str(refused.value)

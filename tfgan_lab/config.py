@@ -27,6 +27,7 @@ from tfgan_lab.layer_base import KINDS, AnyLayer, every_layer
 from tfgan_lab.layers import Sets
 from tfgan_lab.losses import faults as loss_faults
 from tfgan_lab.losses import make_loss
+from tfgan_lab.penalties import faults as penalty_faults
 from tfgan_lab.templates import template_faults
 
 # Networks.
@@ -74,7 +75,17 @@ class SGD:
     kind: Literal["sgd"] = "sgd"
 
 
-Optimizer = Annotated[Adam | SGD, Field(discriminator="kind")]
+@dataclass(config=STRICT, kw_only=True, slots=True)
+class KerasOptimizer:
+    """Any optimiser of `keras.optimizers` by its name, such as "rmsprop", with arguments of its own."""
+
+    name: str
+    learning_rate: Rate
+    arguments: dict[str, float | bool] = dataclasses.field(default_factory=dict)
+    kind: Literal["keras"] = "keras"
+
+
+Optimizer = Annotated[Adam | SGD | KerasOptimizer, Field(discriminator="kind")]
 
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
@@ -91,6 +102,9 @@ class Game:
     d_loss: Literal["sum", "half_sum"] = "sum"
     smoothing: Share = 0.0  # one-sided: real labels are 1 - smoothing
     loss: str = "non_saturating"  # what both players minimise: a name of `tfgan_lab.losses.LOSSES`
+    penalty: str = ""  # on D's gradient: a name of `tfgan_lab.penalties.PENALTIES`; "": none
+    penalty_weight: NonNegative = 10.0  # as in the papers of WGAN-GP, R1 and DRAGAN
+    clip: NonNegative = 0.0  # the largest size of D's weights, cut after each of its updates (WGAN: 0.01); 0: any
 
     @property
     def real_batches(self) -> int:
@@ -373,6 +387,7 @@ def _with_good_lines(config: Config) -> Config:
     else:
         evaluated = [*config.data.judged_by]
         logged = ["d_loss", *make_loss(config.game.loss, config.game.smoothing).d, "g_loss", "p_real", "p_fake"]
+        logged += ["penalty"] if config.game.penalty else []
         logged += MOMENTS if config.data.reports_moments else ()
     logged += [f"{name}_mean" for name in logged]
     faults = template_faults("log_line", config.log_line, logged)
@@ -412,6 +427,13 @@ def _contradictions(config: Config) -> list[str]:
             f"batch_size must equal the size of the discriminator's Sets, {sets[0].size}: one set is one example"
         )
     faults += loss_faults(config.game.loss, config.game.smoothing, config.game.d_update)
+    # What a Keras model does is not known.
+    mixing = [
+        one.kind
+        for one in every_layer(config.discriminator)
+        if isinstance(one, Sets) or (one.mixes_examples and one.kind != "keras_model")
+    ]
+    faults += penalty_faults(config.game.penalty, config.game.d_update, config.precision, mixing)
     if config.game.first == "generator" and config.game.fakes != "shared":
         faults.append("game.first='generator' (post P003) goes with game.fakes='shared'")
     if config.game.fakes == "shared" and (
@@ -431,6 +453,10 @@ def _no_many_seeds(config: Config) -> list[str]:
         return [f"num_seeds={config.num_seeds} does not go with a layer of kind {single[0]!r} ({remedy})"]
     if config.precision != "float32":
         return [f"num_seeds={config.num_seeds} does not go with precision={config.precision!r}: use float32"]
+    if "keras" in (config.g_optimizer.kind, config.d_optimizer.kind):
+        return [
+            f"num_seeds={config.num_seeds} does not go with an optimizer of kind 'keras', which may mix seeds ({remedy})"
+        ]
     if config.game.real_batches > 1 or config.placement not in ("auto", "one"):
         return [f"num_seeds={config.num_seeds} does not go with game.fresh_real or several replicas ({remedy})"]
     return []

@@ -21,7 +21,8 @@ from tfgan_lab.averages import Average
 from tfgan_lab.config import Game, Latents
 from tfgan_lab.errors import UserError
 from tfgan_lab.losses import make_loss
-from tfgan_lab.randomness import draw_labels, draw_latents, num_rows, step_seed, stream_key
+from tfgan_lab.penalties import Noise, clip_weights, make_penalty
+from tfgan_lab.randomness import draw_labels, draw_latents, draw_uniform, num_rows, step_seed, stream_key
 
 
 def global_mean(per_example: tf.Tensor) -> tf.Tensor:
@@ -42,6 +43,7 @@ class Turn(NamedTuple):
     on_real: Any  # D on real examples
     on_fake: Any  # D on the fakes
     in_g_step: Any  # D on the fakes when G is updated
+    in_penalty: Any = None  # seeds [2, 2] of the numbers that a penalty's points are made with; None without one
 
 
 class GAN:
@@ -73,6 +75,7 @@ class GAN:
     ) -> None:  # fmt: skip
         self.game = game or Game()
         self.loss = make_loss(self.game.loss, self.game.smoothing)
+        self.penalty = make_penalty(self.game.penalty)
         self.latents, self.num_labels, self.seed = latents or _latents_of(generator), num_labels, seed
         self.generator, self.discriminator = _with_seed(generator), _with_seed(discriminator)
         if not getattr(discriminator, "built", True):
@@ -85,6 +88,8 @@ class GAN:
         self.moments, self.average = moments, average
         self.d_scale = 0.5 if self.game.d_loss == "half_sum" else 1.0
         self.metric_names = ["d_loss", *self.loss.d, "g_loss", "p_real", "p_fake"]
+        if self.penalty:
+            self.metric_names.append("penalty")
         if moments:
             self.metric_names += ["real_mean", "real_std", "fake_mean", "fake_std"]
         self._played: Any = None
@@ -157,13 +162,13 @@ class GAN:
             real_logits = self._discriminate(real, labels, turn.on_real)
             d_real = self._mean(self.loss.d["d_real"](real_logits, None))
             loss = self.d_scale * d_real
-        self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
+        self._descend_in_d(tape.gradient(loss, self.d_variables))
         fakes = self._fakes(turn)
         with self._watch(self.d_variables) as tape:
             fake_logits = self._discriminate(fakes, turn.labels, turn.on_fake)
             d_fake = self._mean(self.loss.d["d_fake"](None, fake_logits))
             loss = self.d_scale * d_fake
-        self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
+        self._descend_in_d(tape.gradient(loss, self.d_variables))
         return self._d_metrics({"d_real": d_real, "d_fake": d_fake}, real_logits, fake_logits, real, fakes)
 
     def _joint_update(self, turn: Turn, real: Any, labels: Any, fakes: Any) -> dict[str, tf.Tensor]:
@@ -172,8 +177,47 @@ class GAN:
             real_logits, fake_logits = self._real_and_fake_logits(turn, real, labels, fakes)
             terms = self._d_terms(real_logits, fake_logits)
             loss = self.d_scale * _sum(terms)
-        self.d_optimizer.apply(tape.gradient(loss, self.d_variables))
-        return self._d_metrics(terms, real_logits, fake_logits, real, fakes)
+            penalty = {} if self.penalty is None else {"penalty": self._penalty(turn, real, labels, fakes)}
+            loss = _sum({"loss": loss, **penalty})
+        self._descend_in_d(tape.gradient(loss, self.d_variables))
+        return penalty | self._d_metrics(terms, real_logits, fake_logits, real, fakes)
+
+    def _descend_in_d(self, gradients: Any) -> None:
+        self.d_optimizer.apply(gradients)
+        if self.game.clip:
+            clip_weights(self.d_variables, self.game.clip)
+
+    def _penalty(self, turn: Turn, real: Any, labels: Any, fakes: Any) -> tf.Tensor:
+        """What D pays for its gradients: of its logits by its inputs, each example's own."""
+        assert self.penalty is not None
+        rows, rest = num_rows(real, self.batch_axis), real.shape[self.batch_axis + 1 :]
+
+        def draw(seed: tf.Tensor, *rest: int) -> tf.Tensor:
+            return tf.cast(draw_uniform(rows, seed, *rest), real.dtype)
+
+        shares, numbers = tf.unstack(turn.in_penalty, axis=-2)
+        noise = Noise(draw(shares, *[1] * len(rest)), lambda: draw(numbers, *rest), self._deviation)
+        sizes = []
+        for side, x in self.penalty.points(real, fakes, noise).items():
+            seed, given = (turn.on_real, labels) if side == "real" else (turn.on_fake, turn.labels)
+            with self._watch([x]) as tape:
+                logits = self._discriminate(x, given, seed)
+            gradients = tape.gradient(logits, x)  # [B, …]
+            squares = tf.reduce_sum(gradients**2, list(range(self.batch_axis + 1, x.shape.rank)))  # [B]
+            sizes.append(self._mean(self.penalty.size(squares)))
+        return self.game.penalty_weight * functools.reduce(operator.add, sizes)
+
+    def _deviation(self, numbers: tf.Tensor) -> tf.Tensor:
+        axes = list(range(self.batch_axis + 1, numbers.shape.rank))
+        context = tf.distribute.get_replica_context()
+
+        def mean(part: tf.Tensor) -> tf.Tensor:
+            share = self._mean(tf.reduce_mean(part, axes))
+            alone = context.num_replicas_in_sync == 1
+            return share if alone else context.all_reduce(tf.distribute.ReduceOp.SUM, share)
+
+        deviation = tf.sqrt(tf.maximum(mean(numbers**2) - mean(numbers) ** 2, 0))  # [], or of several seeds [S]
+        return tf.reshape(deviation, [*deviation.shape, *[1] * (numbers.shape.rank - deviation.shape.rank)])
 
     def _real_and_fake_logits(self, turn: Turn, real: Any, labels: Any, fakes: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """D on both: in one pass where that is the same, in two where D takes batch statistics."""
@@ -214,7 +258,11 @@ class GAN:
         seed = functools.partial(self._seed, step=step)
         latents = draw_latents(self.latents.distribution, self.latents.dim, rows, seed(f"latents/{turn}"))
         labels = draw_labels(self.num_labels, rows, seed(f"labels/{turn}")) if self.num_labels else None
-        return Turn(latents, labels, *(seed(f"dropout/{way}/{turn}") for way in ("g", "real", "fake", "d_in_g")))
+        in_g, on_real, on_fake, in_g_step = (seed(f"dropout/{way}/{turn}") for way in ("g", "real", "fake", "d_in_g"))
+        in_penalty = None
+        if self.penalty and not turn.startswith("g"):
+            in_penalty = tf.stack([seed(f"penalty/{what}/{turn}") for what in ("share", "each")], axis=-2)
+        return Turn(latents, labels, in_g, on_real, on_fake, in_g_step, in_penalty)
 
     def losses(self, step: Any, real: Any, labels: Any) -> dict[str, tf.Tensor]:
         """Both losses of a step's batch with the networks as they are now, nothing updated (post P002's print).

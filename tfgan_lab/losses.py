@@ -95,8 +95,20 @@ def hinge() -> Loss:
     )
 
 
+def wasserstein() -> Loss:
+    """WGAN: D: D(G(z)) - D(x), of logits; G: -D(G(z)) (Arjovsky et al., 2017, algorithm 1).
+
+    It has a bottom only where D's slope is bounded: with `game.clip` or a gradient penalty. Then -d_loss estimates the
+    Wasserstein distance, up to D's slope.
+    """
+    return Loss({"d_real": lambda real, fake: -real, "d_fake": lambda real, fake: fake}, lambda real, fake: -fake)
+
+
 def relativistic() -> Loss:
-    """RpGAN: a real example against a fake one, -log sigmoid(D(x) - D(G(z))) (Jolicoeur-Martineau, 2018, section 4)."""
+    """RpGAN: a real example against a fake one, -log sigmoid(D(x) - D(G(z))) (Jolicoeur-Martineau, 2019, section 4.2).
+
+    The loss of R3GAN (Huang et al., 2024, equation 2), which adds the penalty "r1_r2".
+    """
     return Loss(
         {"d_pair": lambda real, fake: sigmoid_cross_entropy(real - fake, 1.0)},
         lambda real, fake: sigmoid_cross_entropy(fake - real, 1.0),
@@ -109,12 +121,16 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "minimax": minimax,
     "least_squares": least_squares,
     "hinge": hinge,
+    "wasserstein": wasserstein,
     "relativistic": relativistic,
 }
 
 
 def has_targets(name: str) -> bool:
-    """Whether that loss is a cross-entropy with targets for D's sigmoid, which smoothing moves."""
+    """Whether that loss is a cross-entropy with targets for D's sigmoid, which smoothing moves.
+
+    Only then is the sigmoid a probability of being real, and 1/2 what a D gives that cannot tell.
+    """
     return "smoothing" in inspect.signature(LOSSES[name]).parameters
 
 

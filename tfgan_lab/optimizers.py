@@ -1,4 +1,4 @@
-"""Adam and SGD with momentum, one fused TensorFlow kernel per variable.
+"""Adam and SGD with momentum, one fused TensorFlow kernel per variable; and any optimiser of Keras'.
 
 Inside a replica gradients are first summed over all replicas (losses are already divided by the
 global batch), then every replica updates its own copy with the same numbers.
@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfgan_lab import config as config_lib
+from tfgan_lab.errors import UserError, nearest
+
+_NOT_BY_NAME = {"Optimizer", "LossScaleOptimizer"}
 
 
 class _Fused(tf.Module):
@@ -104,10 +108,48 @@ class FusedSGD(_Fused):
             )  # fmt: skip
 
 
-def make_optimizer(numbers: config_lib.Adam | config_lib.SGD, variables: Sequence[Any]) -> FusedAdam | FusedSGD:
+class FromKeras:
+    """An optimiser of Keras' with the interface of ours; it sums gradients over replicas by itself.
+
+    Raises:
+      UserError: Keras has none of that name, or it does not take these arguments.
+    """
+
+    def __init__(self, numbers: config_lib.KerasOptimizer, variables: Sequence[Any]) -> None:
+        kinds = {
+            name.lower(): kind
+            for name, kind in vars(keras.optimizers).items()
+            if isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer) and name not in _NOT_BY_NAME
+        }
+        if numbers.name not in kinds:
+            raise UserError(
+                f"config: optimizer.name: Keras has no optimiser {numbers.name!r}.{nearest(numbers.name, kinds)}"
+            )
+        try:
+            self._optimizer = kinds[numbers.name](learning_rate=numbers.learning_rate, **numbers.arguments)
+        except (TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"config: optimizer.arguments of {numbers.name!r}: {reason}") from None
+        self._optimizer.build(list(variables))
+        self._variables = list(variables)
+        self.iterations = self._optimizer.iterations
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """Everything a checkpoint must hold, in a fixed order."""
+        return [variable.value for variable in self._optimizer.variables]
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One update, as of `FusedAdam`."""
+        self._optimizer.apply(list(gradients), self._variables)
+
+
+def make_optimizer(numbers: config_lib.Optimizer, variables: Sequence[Any]) -> FusedAdam | FusedSGD | FromKeras:
     """Builds the optimiser that a config names, with all its state, for Keras variables.
 
     Call it in `strategy.scope()`: state made outside would not be mirrored.
     """
+    if isinstance(numbers, config_lib.KerasOptimizer):
+        return FromKeras(numbers, variables)
     values = [variable.value for variable in variables]
     return FusedAdam(numbers, values) if isinstance(numbers, config_lib.Adam) else FusedSGD(numbers, values)

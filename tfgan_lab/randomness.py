@@ -65,6 +65,11 @@ def draw_latents(distribution: str, dim: int, rows: Any, seed: tf.Tensor) -> tf.
     return own_rows(lambda shape: philox.uniform(shape, seed, low, 1.0), rows, dim)
 
 
+def draw_uniform(rows: Any, seed: tf.Tensor, *rest: int) -> tf.Tensor:
+    """U(0, 1), float32 [B, *rest]."""
+    return own_rows(lambda shape: philox.uniform(shape, seed), rows, *rest)
+
+
 def draw_labels(num_labels: int, rows: Any, seed: tf.Tensor) -> tf.Tensor:
     """Random class labels, int32 [B], uniform over 0..num_labels-1."""
     return own_rows(lambda shape: philox.integers(shape, seed, 0, num_labels), rows)

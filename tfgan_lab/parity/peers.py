@@ -23,6 +23,7 @@ from tfgan_lab.layers import (
     Maxout,
     Sets,
 )
+from tfgan_lab.losses import has_targets
 from tfgan_lab.parity.state_files import require_torch
 
 
@@ -64,6 +65,16 @@ def _make_gan(config: GanConfig) -> Any:
     if config.game.real_batches > 1 or config.game.g_steps > 1:
         raise UserError(
             f"{config.name}: no post takes several G steps or fresh real batches: there is no PyTorch program to compare with."
+        )
+    game, optimizers = config.game, (config.g_optimizer.kind, config.d_optimizer.kind)
+    if "keras" in optimizers:
+        raise UserError(
+            f"{config.name}: no post has an optimizer of kind 'keras': there is no PyTorch program to compare with."
+        )
+    if not has_targets(game.loss) or game.penalty or game.clip:
+        raise UserError(
+            f"{config.name}: no post has game.loss={game.loss!r} with game.penalty={game.penalty!r} and game.clip={game.clip:g}: "
+            "there is no PyTorch program to compare with."
         )
     match config.post:
         case "P000":

@@ -62,12 +62,14 @@ class Reference:
       balance: By key, what a discriminator that cannot tell real from fake gives.
       losses: Which losses are plotted: the "mean" since the last row or, as post P002 prints and plots them, the "last"
         batch's.
+      probabilities: Whether D's sigmoid is a probability of being real: the loss is a cross-entropy (or there is no D).
     """
 
     bands: Mapping[str, Band]
     printed: Mapping[str, tuple[tuple[float, float], ...]]
     balance: Mapping[str, float]
     losses: Literal["mean", "last"] = "mean"
+    probabilities: bool = True
 
 
 def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
@@ -89,7 +91,8 @@ def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
             for index, key in enumerate(("d_loss", "g_loss")):
                 printed[key] = tuple((float(epoch), pair[index]) for epoch, pair in pairs)
     after_update = isinstance(config, GanConfig) and config.log_losses == "after_update"
-    return Reference(bands, printed, _balance(config), "last" if after_update else "mean")
+    estimates = not isinstance(config, GanConfig) or has_targets(config.game.loss)
+    return Reference(bands, printed, _balance(config), "last" if after_update else "mean", estimates)
 
 
 def _is_faithful(config: Config) -> bool:

@@ -85,10 +85,10 @@ def _losses(config: GanConfig, reference: Reference, rows: Rows) -> list[str]:
     last = _end(rows)
     if sentences or "d_loss_mean" not in last:
         return sentences
-    balance = reference.balance
+    balance = " and ".join(f"{reference.balance[key]:.3f}" for key in ("d_loss", "g_loss") if key in reference.balance)
     return [
-        f"Losses: discriminator {last['d_loss_mean']:.3f}, generator {last['g_loss_mean']:.3f}; a discriminator that cannot tell gives {balance['d_loss']:.3f}"
-        + (f" and {balance['g_loss']:.3f}" if "g_loss" in balance else "")
+        f"Losses: discriminator {last['d_loss_mean']:.3f}, generator {last['g_loss_mean']:.3f}"
+        + (f"; a discriminator that cannot tell gives {balance}" if balance else "")
         + f". There are no earlier runs of {config.name} as it is set here, on this data, to compare with."
     ]
 
@@ -131,6 +131,11 @@ def _normal(reference: Reference, rows: Rows, names: Mapping[str, str], kind: st
 
 def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> list[str]:
     train, test = _end(rows), _last(rows, "eval")
+    if not reference.probabilities:
+        return [
+            f"With game.loss={config.game.loss!r} the discriminator gives scores, no probabilities: p_real and p_fake are their "
+            "sigmoids, and 0.5 is no balance."
+        ]
     seen, real, fake = train.get("p_real_mean"), test.get("p_real"), test.get("p_fake")
     where = "on the test split"
     if real is not None and seen is not None and seen - real > _BY_HEART:
@@ -140,7 +145,7 @@ def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> li
         ]
     if real is None:
         real, fake, where = seen, train.get("p_fake_mean"), "on training batches of the last tenth of training"
-    if real is None or fake is None or "p_real" not in reference.balance:
+    if real is None or fake is None:
         return []
     numbers = f"{where} it gives real data {real:.3f} and generated data {fake:.3f}"
     balance = reference.balance["p_real"]

@@ -152,12 +152,14 @@ def film(folder: Path, steps: Sequence[int]) -> bytes:
 
 def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
     """The last row of each kind in one line, with what it was measured on."""
-    lines = []
+    words, lines = dict(_WORDS), []
+    if not reference_of(experiment.config, {}).probabilities:
+        words |= {"p_real": "sigmoid of D(real)", "p_fake": "sigmoid of D(fake)"}
     for kind, where in (("train", "last batch"), ("eval", _where(experiment))):
         last = next((row for row in reversed(rows) if row["kind"] == kind), None)
         if last:
             numbers = ", ".join(
-                f"{_WORDS.get(k, k)} {v:.4f}"
+                f"{words.get(k, k)} {v:.4f}"
                 for k, v in last.items()
                 if isinstance(v, float) and k != "epoch" and k.removesuffix("_mean") not in last.keys() - {k}
             )

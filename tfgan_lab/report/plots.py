@@ -67,7 +67,8 @@ def _losses(train: Any, reference: Reference, axis: Any) -> None:
     if reference.balance:
         axis.plot([], [], color=GREY, linestyle=":", linewidth=1, label="D cannot tell")
     what = "mean since the last row" if reference.losses == "mean" else "last batch, as printed"
-    axis.set(title=f"losses, {what}", xlabel="epoch", ylabel="cross-entropy (nats)")
+    unit = "cross-entropy (nats)" if reference.probabilities else "loss"
+    axis.set(title=f"losses, {what}", xlabel="epoch", ylabel=unit)
     _legend(axis, fontsize=7.5)
 
 
@@ -83,7 +84,10 @@ def _beliefs(train: Any, evaluations: Any, reference: Reference, axis: Any) -> N
     if "p_real" in reference.balance:
         even = reference.balance["p_real"]
         axis.axhline(even, color=GREY, linestyle="--", linewidth=1, label=f"{even:g}: cannot tell")
-    axis.set(title=f"mean probability of being real ({where})", xlabel="epoch", ylabel="probability", ylim=(0, 1))
+    what, unit = (
+        ("probability of being real", "probability") if reference.probabilities else ("sigmoid of D", "sigmoid")
+    )
+    axis.set(title=f"mean {what} ({where})", xlabel="epoch", ylabel=unit, ylim=(0, 1))
     _legend(axis, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1.0)
 
 

@@ -103,4 +103,5 @@ def _traces(axis: Any, rows: Sequence[dict[str, Any]], balance: float | None) ->
     if "p_real" in names and balance is not None:
         axis.axhline(balance, color=GREY, linestyle="--", linewidth=1)
         axis.set_ylim(0, 1)
-    axis.set(xlabel="epoch", ylabel=_UNITS.get(names[0], names[0]) if names else "")
+    unit = _UNITS.get(names[0], names[0]) if names else ""
+    axis.set(xlabel="epoch", ylabel="sigmoid of D" if "p_real" in names and balance is None else unit)
