@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,16 +135,35 @@ def test_a_command_of_the_documents_works(command: str, folder: Path, monkeypatc
     assert cli.main(shrunk(words[1:])) == 0
 
 
+def notebook_of(document: Path) -> Any:
+    """A document as a notebook of Python, with its bash blocks as %%bash cells."""
+    import jupytext
+
+    kernel = "---\njupyter:\n  kernelspec: {name: python3, language: python, display_name: Python 3}\n---\n\n"
+    return jupytext.reads(kernel + document.read_text(encoding="utf-8"), fmt="md")
+
+
+def test_the_notebook_is_the_tutorial() -> None:
+    """If not: python tests/test_docs.py writes it."""
+    import nbformat
+
+    found = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
+    sources = lambda notebook: [(cell.cell_type, cell.source) for cell in notebook.cells]
+    assert sources(found) == sources(notebook_of(ROOT / "docs" / "tutorial.md"))
+    assert not any(cell.get("outputs") for cell in found.cells)
+
+
 @pytest.mark.slow
 def test_the_tutorial_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for language, text in blocks(ROOT / "docs" / "tutorial.md", "bash", "python"):
-        if language == "python":
-            exec(compile(text, "docs/tutorial.md", "exec"), names)
-        else:
-            for command in commands_of(text):
-                assert cli.main(shlex.split(command)[1:]) == 0, command
+    """As a notebook, in an empty folder; a command that fails, or an assertion, ends it."""
+    import nbclient
+    import nbformat
+
+    (tmp_path / "strict").write_text("set -e\n")
+    monkeypatch.setenv("BASH_ENV", str(tmp_path / "strict"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     for made in ("runs/short/report.html", "grid.png", "digits.npz", "both.html"):
         assert (tmp_path / made).stat().st_size > 1000
 
@@ -174,3 +195,9 @@ def test_every_post_has_a_page_and_every_claim_stands_on_it() -> None:
 
     for claim in CLAIMS:
         assert f"- {claim.id}: " in (ROOT / "docs" / f"{claim.post.lower()}.md").read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    import nbformat
+
+    nbformat.write(notebook_of(ROOT / "docs" / "tutorial.md"), ROOT / "docs" / "tutorial.ipynb")
