@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
 import os
+import re
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -385,9 +389,31 @@ def test_training_returns_its_run(tmp_path: Path) -> None:
     assert repr(run).startswith("Run(") and "cgan_concat" in repr(run)
     shown = run._repr_html_()
     assert "data:image/png;base64," in shown and "g_loss" in shown
+    assert run.generator()._repr_html_().count("<img") == 1
     later = Run(tmp_path / "run")
     np.testing.assert_array_equal(later.samples(), run.samples())
     np.testing.assert_array_equal(later.generator().sample(1, 3, 2), images)
+
+
+def test_an_exported_generator_shows_itself_in_a_notebook(trained: Any) -> None:
+    images, numbers = (load_generator(trained(name))._repr_html_() for name in ("mlp_gan:smoke", "gaussian:smoke"))
+    (picture,) = re.findall(r'src="data:image/png;base64,([^"]+)"', images)
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as shown:
+        assert shown.size[0] > 2 * shown.size[1] > 100, "two rows of ten"
+    assert "export" in images
+    assert "<img" not in numbers and numbers.count(", ") == 19
+
+
+def test_a_notebook_gets_a_progress_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = {}
+    for where in ("a pipe", "a notebook"):
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        if where == "a notebook":
+            monkeypatch.setitem(sys.modules, "ipykernel", sys)
+        train_small("gaussian:smoke", tmp_path / where)
+        bars[where] = sys.stderr.getvalue()
+    assert "20/20" in bars["a notebook"] and "step/s" in bars["a notebook"]
+    assert "20/20" not in bars["a pipe"]
 
 
 def test_training_alone_leaves_bits_without_pictures(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import math
 from collections.abc import Sequence
@@ -67,6 +69,12 @@ def png_bytes(picture: np.ndarray) -> bytes:
     facts.add_text("Software", MARK)
     _pil(picture).save(buffer, "PNG", pnginfo=facts)
     return buffer.getvalue()
+
+
+def img(picture: np.ndarray, alt: str) -> str:
+    """A picture as an HTML element, enlarged, for a notebook."""
+    content = base64.b64encode(png_bytes(enlarge(picture))).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{content}">'
 
 
 def read_png(path: Path) -> np.ndarray | None:

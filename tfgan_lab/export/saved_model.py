@@ -12,6 +12,7 @@ Of a generator of numbers: serving_default and sample, "numbers" [B, 1]. Of a cl
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfgan_lab import pictures
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.export.loader import load_saved_model
@@ -44,6 +46,14 @@ def spread_labels(num_labels: int, count: Any) -> tf.Tensor:
     return tf.range(count) % num_labels
 
 
+def shown(name: str, drawn: np.ndarray) -> str:
+    """A generator in a notebook: 20 samples [20, H, W, C] in [0, 1] as a picture, or numbers [20, 1] as text."""
+    text = f"<p><code>{html.escape(name)}</code></p>"
+    if drawn.ndim == 2:
+        return f"{text}<p>{', '.join(f'{number:.4g}' for number in drawn[:, 0])}</p>"
+    return text + pictures.img(pictures.grid(pictures.to_uint8(drawn, "unit"), 10), "samples of seed 0")
+
+
 class GeneratorModule(tf.Module):
     """What is exported of a generator."""
 
@@ -55,6 +65,10 @@ class GeneratorModule(tf.Module):
         self._generate = lambda latents, labels: generator(latents, labels, training=False)
         self._tanh = config.data.pixels == "tanh"
         self.output = config.data.output
+
+    def _repr_html_(self) -> str:
+        drawn = self.sample(tf.constant(0, tf.int64), tf.constant(20), tf.constant(-1))
+        return shown(f"the generator of {self._config.name}", drawn.numpy())
 
     def draw(self, latents: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
         """[B, Z] (and int [B]) -> images [B, H, W, C] in [0, 1], or numbers [B, 1]."""
@@ -273,6 +287,12 @@ class LoadedGenerator:
         except tf.errors.InvalidArgumentError as error:
             raise UserError(f"{self.folder} draws nothing for --label={label}: {str(error).splitlines()[0]}.") from None
         return drawn.numpy()
+
+    def __repr__(self) -> str:
+        return f"LoadedGenerator({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        return shown(repr(self), self.sample(20, 0))
 
 
 def load_generator(path: str | os.PathLike[str]) -> LoadedGenerator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from pathlib import Path
 from typing import Any
@@ -82,9 +81,7 @@ class Run:
         if isinstance(self.config, GanConfig) and saved_samples(self.workdir.samples, self.config):
             drawn = self.samples()
             if drawn.ndim == 4:
-                picture = pictures.png_bytes(pictures.enlarge(pictures.grid(drawn, columns_of(self.config))))
-                text = base64.b64encode(picture).decode()
-                parts.append(f'<img alt="samples of the last step" src="data:image/png;base64,{text}">')
+                parts.append(pictures.img(pictures.grid(drawn, columns_of(self.config)), "samples of the last step"))
         for kind in ("train", "eval", "metrics"):
             last = next((row for row in reversed(self.rows) if row["kind"] == kind), None)
             if last:

@@ -50,10 +50,10 @@ def muted() -> Iterator[None]:
 
 
 class Terminal:
-    """A progress bar with speed and time left on a terminal; plain lines otherwise."""
+    """A progress bar with speed and time left on a terminal and in a notebook; plain lines otherwise."""
 
     def __init__(self, total: int, done: int) -> None:
-        hidden = _muted or sys.stderr is None or not sys.stderr.isatty()
+        hidden = _muted or sys.stderr is None or not (sys.stderr.isatty() or "ipykernel" in sys.modules)
         self._bar = tqdm(
             total=total, initial=done, unit="step", disable=hidden, dynamic_ncols=True, smoothing=0.1, mininterval=0.5,
         )  # fmt: skip
