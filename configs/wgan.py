@@ -1,0 +1,54 @@
+"""Wasserstein GAN with clipped weights, on MNIST.
+
+Source: no post's; Arjovsky et al., 2017, algorithm 1.
+Run:    tfgan-lab train --config=wgan --data_dir=FOLDER_WITH_MNIST
+Time:   7 minutes on one core (20,000 steps).
+Variants: `:smoke` seconds, for tests.
+
+Of the paper: the loss, D's weights within 0.01 after each of its 5 updates, each on real examples of its own, RMSprop
+at 5e-5, batches of 64. RMSprop is as in the authors' program (PyTorch's): it remembers 0.99, and its epsilon of 1e-8
+stands outside of the root, as Keras' 1e-16 inside of it does.
+Ours: the MLPs of `mlp_gan`, without their dropout, so that D is one function; and the length.
+"""
+
+from tfgan_lab.config import Every, Game, GanConfig, Init, KerasOptimizer, Latents, Mnist
+from tfgan_lab.layers import Dense, Flatten, LeakyReLU, ReLU, Reshape, Tanh
+
+
+def get_config(variant: str = "") -> GanConfig:
+    hidden = 16 if variant == "smoke" else 256
+    generator = [Dense(hidden), ReLU(), Dense(hidden), ReLU(), Dense(28 * 28), Tanh(), Reshape(28, 28, 1)]
+    discriminator = [Flatten(), Dense(hidden), LeakyReLU(0.01), Dense(hidden), LeakyReLU(0.01), Dense(1)]
+    init = Init(kernel="xavier_normal", bias="uniform", bias_low=0.1, bias_high=0.2)
+    config = GanConfig(
+        name="wgan",
+        post="-",
+        data=Mnist(train_split="train+validation", pixels="tanh"),
+        batch_size=64,
+        steps=20_000,
+        latents=Latents(dim=100, distribution="normal"),
+        generator=generator,
+        discriminator=discriminator,
+        g_init=init,
+        d_init=init,
+        g_optimizer=KerasOptimizer(name="rmsprop", learning_rate=5e-5, arguments={"rho": 0.99, "epsilon": 1e-16}),
+        d_optimizer=KerasOptimizer(name="rmsprop", learning_rate=5e-5, arguments={"rho": 0.99, "epsilon": 1e-16}),
+        game=Game(loss="wasserstein", clip=0.01, d_steps=5, fresh_real=True),
+        num_samples=64,
+        log=Every(steps=500),
+        log_line="step {step:>6}/{steps}  losses: D {d_loss_mean:.4f}  G {g_loss_mean:.4f}",
+        evaluate=Every(steps=2000),
+        sample=Every(steps=500),
+        metrics=Every(steps=5000),
+        checkpoint=Every(steps=2000),
+    )
+    match variant:
+        case "":
+            return config
+        case "smoke":
+            config.batch_size, config.steps = 50, 20
+            config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
+            config.metrics = Every()
+        case _:
+            raise ValueError(f"unknown variant {variant!r}: smoke")
+    return config
