@@ -2,7 +2,7 @@
 
 Source: post P003, the conditional GAN post (PyTorch), its second generator; D is the post's concat discriminator.
 Run:    tfgan-lab train --config=cgan_branch --data_dir=FOLDER_WITH_MNIST
-Time:   1.5 hours on one core (750,000 steps of 4 images); `:batched` 13 minutes (30,000 steps).
+Time:   1.5 to 2.2 hours on one core (750,000 steps of 4 images); `:batched` 13 to 24 minutes (30,000 steps).
 The batch of 4 is that of the post's comments, and it decides: at 4 the net draws the digits asked for after two epochs,
 at 100 (`:batched`) it drew one image per label in every try. Ours, because the post does not show them: the optimiser
 (Adam 2e-4, beta_1 0.5), D's dropout (0.3), the start (N(0, 0.02) everywhere, zero biases).

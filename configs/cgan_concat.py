@@ -2,7 +2,7 @@
 
 Source: post P003, the conditional GAN post (PyTorch).
 Run:    tfgan-lab train --config=cgan_concat --data_dir=FOLDER_WITH_MNIST
-Time:   1.7 hours on one core (750,000 steps of 4 images); `:batched` 13 minutes (30,000 steps).
+Time:   1.7 to 2.2 hours on one core (750,000 steps of 4 images); `:batched` 13 to 21 minutes (30,000 steps).
 The post fixes the layers, G's dropout, the order of updates, the losses and, in its comments, the batch of 4. Its
 argument parser holds the epochs (50 are mentioned) and Z (100 in its second generator). Ours, because the post does not
 show them: the optimiser (Adam 2e-4, beta_1 0.5), D's dropout (0.3), the start (N(0, 0.02) everywhere, zero biases).

@@ -2,7 +2,7 @@
 
 Source: post P001, "Generative Adversarial Network (4)" (PyTorch), its MNIST CNN.
 Run:    tfgan-lab train --config=mnist_classifier --data_dir=FOLDER_WITH_MNIST
-Time:   2 minutes on one core (180,000 steps); `:batched` 75 s in all (5,622 steps).
+Time:   half a minute on one core (180,000 steps); `:batched` a minute (5,622 steps).
 As posted the batch is 1: 180,000 steps.
 Variants: `:smoke` seconds, for tests; `:batched` sees 64 images a step for 6 epochs (rate
 1e-3, evaluated and saved each epoch, on running statistics).
