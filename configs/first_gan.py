@@ -1,7 +1,7 @@
 """The default run: a small conditional conv GAN, on 5,000 real digits that need no download.
 
 Source: no post's; `cgan_conv` on less data: a small DCGAN (Radford et al., 2016, section 3), its labels as in Miyato &
-Koyama, 2018 (projection, eq. 3), drawn from an average of G's weights (Karras et al., 2018, section 4).
+Koyama, 2018 (projection, eq. 3), drawn from an average of G's weights (Karras et al., 2018, appendix A.1).
 Run:    tfgan-lab train
 Time:   2.5 to 4 minutes on one core (2,400 steps).
 Variants: `:smoke` seconds, for tests.

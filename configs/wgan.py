@@ -6,8 +6,8 @@ Time:   7 minutes on one core (20,000 steps).
 Variants: `:smoke` seconds, for tests.
 
 Of the paper: the loss, D's weights within 0.01 after each of its 5 updates, each on real examples of its own, RMSprop
-at 5e-5, batches of 64. RMSprop is as in the authors' program (PyTorch's): it remembers 0.99, and its epsilon of 1e-8
-stands outside of the root, as Keras' 1e-16 inside of it does.
+at 5e-5, batches of 64. RMSprop is nearly that of the authors' program (PyTorch's, with 0.99 and an epsilon of 1e-8
+beside the root): Keras adds its epsilon inside the root, here 1e-16. They differ for gradients near 1e-8.
 Ours: the MLPs of `mlp_gan`, without their dropout, so that D is one function; and the length.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import collections
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,12 @@ def test_every_part_of_the_package_has_a_layer() -> None:
         if path.suffix == ".py" or path.is_dir()
     }
     assert parts - {"__init__", "__pycache__", "configs"} == set(LEVEL)
+
+
+def test_the_page_on_the_house_has_this_list() -> None:
+    told = (ROOT / "docs" / "house.md").read_text(encoding="utf-8").partition("<!-- layers -->")[2].split("```")[1]
+    lines = [re.split(r"\s{2,}", line)[0].split() for line in told.splitlines()[1:]]
+    assert lines == [list(names) for names in LAYERS]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -15,7 +15,7 @@ class Average:
     After step t = 1, 2, … it moves by average += (1 - d) * (value - average), with d = min(decay, t / (t + 9)). So it
     hardly remembers start values, and never more than about a ninth of the way (the warm-up of TensorFlow's
     `tf.train.ExponentialMovingAverage`, (1 + n) / (10 + n) for n = t - 1). Averages of G: Yazıcı et al., 2019; Karras
-    et al., 2018, section 4. BatchNorm's running statistics are averaged like the weights that they belong to.
+    et al., 2018, appendix A.1. BatchNorm's running statistics are averaged like the weights that they belong to.
 
     Args:
       decay: Of a step, in (0, 1): it remembers about 1 / (1 - decay) steps.

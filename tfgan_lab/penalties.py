@@ -88,7 +88,7 @@ PENALTIES: dict[str, Penalty] = {
     # Mescheder et al., 2018, equations 9 and 10; weight gamma, 10 there.
     "r1": Penalty(lambda real, fakes, noise: {"real": real}, half_square),
     "r2": Penalty(lambda real, fakes, noise: {"fake": fakes}, half_square),
-    # Both: R3GAN (Huang et al., 2024, section 3).
+    # Both: R3GAN (Huang et al., 2024, section 2).
     "r1_r2": Penalty(lambda real, fakes, noise: {"real": real, "fake": fakes}, half_square),
     # DRAGAN (Kodali et al., 2017, algorithm 1); weight 10.
     "dragan": Penalty(_near_real, two_sided),
