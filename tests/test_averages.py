@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from runs import fingerprint, rows, train_small
 from test_training import stop_at
 
-from tfgan_lab import data
+from tfgan_lab import cli, data
 from tfgan_lab.config import from_json, override
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.export.saved_model import load_generator
-from tfgan_lab.parity.import_torch import export_torch
+from tfgan_lab.parity.import_torch import export_torch, import_torch
 from tfgan_lab.report.sample import sample_run
 from tfgan_lab.trainer import train
 from tfgan_lab.training.engine import make_engine
@@ -160,6 +162,48 @@ def test_metrics_in_training_judge_both(embedded: dict[str, Any]) -> None:
     }
 
 
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_small("gaussian:smoke", tmp_path_factory.mktemp("ema") / "numbers", ema="0.9")
+
+
+def test_an_export_says_which_of_both_it_holds(numbers: Path, tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(numbers, folder)
+    (folder / "export" / "generator.tflite").write_bytes(b"of the average")
+
+    def said(*arguments: str) -> str:
+        assert cli.main([*arguments, f"--workdir={folder}"]) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    of_average, of_raw = "the average of the generator's weights", "the generator itself (--raw)"
+    assert f"drawn from {of_average}\n" in said("evaluate", "--num=1000")
+    note = f"its metrics are of {of_raw}"
+    assert note not in (folder / "report.html").read_text()
+    assert load_generator(folder).facts["raw"] is False and of_average in repr(load_generator(folder))
+    assert "still holds" not in said("export")
+    assert f"still holds generator.tflite of step 20 ({of_average}): export again" in said("export", "--raw")
+    assert load_generator(folder).facts["raw"] is True and of_raw in repr(load_generator(folder))
+    assert f"drawn from {of_raw}\n" in said("evaluate", "--num=1000")
+    assert note in (folder / "report.html").read_text()
+
+
+def test_the_page_says_that_an_average_is_drawn_and_judged(numbers: Path) -> None:
+    assert "an average of the generator's weights (ema 0.9)" in html.unescape((numbers / "report.html").read_text())
+
+
+def test_a_run_without_one_says_nothing_of_it(trained: Any) -> None:
+    folder = trained("gaussian:smoke")
+    assert "an average of" not in (folder / "report.html").read_text()
+    assert "raw" not in (folder / "export" / "generator.json").read_text()
+    assert repr(load_generator(folder)) == f"LoadedGenerator({str(folder / 'export')!r})"
+
+
+def test_the_average_itself_is_not_imported(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--role=average: .*import that\.$"):
+        import_torch(tmp_path / "net.npz", offline("gaussian:smoke", ema="0.9"), tmp_path / "run", "average")
+
+
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train_small("gaussian:smoke", tmp_path / "whole", ema="0.9")
@@ -178,7 +222,7 @@ def test_a_run_from_before_the_field_goes_on_and_one_with_another_decay_is_refus
 ) -> None:
     config = offline("gaussian:smoke")
     old = json.loads((trained("gaussian:smoke") / "config.json").read_text())
-    del old["ema"]
+    del old["ema"], old["game"]["penalty"], old["game"]["penalty_weight"], old["game"]["clip"]
     assert from_json(json.dumps(old)) == config
     train_small("gaussian:smoke", tmp_path)
     for path in (tmp_path / "config.json", tmp_path / "checkpoints" / "config.json"):

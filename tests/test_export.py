@@ -327,6 +327,11 @@ def test_files_made_of_an_export_stay_beside_the_new_one(run: RestoredRun, tmp_p
     assert (folder / "generator.tflite").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("shape", [(20, 2), (20, 2, 2), (20, 4, 4, 2)], ids=str)
+def test_what_is_neither_image_nor_number_is_shown_by_name_alone(shape: tuple[int, ...]) -> None:
+    assert saved_model.shown("mine", np.ones(shape, np.float32)) == "<p><code>mine</code></p>"
+
+
 def test_a_model_that_differs_from_the_live_one_is_not_put_in_place(
     run: RestoredRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

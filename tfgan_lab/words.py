@@ -12,3 +12,8 @@ def counted(number: float, noun: str) -> str:
 def of_post(post: str) -> str:
     """ "post P001", or "no post's" where a config rebuilds none ("-")."""
     return "no post's" if post == "-" else f"post {post}"
+
+
+def drawn_from_which(raw: bool) -> str:
+    """What of a run with `ema` is drawn from."""
+    return "the generator itself (--raw)" if raw else "the average of the generator's weights"

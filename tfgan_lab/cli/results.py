@@ -142,9 +142,8 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     run = restore_run(workdir, values.raw)
     network = drawn_from(run.networks) or run.networks["classifier"]
     data = run.workdir.read_record().get("data", {})
-    difference = export_network(
-        run.config, network, out, {"step": run.step, "seed": run.config.seed, "trained_on": data}
-    )
+    facts = {"step": run.step, "seed": run.config.seed, "trained_on": data} | ({"raw": True} if values.raw else {})
+    difference = export_network(run.config, network, out, facts)
     for note in run.notes:
         print(note)
     print(

@@ -26,7 +26,7 @@ from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.export.saved_model import load_generator, read_facts
 from tfgan_lab.system.files import json_bytes, refuse_foreign, write_atomically
 from tfgan_lab.training.workdir import Workdir
-from tfgan_lab.words import counted, of_post
+from tfgan_lab.words import counted, drawn_from_which, of_post
 
 NUM_IMAGES = 10_000
 _DIGITS_PIECE, _IMAGES_PIECE, _NUMBERS_PIECE = 1000, 25, 1_000_000  # drawn at a time
@@ -76,7 +76,7 @@ def evaluate(
         "model": {
             "run": subject.name, "config": subject.config.name, "post": subject.config.post, "step": subject.facts.get("step"),
             "trained_on": subject.facts.get("trained_on"),
-        },
+        } | {name: fact for name, fact in subject.facts.items() if name == "raw"},
         "data": {name: str(part) for name, part in source.provenance.items()} or {"target": source.chosen.removeprefix("data: ")},
         "seed": seed,
     }  # fmt: skip
@@ -105,6 +105,8 @@ def print_table(result: dict[str, Any]) -> None:
     print(
         f"{model['config']} ({of_post(model['post'])}) after {counted(model['step'] or 0, 'step')}: {model['run']}, seed {result['seed']}"
     )
+    if "raw" in model:
+        print(f"drawn from {drawn_from_which(model['raw'])}")
     print(f"{counts}; data: " + "; ".join(result["data"].values()))
     if result.get("judge"):
         print(f"judge: {result['judge']['line']}")

@@ -37,6 +37,7 @@ from tfgan_lab.system.files import (
     write_atomically,
 )
 from tfgan_lab.system.runtime import quiet_stderr
+from tfgan_lab.words import drawn_from_which
 
 _TOLERANCE = 1e-5  # float32 rounding of another graph of the same net
 
@@ -47,10 +48,13 @@ def spread_labels(num_labels: int, count: Any) -> tf.Tensor:
 
 
 def shown(name: str, drawn: np.ndarray) -> str:
-    """A generator in a notebook: 20 samples [20, H, W, C] in [0, 1] as a picture, or numbers [20, 1] as text."""
+    """A generator in a notebook: 20 samples [20, H, W, C] in [0, 1] as a picture, numbers [20, 1] as text; else no more
+    than its name."""
     text = f"<p><code>{html.escape(name)}</code></p>"
-    if drawn.ndim == 2:
+    if drawn.shape[1:] == (1,):
         return f"{text}<p>{', '.join(f'{number:.4g}' for number in drawn[:, 0])}</p>"
+    if drawn.ndim != 4 or drawn.shape[3] not in (1, 3):
+        return text
     return text + pictures.img(pictures.grid(pictures.to_uint8(drawn, "unit"), 10), "samples of seed 0")
 
 
@@ -182,8 +186,9 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
       config: The run's config.
       network: Its generator or classifier, on one device.
       folder: Where it goes. An export that is there is replaced once the new one is checked; its LiteRT and ONNX files
-        stay, and a line says if they are of another step.
-      facts: Kept beside it as generator.json: run, step, data.
+        stay, and a line says if they are of another step, or one of the generator itself and one of its average.
+      facts: Kept beside it as generator.json: run, step, data; of a run with `ema`, "raw": whether it is the generator
+        itself (by default it is the average of its weights).
 
     Returns:
       The largest difference to the live network over 16 inputs.
@@ -210,9 +215,11 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
                 shutil.copy2(file, filled / file.name)
     except tf.errors.OpError as error:
         raise UserError(f"{folder} cannot be written: {reason_of(error)}. Free space or fix permissions.") from None
-    if kept and before.get("step") != facts.get("step"):
+    was_raw = before.get("raw", False)
+    if kept and (before.get("step"), was_raw) != (facts.get("step"), facts.get("raw", False)):
         names = ", ".join(file.name for file in kept)
-        print(f"{folder} still holds {names} of step {before.get('step')}: export again with --format to renew.")
+        which = f" ({drawn_from_which(was_raw)})" if was_raw != facts.get("raw", False) else ""
+        print(f"{folder} still holds {names} of step {before.get('step')}{which}: export again with --format to renew.")
     return difference
 
 
@@ -224,7 +231,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         return {}
     kinds = {
         "config": str, "post": str, "step": int, "seed": int, "num_labels": int, "latent_dim": int, "fields": dict,
-        "latent_distribution": str, "trained_on": dict,
+        "latent_distribution": str, "trained_on": dict, "raw": bool,
     }  # fmt: skip
     return {key: value for key, value in facts.items() if isinstance(value, kinds.get(key, object))}
 
@@ -238,6 +245,8 @@ def describe(config: Config) -> dict[str, Any]:
             "latent_dim": config.latents.dim, "latent_distribution": config.latents.distribution,
             "num_labels": config.num_labels, "data": config.data.kind,
         }  # fmt: skip
+        if config.ema:
+            facts["raw"] = False
     return facts
 
 
@@ -289,7 +298,8 @@ class LoadedGenerator:
         return drawn.numpy()
 
     def __repr__(self) -> str:
-        return f"LoadedGenerator({str(self.folder)!r})"
+        which = f": {drawn_from_which(self.facts['raw'])}" if "raw" in self.facts else ""
+        return f"LoadedGenerator({str(self.folder)!r}{which})"
 
     def _repr_html_(self) -> str:
         return shown(repr(self), self.sample(20, 0))

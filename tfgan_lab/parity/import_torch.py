@@ -56,6 +56,8 @@ def import_torch(
     """
     if not 1 <= step <= _MOST_STEPS:
         raise UserError(f"--step={step}: how many steps it was trained, 1 to {_MOST_STEPS:,}.")
+    if role == "average":
+        raise UserError("--role=average: the average of a generator's weights starts as the generator: import that.")
     config = config_lib.validate(
         load_config(config_reference) if isinstance(config_reference, str) else config_reference
     )

@@ -26,7 +26,7 @@ from tfgan_lab.system.files import read_bytes
 from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.sampler import saved_samples
 from tfgan_lab.training.workdir import Workdir
-from tfgan_lab.words import counted, of_post
+from tfgan_lab.words import counted, drawn_from_which, of_post
 
 _CHARTS = (
     ("confusion", "Which classes it takes for which"),
@@ -50,10 +50,13 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
     """
     config, record, rows = folder.read_config(), folder.read_record(), folder.read_metrics()
     step = parts.step or (checkpoint_steps(folder.checkpoints) or [0])[-1]
+    metrics, are_raw = _metrics(folder.path)
     page = RunPage(
         key, folder.path.resolve().name, config, _state(folder, step, record), step, _facts(config, record, step),
-        repeat_command(config, record, folder.path), rows, _metrics(folder.path), list(parts.notes),
+        repeat_command(config, record, folder.path), rows, metrics, list(parts.notes),
     )  # fmt: skip
+    if are_raw:
+        page.notes.append(f"its metrics are of {drawn_from_which(True)}, not of the average of its weights")
     page.curves = page_charts.curves(rows, key, reference_of(config, record.get("data", {})), _floors(page.metrics))
     page.diagnosis = diagnose(config, rows, record.get("data", {}))
     page.claims = claims_in_words(config, folder.path)
@@ -124,6 +127,9 @@ def _facts(config: Config, record: dict[str, Any], step: int) -> list[tuple[str,
         ("config", f"{config.name}, {of_post(config.post)}"),
         ("trained", f"{counted(step, 'step')}{epochs} of batch {config.batch_size}"),
     ]
+    if isinstance(config, GanConfig) and config.ema:
+        which = f"an average of the generator's weights (ema {config.ema:g}), also in evaluations during training"
+        facts.append(("drawn, judged", which))
     if config.data.is_endless:
         facts.append(("target", str(config.data)))
     for split, part in (record.get("data") or {}).items():
@@ -173,13 +179,15 @@ def repeat_command(config: Config, record: dict[str, Any], workdir: Path) -> str
     return shlex.join(["tfgan-lab", "train", f"--config={config.name}", *flags, *data, f"--workdir={workdir}"])
 
 
-def _metrics(folder: Path) -> list[dict[str, Any]]:
-    """The rows that `tfgan-lab evaluate` wrote, or nothing."""
+def _metrics(folder: Path) -> tuple[list[dict[str, Any]], bool]:
+    """The rows that `tfgan-lab evaluate` wrote, or none; and whether they are of an export with --raw."""
     try:
-        rows = json.loads(read_bytes(folder / "metrics.json"))["metrics"]
+        result = json.loads(read_bytes(folder / "metrics.json"))
+        rows, model = result["metrics"], result.get("model")
     except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [row for row in rows if isinstance(row, dict) and {"name", "label", "generated"} <= set(row)]
+        return [], False
+    rows = [row for row in rows if isinstance(row, dict) and {"name", "label", "generated"} <= set(row)]
+    return rows, isinstance(model, dict) and model.get("raw") is True
 
 
 def _floors(metrics: Sequence[dict[str, Any]]) -> Callable[[Any], None] | None:

@@ -81,6 +81,8 @@ class Accuracy(_OnTestSplit):
 class Beliefs(_OnTestSplit):
     """Of a GAN on images: p_real = mean D(x) over the test split, p_fake = mean D(G(z)) over as many fresh latents.
 
+    With `ema`, p_fake is of the average of G's weights; D was trained against G itself.
+
     Source: post P000's evaluate_model.
     """
 
