@@ -50,10 +50,11 @@ def plain(built: Experiment) -> Callable[[int], None]:
     networks = built.networks
     if isinstance(config, GanConfig):
         numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
-        optimizers = {role: _keras_optimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}
+        optimizers = {role: _keras_optimizer(of, networks[role].trainable_variables) for role, of in numbers.items()}
         task: Any = _PlainGAN(
             networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],
             config.game, config.latents, config.num_labels, config.seed, moments=config.data.reports_moments,
+            average=built.task.average,
         )  # fmt: skip
     else:
         classifier = networks["classifier"]

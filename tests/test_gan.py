@@ -446,6 +446,40 @@ def test_a_plain_generator_that_hides_its_width_is_refused_in_one_line() -> None
         GAN(keras.Sequential([keras.layers.Dense(4)]), d, keras.optimizers.SGD(), keras.optimizers.SGD())
 
 
+@pytest.mark.parametrize(
+    ("knobs", "norm", "words"),
+    [
+        ({"d_update": "separate", "penalty": "r1"}, False, "game.penalty='r1' is of one D update on real and fake"),
+        ({"d_update": "separate", "loss": "relativistic"}, False, "game.loss='relativistic' compares real with fake"),
+        ({"fakes": "shared", "d_steps": 3}, False, "game.fakes='shared' needs one joint D update"),
+        ({"first": "generator"}, False, "goes with game.fakes='shared'"),
+        ({"loss": "hing"}, False, "no loss 'hing'. Did you mean 'hinge'"),
+        ({"penalty": "r1"}, True, "the discriminator's layer 'norm' mixes examples"),
+    ],
+)
+def test_a_game_that_cannot_be_played_is_refused_in_one_line(knobs: Any, norm: bool, words: str) -> None:
+    g, d = plain_pair()
+    if norm:  # as deep as it may be
+        inner = keras.Sequential([keras.layers.Dense(3), keras.layers.BatchNormalization(name="norm")])
+        d = keras.Sequential([keras.layers.Flatten(), inner, keras.layers.Dense(1)])
+    with pytest.raises(UserError) as refused:
+        GAN(g, d, keras.optimizers.SGD(), keras.optimizers.SGD(), Game(**knobs))
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_penalty_takes_no_network_of_ours_that_mixes_examples() -> None:
+    with pytest.raises(UserError, match="layer 'batch_norm' mixes examples"):
+        Table(norm=[BatchNorm()], penalty="r1")
+
+
+def test_a_frozen_batch_norm_mixes_nothing() -> None:
+    g, _ = plain_pair()
+    norm = keras.layers.BatchNormalization(trainable=False)
+    d = keras.Sequential([keras.layers.Flatten(), norm, keras.layers.Dense(1)])
+    gan = GAN(g, d, keras.optimizers.SGD(), keras.optimizers.SGD(), Game(penalty="r1"))
+    assert gan.step(0, batch(0, gan.game)[0])["penalty"] > 0
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_trains_in_the_game(loss: str) -> None:
     table = Table(loss=loss)

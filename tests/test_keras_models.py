@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import tfgan_lab
-from tfgan_lab.config import override
+from tfgan_lab.config import override, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
 from tfgan_lab.export.saved_model import load_generator
@@ -126,6 +127,16 @@ def test_what_does_not_fit_is_refused_in_one_line(role: str, make: Any, words: s
         tfgan_lab.train(config_of(), tmp_path / "run", verbose=False, **{role: make()})
     assert words in str(refused.value) and "\n" not in str(refused.value)
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_penalty_goes_with_a_model_without_batch_norm_only(tmp_path: Path) -> None:
+    flat, config = [Input((28, 28, 1)), L.Flatten()], config_of(**{"game.penalty": "r1"})
+    normed = Sequential([*flat, L.Dense(4), L.BatchNormalization(name="norm"), L.Dense(1)])
+    with pytest.raises(UserError, match="config: .*layer 'norm' mixes examples") as refused:
+        tfgan_lab.train(config, tmp_path / "run", verbose=False, discriminator=normed)
+    assert "\n" not in str(refused.value) and not (tmp_path / "run" / "config.json").exists()
+    held = hold(Sequential([*flat, L.Dense(1)]), "discriminator")
+    assert validate(dataclasses.replace(config, discriminator=[held]))
 
 
 @pytest.mark.slow

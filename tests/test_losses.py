@@ -184,6 +184,11 @@ def test_what_makes_no_sense_is_refused_in_one_line() -> None:
     for fields, words in [
         ({"game.loss": "hing"}, "there is no loss 'hing'. Did you mean 'hinge'"),
         ({"game.loss": "wassertein"}, "Did you mean 'wasserstein'"),
+        ({"game.loss": "mine"}, "name that file with --config"),
+        (
+            {"log_losses": "after_update", "game.d_steps": "3", "game.fresh_real": "true"},
+            "game.fresh_real takes 3: use log_losses='step'",
+        ),
         *(
             ({"game.loss": name, "game.smoothing": "0.1"}, "game.smoothing is a target of cross-entropy")
             for name in ("least_squares", "hinge", "wasserstein", "relativistic")
@@ -194,3 +199,5 @@ def test_what_makes_no_sense_is_refused_in_one_line() -> None:
             override(config, fields)
         assert words in str(refused.value)
         assert "\n" not in str(refused.value)
+    for harmless in ({"game.d_steps": "3"}, {"game.fresh_real": "true"}):
+        assert override(config, {"log_losses": "after_update"} | harmless)

@@ -241,6 +241,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(name: str, tmp_path: Path, monkeypatc
 def test_what_makes_no_sense_is_refused_in_one_line() -> None:
     for reference, fields, words in [
         ("mlp_gan", {"game.penalty": "wgangp"}, "no penalty 'wgangp'. Did you mean 'wgan_gp'"),
+        ("mlp_gan", {"game.penalty": "mine"}, "name that file with --config"),
         ("mlp_gan", {"game.penalty": "r1", "game.d_update": "separate"}, "needs game.d_update='joint'"),
         ("mlp_gan", {"game.penalty": "r1", "precision": "bfloat16"}, "use float32"),
         ("mlp_gan", {"game.penalty_weight": "-1"}, "game.penalty_weight"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
@@ -426,19 +426,29 @@ def _contradictions(config: Config) -> list[str]:
         faults.append(
             f"batch_size must equal the size of the discriminator's Sets, {sets[0].size}: one set is one example"
         )
-    faults += loss_faults(config.game.loss, config.game.smoothing, config.game.d_update)
-    # What a Keras model does is not known.
-    mixing = [
-        one.kind
-        for one in every_layer(config.discriminator)
-        if isinstance(one, Sets) or (one.mixes_examples and one.kind != "keras_model")
-    ]
-    faults += penalty_faults(config.game.penalty, config.game.d_update, config.precision, mixing)
-    if config.game.first == "generator" and config.game.fakes != "shared":
+    mixing = [name for one in every_layer(config.discriminator) for name in one.mixing]
+    faults += game_faults(config.game, config.precision, mixing)
+    if config.log_losses == "after_update" and config.game.real_batches > 1:
+        faults.append(
+            f"log_losses='after_update' is of a step's one real batch, but game.fresh_real takes {config.game.real_batches}: "
+            "use log_losses='step'"
+        )
+    return faults
+
+
+def game_faults(game: Game, precision: str = "float32", mixing: Sequence[str] = ()) -> list[str]:
+    """Why that game cannot be played; empty if it can.
+
+    Args:
+      game: Its knobs.
+      precision: As a config has it.
+      mixing: Names of D's layers that make one output of several examples.
+    """
+    faults = loss_faults(game.loss, game.smoothing, game.d_update)
+    faults += penalty_faults(game.penalty, game.d_update, precision, mixing)
+    if game.first == "generator" and game.fakes != "shared":
         faults.append("game.first='generator' (post P003) goes with game.fakes='shared'")
-    if config.game.fakes == "shared" and (
-        config.game.d_update == "separate" or config.game.d_steps * config.game.g_steps > 1
-    ):
+    if game.fakes == "shared" and (game.d_update == "separate" or game.d_steps * game.g_steps > 1):
         faults.append("game.fakes='shared' needs one joint D update and one G update per step")
     return faults
 

@@ -25,9 +25,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from tfgan_lab.errors import UserError, nearest, shortened
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest, shortened
 from tfgan_lab.fields import STRICT, Changes, Positive, Seed
-from tfgan_lab.layer_base import DEFINED_ELSEWHERE, tf
+from tfgan_lab.layer_base import tf
 
 MOMENTS = ("real_mean", "real_std", "fake_mean", "fake_std")
 

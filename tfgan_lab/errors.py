@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 RESUME_CODE = 75  # EX_TEMPFAIL of sysexits.h: "a temporary failure, the user is invited to retry"
 READER_GONE_CODE = 141  # 128 + SIGPIPE
+# What to do about a layer, data, loss or penalty that a run's config.json names and this process does not know.
+DEFINED_ELSEWHERE = "If a config file defines it, name that file with --config (in Python: load_config it first)."
 
 
 class UserError(Exception):

@@ -18,8 +18,9 @@ import keras
 import tensorflow as tf
 
 from tfgan_lab.averages import Average
-from tfgan_lab.config import Game, Latents
+from tfgan_lab.config import Game, Latents, game_faults
 from tfgan_lab.errors import UserError
+from tfgan_lab.keras_models import mixing_layers
 from tfgan_lab.losses import make_loss
 from tfgan_lab.penalties import Noise, clip_weights, make_penalty
 from tfgan_lab.randomness import draw_labels, draw_latents, draw_uniform, num_rows, step_seed, stream_key
@@ -63,7 +64,8 @@ class GAN:
       average: Of the generator's variables; takes them in after every step.
 
     Raises:
-      UserError: The game's loss is not known, or a Keras generator does not say how wide its input is.
+      UserError: The game cannot be played, or not with this discriminator (`tfgan_lab.config.game_faults`); a Keras
+        generator does not say how wide its input is.
     """
 
     batch_axis = 0  # where examples are counted
@@ -74,10 +76,12 @@ class GAN:
         average: Average | None = None,
     ) -> None:  # fmt: skip
         self.game = game or Game()
+        self.generator, self.discriminator = _with_seed(generator), _with_seed(discriminator)
+        if faults := game_faults(self.game, mixing=getattr(self.discriminator, "mixing", ())):
+            raise UserError("; ".join(faults))
         self.loss = make_loss(self.game.loss, self.game.smoothing)
         self.penalty = make_penalty(self.game.penalty)
         self.latents, self.num_labels, self.seed = latents or _latents_of(generator), num_labels, seed
-        self.generator, self.discriminator = _with_seed(generator), _with_seed(discriminator)
         if not getattr(discriminator, "built", True):
             labels = tf.zeros([1], tf.int32) if num_labels else None
             self.discriminator(self.generator(tf.zeros([1, self.latents.dim]), labels), labels)
@@ -320,6 +324,7 @@ class _Plain:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
+        self.mixing = mixing_layers(model)
         self.non_trainable_variables = model.non_trainable_variables
 
     def __call__(self, x: Any, labels: Any = None, training: bool = False, seed: Any = None) -> tf.Tensor:

@@ -30,6 +30,10 @@ class KerasModel(Layer):
         return self.architecture in _HELD and len(getattr(self._model, "inputs", None) or ()) == 2
 
     @property
+    def mixing(self) -> list[str]:
+        return mixing_layers(_HELD.get(self.architecture))
+
+    @property
     def _model(self) -> Any:
         if self.architecture not in _HELD:
             raise UserError(
@@ -88,6 +92,14 @@ def hold(model: Any, role: str) -> KerasModel:
     architecture = _architecture(model)
     _HELD[architecture] = model
     return KerasModel(architecture)
+
+
+def mixing_layers(model: Any) -> list[str]:
+    """Names of a Keras model's layers that make one output of several examples: batch normalisations, of any depth."""
+    import keras
+
+    layers = model._flatten_layers() if model is not None else ()
+    return [one.name for one in layers if isinstance(one, keras.layers.BatchNormalization) and one.trainable]
 
 
 def _kept(model: Any) -> list[Any]:

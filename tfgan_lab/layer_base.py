@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, InstanceOf, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest
 from tfgan_lab.fields import STRICT, explain
 
 Shape = tuple[int, ...]  # of one example
@@ -156,6 +156,11 @@ class Layer:
     torch: ClassVar[Mapping[str, tuple[str, tuple[int, ...] | None]]] = {}
     javascript: ClassVar[str] = ""
 
+    @property
+    def mixing(self) -> list[str]:
+        """Names of what in it makes one output of several examples."""
+        return [self.kind] if self.mixes_examples else []
+
     def plan(self, node: Node) -> Shape:
         """Notes the weights of this layer for `node.inputs`; returns the shape of an example that it gives."""
         return node.inputs
@@ -174,8 +179,6 @@ class Layer:
 
 
 KINDS: dict[str, Any] = {}  # the class of each
-# What to do about a kind, of layers or data, that a run's config.json names and this process does not know.
-DEFINED_ELSEWHERE = "If a config file defines it, name that file with --config (in Python: load_config it first)."
 
 
 @dataclass_transform(frozen_default=True)

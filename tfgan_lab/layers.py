@@ -477,6 +477,10 @@ class Sets(Layer):
 
     size: Positive
 
+    @property
+    def mixing(self) -> list[str]:
+        return [self.kind]
+
     def plan(self, node: Node) -> Shape:
         if node.inputs != (1,):
             raise UserError(f"takes single numbers, not {list(node.inputs)}")

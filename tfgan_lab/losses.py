@@ -18,7 +18,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest
 
 Term = Callable[[Any, Any], Any]  # (real logits [B], fake logits [B]) -> [B]
 
@@ -107,7 +107,8 @@ def wasserstein() -> Loss:
 def relativistic() -> Loss:
     """RpGAN: a real example against a fake one, -log sigmoid(D(x) - D(G(z))) (Jolicoeur-Martineau, 2019, section 4.2).
 
-    The loss of R3GAN (Huang et al., 2024, equation 2), which adds the penalty "r1_r2".
+    The loss of R3GAN (Huang et al., 2024, equation 2), which adds the penalty "r1_r2". In a conditional GAN the two of a
+    pair need not have the same label: the fake's is drawn at random, whatever the real example's is.
     """
     return Loss(
         {"d_pair": lambda real, fake: sigmoid_cross_entropy(real - fake, 1.0)},
@@ -137,7 +138,7 @@ def has_targets(name: str) -> bool:
 def faults(name: str, smoothing: float, d_update: str) -> list[str]:
     """Why a config's `game` cannot use that loss so; empty if it can. Computes nothing."""
     if name not in LOSSES:
-        return [f"game.loss: there is no loss {name!r}.{nearest(name, LOSSES)}"]
+        return [f"game.loss: there is no loss {name!r}.{nearest(name, LOSSES)} {DEFINED_ELSEWHERE}"]
     found = []
     if smoothing and not has_targets(name):
         found.append(f"game.smoothing is a target of cross-entropy, and game.loss={name!r} has none: set it to 0")

@@ -60,6 +60,11 @@ class Network(keras.Model):
                 node.weights[weight_name] = self._variable(f"{place}_{node.layer.kind}_{weight_name}", weight, streams)
         self.built = True
 
+    @property
+    def mixing(self) -> list[str]:
+        """Names of its layers that make one output of several examples."""
+        return [name for node in every_node(self.nodes) for name in node.layer.mixing]
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras', and what comes out is at least float32: losses and the other player take it from there."""
         result = super().__call__(*args, **kwargs)

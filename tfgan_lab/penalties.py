@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +118,7 @@ def faults(name: str, d_update: str, precision: str, mixing: Sequence[str]) -> l
       name: `game.penalty`.
       d_update: `game.d_update`.
       precision: The config's.
-      mixing: Kinds of D's layers that make one output of several examples.
+      mixing: Names of D's layers that make one output of several examples.
     """
     if not name:
         return []
@@ -137,4 +137,4 @@ def faults(name: str, d_update: str, precision: str, mixing: Sequence[str]) -> l
 
 
 def _unknown(name: str) -> str:
-    return f"game.penalty: there is no penalty {name!r}.{nearest(name, PENALTIES)}"
+    return f"game.penalty: there is no penalty {name!r}.{nearest(name, PENALTIES)} {DEFINED_ELSEWHERE}"

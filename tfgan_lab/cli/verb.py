@@ -89,12 +89,12 @@ def judge_flag(values: flags.FlagValues) -> None:
 
 def kinds_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "config", None, "The run's config file (path.py), if it defines kinds of layers or data of its own.", flag_values=values
+        "config", None, "The run's config file (path.py), if it defines layers, data, losses or penalties of its own.", flag_values=values
     )  # fmt: skip
 
 
 def know_kinds(values: Any) -> None:
-    """Executes the config file that is named, so that its kinds of layers and data are known."""
+    """Executes the config file that is named, so that the layers, data, losses and penalties that it defines are known."""
     if values.config:
         from tfgan_lab.config_files import load_config
 
