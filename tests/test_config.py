@@ -205,6 +205,43 @@ def test_all_faults_are_named_at_once() -> None:
         assert field in message
 
 
+def with_optimizer(**fields: Any) -> dict[str, Any]:
+    return VALUES | {"g_optimizer": {"name": "rmsprop", "learning_rate": 1e-3, "kind": "keras"} | fields}
+
+
+def test_an_argument_of_a_keras_optimiser_keeps_its_type() -> None:
+    arguments = {"ns_steps": 2, "rho": 0.5, "centered": True}
+    config: Any = from_dict(with_optimizer(arguments=arguments))
+    for again in (config, from_json(to_json(config))):
+        kept = again.g_optimizer.arguments
+        assert kept == arguments and [type(value) for value in kept.values()] == [int, float, bool]
+    texts = {"ns_steps": "5", "rho": "1e-3", "centered": "false"}
+    changed: Any = override(config, {f"g_optimizer.arguments.{key}": text for key, text in texts.items()})
+    assert repr(changed.g_optimizer.arguments) == "{'ns_steps': 5, 'rho': 0.001, 'centered': False}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "text", "words"),
+    [
+        ({"rho": 0.9}, "arguments.rho", "much", "g_optimizer.arguments.rho='much': input should be a finite number"),
+        ({"rho": 0.9}, "arguments.rho", "nan", "g_optimizer.arguments.rho='nan': input should be a finite number"),
+        ({"rho": 0.9}, "arguments.rho", "-inf", "g_optimizer.arguments.rho='-inf': input should be a finite number"),
+        ({"rho": 0.9}, "arguments.roh", "1", "'roh' in g_optimizer.arguments. Did you mean 'rho'? Write a config file"),
+        ({}, "arguments.rho", "1", "no field 'rho' in g_optimizer.arguments. Write a config file to add an argument."),
+        ({}, "arguments", "1", "g_optimizer.arguments is an empty group of fields: write a config file to fill it."),
+        ({"rho": 0.9}, "arguments", "1", "such as --config.g_optimizer.arguments.rho."),
+        ({}, "name", "rmspropp", "g_optimizer.name='rmspropp': input should be 'adadelta', "),
+        ({}, "name", "multioptimizer", "g_optimizer.name='multioptimizer': input should be"),
+    ],
+)
+def test_a_mistake_about_a_keras_optimiser_names_its_field(
+    arguments: dict[str, Any], field: str, text: str, words: str
+) -> None:
+    config = from_dict(with_optimizer(arguments=arguments))
+    message = refusal(override, config, {f"g_optimizer.{field}": text})
+    assert words in message and "; " not in message
+
+
 def test_unknown_and_missing_fields_of_a_config_are_named_with_the_nearest() -> None:
     values = {**VALUES, "stepz": 3, "game": {**VALUES["game"], "d_stepz": 1}}
     del values["name"]

@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass
 from tfgan_lab import fields
 from tfgan_lab.data_kinds import MOMENTS, Data, Gaussian, ImageData, Mnist, Montage, NumberData, data_kind, of_its_kind  # noqa: F401
 from tfgan_lab.errors import UserError, nearest
-from tfgan_lab.fields import STRICT, Changes, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
+from tfgan_lab.fields import STRICT, Argument, Changes, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
 from tfgan_lab.layer_base import KINDS, AnyLayer, every_layer
 from tfgan_lab.layers import Sets
 from tfgan_lab.losses import faults as loss_faults
@@ -79,10 +79,20 @@ class SGD:
 class KerasOptimizer:
     """Any optimiser of `keras.optimizers` by its name, such as "rmsprop", with arguments of its own."""
 
-    name: str
+    # In lower case; here, so that a wrong name is found before Keras is imported.
+    name: Literal[
+        "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "muon", "nadam", "rmsprop",
+        "schedulefreeadamw", "sgd",
+    ]  # fmt: skip
     learning_rate: Rate
-    arguments: dict[str, float | bool] = dataclasses.field(default_factory=dict)
+    arguments: dict[str, Argument] = dataclasses.field(default_factory=dict)
     kind: Literal["keras"] = "keras"
+
+    @property
+    def before_the_sum(self) -> list[str]:
+        """The arguments that Keras applies to a replica's own gradients: several would train another network than one."""
+        names = {"clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps"}
+        return sorted(name for name in names if self.arguments.get(name))
 
 
 Optimizer = Annotated[Adam | SGD | KerasOptimizer, Field(discriminator="kind")]
@@ -287,6 +297,8 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
             node = node[_key(node, path, parents[:depth], part)]
         leaf = _key(node, path, parents, leaf)
         if isinstance(node[leaf], dict | list):
+            if not node[leaf]:
+                raise UserError(f"--config.{path} is an empty group of fields: write a config file to fill it.")
             example = ".".join([path, *_first_field(node[leaf])])
             raise UserError(f"--config.{path} is a group of fields: set one of them, such as --config.{example}.")
         if leaf == "kind":
@@ -362,7 +374,10 @@ def _key(node: Any, path: str, parents: list[str], part: str) -> Any:
         raise UserError(f"--config.{path}: there is no layer {part!r} in {where}.{remedy}")
     if isinstance(node, dict) and part in node:
         return part
-    remedy = nearest(part, node) if isinstance(node, dict) else f" {where} is a single value."
+    remedy = f" {where} is a single value."
+    if isinstance(node, dict):
+        remedy = nearest(part, node) if node else ""
+        remedy += " Write a config file to add an argument." if parents[-1:] == ["arguments"] else ""
     raise UserError(f"--config.{path}: there is no field {part!r}" + (f" in {where}." if where else ".") + remedy)
 
 

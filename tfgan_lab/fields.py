@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 from collections.abc import Sequence
 from typing import Annotated, Any, get_args, get_type_hints
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
 from tfgan_lab.errors import nearest, shortened
 
@@ -24,6 +26,23 @@ Finite = Annotated[float, Field(ge=-_LARGE, le=_LARGE, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=_LARGE, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=_SMALL, le=_LARGE, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _argument(value: Any) -> bool | int | float:
+    """A value as it is, or what its text says: 2 stays a whole number, which some arguments must be."""
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower(), value)
+    for read in (int, float) if isinstance(value, str) else ():
+        with contextlib.suppress(ValueError):
+            value = read(value)
+            break
+    if isinstance(value, bool) or (isinstance(value, int | float) and abs(value) <= _LARGE):
+        return value
+    raise PydanticCustomError("argument", "input should be a finite number, true or false")
+
+
+# Of what is another library's: several types in one, and one message for all of them.
+Argument = Annotated[bool | int | float, PlainValidator(_argument)]
 
 
 class Changes(enum.Enum):

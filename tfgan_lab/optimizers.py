@@ -13,9 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_lab import config as config_lib
-from tfgan_lab.errors import UserError, nearest
-
-_NOT_BY_NAME = {"Optimizer", "LossScaleOptimizer"}
+from tfgan_lab.errors import UserError
 
 
 class _Fused(tf.Module):
@@ -112,27 +110,31 @@ class FromKeras:
     """An optimiser of Keras' with the interface of ours; it sums gradients over replicas by itself.
 
     Raises:
-      UserError: Keras has none of that name, or it does not take these arguments.
+      UserError: The Keras installed has none of that name, or it does not take these arguments, or they do not go with
+        a strategy of replicas.
     """
 
-    def __init__(self, numbers: config_lib.KerasOptimizer, variables: Sequence[Any]) -> None:
-        kinds = {
-            name.lower(): kind
-            for name, kind in vars(keras.optimizers).items()
-            if isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer) and name not in _NOT_BY_NAME
-        }
+    def __init__(self, numbers: config_lib.KerasOptimizer, variables: Sequence[Any], field: str = "optimizer") -> None:
+        kinds = {name.lower(): kind for name, kind in vars(keras.optimizers).items()}
         if numbers.name not in kinds:
+            raise UserError(f"config: {field}.name: Keras {keras.__version__} has no optimiser {numbers.name!r}.")
+        if numbers.before_the_sum and tf.distribute.has_strategy():
             raise UserError(
-                f"config: optimizer.name: Keras has no optimiser {numbers.name!r}.{nearest(numbers.name, kinds)}"
+                f"config: {field}.arguments.{numbers.before_the_sum[0]} does not go with replicas, because Keras applies it "
+                "before it sums their gradients: use --config.placement=one."
             )
         try:
             self._optimizer = kinds[numbers.name](learning_rate=numbers.learning_rate, **numbers.arguments)
         except (TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"config: optimizer.arguments of {numbers.name!r}: {reason}") from None
+            raise UserError(f"config: {field}.arguments of {numbers.name!r}: {reason}") from None
         self._optimizer.build(list(variables))
         self._variables = list(variables)
-        self.iterations = self._optimizer.iterations
+
+    @property
+    def iterations(self) -> Any:
+        """How many updates were made, a whole number; of accumulated gradients several make one update."""
+        return self._optimizer.iterations
 
     @property
     def state(self) -> list[tf.Variable]:
@@ -144,12 +146,14 @@ class FromKeras:
         self._optimizer.apply(list(gradients), self._variables)
 
 
-def make_optimizer(numbers: config_lib.Optimizer, variables: Sequence[Any]) -> FusedAdam | FusedSGD | FromKeras:
+def make_optimizer(
+    numbers: config_lib.Optimizer, variables: Sequence[Any], field: str = "optimizer"
+) -> FusedAdam | FusedSGD | FromKeras:
     """Builds the optimiser that a config names, with all its state, for Keras variables.
 
-    Call it in `strategy.scope()`: state made outside would not be mirrored.
+    Call it in `strategy.scope()`: state made outside would not be mirrored. `field` is its name in messages.
     """
     if isinstance(numbers, config_lib.KerasOptimizer):
-        return FromKeras(numbers, variables)
+        return FromKeras(numbers, variables, field)
     values = [variable.value for variable in variables]
     return FusedAdam(numbers, values) if isinstance(numbers, config_lib.Adam) else FusedSGD(numbers, values)

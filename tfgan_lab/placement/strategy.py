@@ -33,7 +33,10 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
         return tf.distribute.get_strategy()
     gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
     if config.placement == "auto" and (
-        len(gpus) < 2 or config.batch_size % len(gpus) or config.data.batch_is_one_example
+        len(gpus) < 2
+        or config.batch_size % len(gpus)
+        or config.data.batch_is_one_example
+        or _clips_before_the_sum(config)
     ):
         return tf.distribute.get_strategy()
     devices = [device.name for device in (gpus or cpus)]
@@ -44,6 +47,11 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
         )
     _refuse_unsplittable(config, wanted)
     return _mirrored(tuple(devices[:wanted]))
+
+
+def _clips_before_the_sum(config: Any) -> bool:
+    optimizers = (getattr(config, name, None) for name in ("optimizer", "g_optimizer", "d_optimizer"))
+    return any(getattr(one, "before_the_sum", ()) for one in optimizers)
 
 
 def _refuse_unsplittable(config: Any, replicas: int) -> None:

@@ -83,8 +83,10 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
                 "discriminator": networks_lib.build_discriminator(config, source.shape),
             }
             numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
+        fields = {"classifier": "optimizer", "generator": "g_optimizer", "discriminator": "d_optimizer"}
         optimizers = {
-            role: make_optimizer(numbers[role], network.trainable_variables) for role, network in networks.items()
+            role: make_optimizer(numbers[role], network.trainable_variables, fields[role])
+            for role, network in networks.items()
         }
         average = None
         if isinstance(config, GanConfig) and config.ema:
