@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -408,8 +409,10 @@ def test_a_notebook_gets_a_progress_bar(tmp_path: Path, monkeypatch: pytest.Monk
     bars = {}
     for where in ("a pipe", "a notebook"):
         monkeypatch.setattr(sys, "stderr", io.StringIO())
-        if where == "a notebook":
-            monkeypatch.setitem(sys.modules, "ipykernel", sys)
+        kernel = {"kernel": None} if where == "a notebook" else {}  # IPython on a terminal has a shell without one
+        shell = types.SimpleNamespace(**kernel)
+        monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda shell=shell: shell))
+        monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
         train_small("gaussian:smoke", tmp_path / where)
         bars[where] = sys.stderr.getvalue()
     assert "20/20" in bars["a notebook"] and "step/s" in bars["a notebook"]

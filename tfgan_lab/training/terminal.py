@@ -53,7 +53,7 @@ class Terminal:
     """A progress bar with speed and time left on a terminal and in a notebook; plain lines otherwise."""
 
     def __init__(self, total: int, done: int) -> None:
-        hidden = _muted or sys.stderr is None or not (sys.stderr.isatty() or "ipykernel" in sys.modules)
+        hidden = _muted or sys.stderr is None or not (sys.stderr.isatty() or _in_a_notebook())
         self._bar = tqdm(
             total=total, initial=done, unit="step", disable=hidden, dynamic_ncols=True, smoothing=0.1, mininterval=0.5,
         )  # fmt: skip
@@ -63,3 +63,9 @@ class Terminal:
 
     def close(self) -> None:
         self._bar.close()
+
+
+def _in_a_notebook() -> bool:
+    """Whether this process is a notebook's kernel: not only one that has imported what kernels are made of."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
