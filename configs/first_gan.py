@@ -3,7 +3,7 @@
 Source: no post's; `cgan_conv` on less data: a small DCGAN (Radford et al., 2016, section 3), its labels as in Miyato &
 Koyama, 2018 (projection, eq. 3), drawn from an average of G's weights (Karras et al., 2018, appendix A.1).
 Run:    tfgan-lab train
-Time:   2.5 to 4 minutes on one core (2,400 steps).
+Time:   2.5 to 4 minutes on one core (2,400 steps), under two on two.
 Variants: `:smoke` seconds, for tests.
 """
 

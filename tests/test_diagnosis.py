@@ -278,7 +278,7 @@ def test_one_mode_of_two_is_not_the_target() -> None:
     )
     assert "has collapsed to nearly one number" in text
     assert f"{spread:.3g}" in text
-    assert "20 seeds" not in text
+    assert "200 seeds" not in text, "that is of the Gaussian as posted"
 
 
 @pytest.mark.parametrize(

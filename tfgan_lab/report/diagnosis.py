@@ -192,6 +192,6 @@ def _spread(config: GanConfig, target: tuple[float, float], last: Mapping[str, A
         f"mean {last['fake_mean']:.2f} and standard deviation {last['fake_std']:.3f}, target {mean:g} and {std:.3g}"
     )
     if last["fake_std"] < _NARROW * std:
-        often = " As posted, 4 of 20 seeds did (0 to 19)." if config.name == "gaussian" else ""
+        often = " As posted, 24 of 200 seeds did (200 to 399)." if config.name == "gaussian" else ""
         return [f"The generator has collapsed to nearly one number: {numbers}.{often} Try another --config.seed."]
     return [f"The generator has not collapsed to one number: {numbers}."]
