@@ -88,6 +88,7 @@ def test_the_module_is_the_command() -> None:
     ("arguments", "expected"),
     [
         (["trian"], "'train'"),
+        (["train", "--confg.steps=3"], "--config.FIELD=VALUE"),
         (["train", "--cnfig=mlp_gan"], "config"),
         (["train", "--wrkdir=x"], "workdir"),
         (["train", "--config=mlp_gna"], "'mlp_gan'"),

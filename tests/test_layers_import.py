@@ -25,6 +25,7 @@ LAYERS = [
     ("layer_base",),
     ("keras_models",),
     ("layers", "data_kinds"),
+    ("config_checks",),
     ("config",),
     ("config_files", "pictures", "figures"),
     ("networks", "optimizers", "gan"),

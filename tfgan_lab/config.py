@@ -13,22 +13,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab import fields
-from tfgan_lab.data_kinds import MOMENTS, Data, Gaussian, ImageData, Mnist, Montage, NumberData, data_kind, of_its_kind  # noqa: F401
+from tfgan_lab.config_checks import contradictions, line_faults
+from tfgan_lab.data_kinds import Data, Gaussian, ImageData, Mnist, Montage, NumberData, data_kind, of_its_kind  # noqa: F401
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.fields import STRICT, Argument, Changes, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
-from tfgan_lab.layer_base import KINDS, AnyLayer, every_layer
-from tfgan_lab.layers import Sets
-from tfgan_lab.losses import faults as loss_faults
-from tfgan_lab.losses import make_loss
-from tfgan_lab.penalties import faults as penalty_faults
-from tfgan_lab.templates import template_faults
+from tfgan_lab.layer_base import KINDS, AnyLayer
 
 # Networks.
 
@@ -239,7 +235,7 @@ def validate(config: Config) -> Config:
     Raises:
       UserError: naming every fault, one after the other.
     """
-    return _with_good_lines(from_dict(dataclasses.asdict(config)))
+    return _refuse(line_faults, from_dict(dataclasses.asdict(config)))
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
@@ -256,8 +252,12 @@ def from_dict(values: Mapping[str, Any]) -> Config:
         config = _ADAPTER.validate_python(dict(values))
     except ValidationError as error:
         raise UserError(f"config: {explain(error)}") from None
-    faults = _contradictions(config)
-    if faults:
+    return _refuse(contradictions, config)
+
+
+def _refuse(check: Callable[[Config], list[str]], config: Config) -> Config:
+    """The config itself. Raises `UserError` with what a check finds in it."""
+    if faults := check(config):
         raise UserError("config: " + "; ".join(faults))
     return config
 
@@ -313,7 +313,7 @@ def override(config: Config, assignments: Mapping[str, str]) -> Config:
                     f"--config.{path} and --config.{'.'.join([*parents, other])} exclude each other: set one."
                 )
             node[other] = 0
-    return _with_good_lines(from_dict(values))
+    return _refuse(line_faults, from_dict(values))
 
 
 def differences(old: Config, new: Config, *but: Changes) -> list[str]:
@@ -393,95 +393,3 @@ def explain(error: ValidationError) -> str:
     """All faults of a config, or of a part of one that a config file made, in one line."""
     parts = globals() | {kind.__name__: kind for kind in [*KINDS.values(), *Data.kinds.values()]}
     return fields.explain(error, parts.get(error.title, Config))
-
-
-def _with_good_lines(config: Config) -> Config:
-    """The config itself. Raises `UserError` if a line that it prints cannot be filled in from its row."""
-    if isinstance(config, ClassifierConfig):
-        logged, evaluated = ["loss", "accuracy"], ["accuracy"]
-    else:
-        evaluated = [*config.data.judged_by]
-        logged = ["d_loss", *make_loss(config.game.loss, config.game.smoothing).d, "g_loss", "p_real", "p_fake"]
-        logged += ["penalty"] if config.game.penalty else []
-        logged += MOMENTS if config.data.reports_moments else ()
-    logged += [f"{name}_mean" for name in logged]
-    faults = template_faults("log_line", config.log_line, logged)
-    faults += template_faults("evaluate_line", config.evaluate_line, evaluated)
-    if faults:
-        raise UserError("config: " + "; ".join(faults))
-    return config
-
-
-def _contradictions(config: Config) -> list[str]:
-    """Faults that no single field shows."""
-    faults = []
-    if config.epochs == 0 and config.steps == 0:
-        faults.append("epochs and steps are both 0: set one of them")
-    if config.num_seeds > 1:
-        faults += _no_many_seeds(config)
-    if config.replicas and config.placement != "mirrored":
-        faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
-    if isinstance(config, ClassifierConfig):
-        if not config.data.has_labels:
-            faults.append(f"a classifier needs labelled data: {config.data.kind} has none")
-        return faults
-    faults += config.data.faults(config)
-    for role, layers in (("generator", config.generator), ("discriminator", config.discriminator)):
-        readers = [one.kind for one in every_layer(layers) if one.takes_labels]
-        if readers and not config.num_labels:
-            faults.append(f"{role}: {readers[0]} takes labels: num_labels must not be 0")
-        if config.num_labels and not readers:
-            faults.append(
-                f"num_labels={config.num_labels}, but no layer of {role} takes labels: add ConcatLabel(), or Join"
-            )
-    sets = [one for one in config.discriminator if isinstance(one, Sets)]
-    if config.data.batch_is_one_example != bool(sets):
-        faults.append("numbers (data such as gaussian) and a discriminator of Sets go together")
-    if sets and config.batch_size != sets[0].size:
-        faults.append(
-            f"batch_size must equal the size of the discriminator's Sets, {sets[0].size}: one set is one example"
-        )
-    mixing = [name for one in every_layer(config.discriminator) for name in one.mixing]
-    faults += game_faults(config.game, config.precision, mixing)
-    if config.log_losses == "after_update" and config.game.real_batches > 1:
-        faults.append(
-            f"log_losses='after_update' is of a step's one real batch, but game.fresh_real takes {config.game.real_batches}: "
-            "use log_losses='step'"
-        )
-    return faults
-
-
-def game_faults(game: Game, precision: str = "float32", mixing: Sequence[str] = ()) -> list[str]:
-    """Why that game cannot be played; empty if it can.
-
-    Args:
-      game: Its knobs.
-      precision: As a config has it.
-      mixing: Names of D's layers that make one output of several examples.
-    """
-    faults = loss_faults(game.loss, game.smoothing, game.d_update)
-    faults += penalty_faults(game.penalty, game.d_update, precision, mixing)
-    if game.first == "generator" and game.fakes != "shared":
-        faults.append("game.first='generator' (post P003) goes with game.fakes='shared'")
-    if game.fakes == "shared" and (game.d_update == "separate" or game.d_steps * game.g_steps > 1):
-        faults.append("game.fakes='shared' needs one joint D update and one G update per step")
-    return faults
-
-
-def _no_many_seeds(config: Config) -> list[str]:
-    """Why several seeds cannot be trained at once."""
-    remedy = "for other configs: tfgan-lab sweep --field=seed --values=0,1,2"
-    if isinstance(config, ClassifierConfig):
-        return [f"num_seeds={config.num_seeds} is for GANs ({remedy})"]
-    single = [one.kind for one in every_layer([*config.generator, *config.discriminator]) if not one.stacks]
-    if single:
-        return [f"num_seeds={config.num_seeds} does not go with a layer of kind {single[0]!r} ({remedy})"]
-    if config.precision != "float32":
-        return [f"num_seeds={config.num_seeds} does not go with precision={config.precision!r}: use float32"]
-    if "keras" in (config.g_optimizer.kind, config.d_optimizer.kind):
-        return [
-            f"num_seeds={config.num_seeds} does not go with an optimizer of kind 'keras', which may mix seeds ({remedy})"
-        ]
-    if config.game.real_batches > 1 or config.placement not in ("auto", "one"):
-        return [f"num_seeds={config.num_seeds} does not go with game.fresh_real or several replicas ({remedy})"]
-    return []

@@ -18,7 +18,8 @@ import keras
 import tensorflow as tf
 
 from tfgan_lab.averages import Average
-from tfgan_lab.config import Game, Latents, game_faults
+from tfgan_lab.config import Game, Latents
+from tfgan_lab.config_checks import game_faults
 from tfgan_lab.errors import UserError
 from tfgan_lab.keras_models import mixing_layers
 from tfgan_lab.losses import make_loss
@@ -64,7 +65,7 @@ class GAN:
       average: Of the generator's variables; takes them in after every step.
 
     Raises:
-      UserError: The game cannot be played, or not with this discriminator (`tfgan_lab.config.game_faults`); a Keras
+      UserError: The game cannot be played, or not with this discriminator (`tfgan_lab.config_checks.game_faults`); a Keras
         generator does not say how wide its input is.
     """
 

@@ -49,7 +49,8 @@ def _parse(verb: Verb, arguments: Sequence[str]) -> tuple[flags.FlagValues, dict
     try:
         positional = values(["tfgan-lab", *rest])[1:]
     except (flags.Error, ValueError) as error:  # the latter for --noNAME=VALUE
-        raise UserError(" ".join(str(error).split()) + ". See --help.") from None
+        dotted = " Fields are set by --config.FIELD=VALUE." if "." in getattr(error, "flagname", "") else ""
+        raise UserError(" ".join(str(error).split()) + f".{dotted} See --help.") from None
     if positional:
         raise UserError(f"unexpected argument {positional[0]!r}: flags look like --name=value. See --help.")
     for name in values:
