@@ -23,6 +23,7 @@ from tfgan_lab.config import to_json
 from tfgan_lab.errors import UserError
 from tfgan_lab.posts import claims
 from tfgan_lab.report import ledger_text
+from tfgan_lab.studies import jobs as jobs_lib
 from tfgan_lab.studies import ledger, outcomes, worker_pool
 from tfgan_lab.studies.outcome_files import keep_outcome, read_outcome
 from tfgan_lab.studies.outcomes import end_of_training
@@ -152,8 +153,8 @@ def test_the_gaussians_seeds_are_trained_together_in_eights() -> None:
     (trial,) = (trial for trial in claims.PEER_TRIALS if trial.config == "gaussian")
     jobs = ledger.plan([CLASSIFIER, GAUSSIAN], [trial], range(5, 19), "posted", Path("x"))
     jobs = [job for job in jobs if job.peer or job.config.seed != 10]  # it is done already
-    groups = {(group[0].folder.parent.name, group[0].peer): [] for group in ledger.groups_of(jobs)}
-    for group in ledger.groups_of(jobs):
+    groups = {(group[0].folder.parent.name, group[0].peer): [] for group in jobs_lib.groups_of(jobs)}
+    for group in jobs_lib.groups_of(jobs):
         groups[group[0].folder.parent.name, group[0].peer].append([job.config.seed for job in group])
     assert groups["gaussian", False] == [[5, 6, 7], [8, 9], [11, 12, 13, 14, 15], [16, 17, 18]]
     assert groups["gaussian", True] == [[seed] for seed in range(5, 19)]
@@ -340,7 +341,7 @@ def test_a_users_file_in_a_logs_place_stays(
         assert name == "seed=0/outcome.json", "too late"
         return [(index, call(*given)) for index, given in enumerate(calls)]
 
-    monkeypatch.setattr(ledger, "run_calls", run_calls)
+    monkeypatch.setattr(jobs_lib, "run_calls", run_calls)
     monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, _: keep_outcome(folder, config, {}, 0, {}))
     target = tmp_path / GAUSSIAN.arms["run"].folder("posted") / name
     target.parent.mkdir(parents=True)

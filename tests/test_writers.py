@@ -28,7 +28,7 @@ from tfgan_lab.parity.state_files import write_state
 from tfgan_lab.parity.steps import write_json
 from tfgan_lab.report.gallery import write_preview
 from tfgan_lab.report.sample import write_samples
-from tfgan_lab.studies import ledger, outcomes
+from tfgan_lab.studies import jobs, outcomes
 from tfgan_lab.studies.outcome_files import keep_outcome
 from tfgan_lab.system.files import is_ours
 from tfgan_lab.training.restored import restore_run
@@ -225,7 +225,7 @@ def test_what_makes_a_folder_leaves_a_users_files_around_it(
     verb: str, sign: str, call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice, and below a folder that is there, too."""
-    monkeypatch.setattr(ledger, "run_calls", lambda call, calls, *_: [(i, call(*of)) for i, of in enumerate(calls)])
+    monkeypatch.setattr(jobs, "run_calls", lambda call, calls, *_: [(i, call(*of)) for i, of in enumerate(calls)])
     facts = {"data": {}, "diverged": "NaN"}
     monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, _: keep_outcome(folder, config, {}, 0, facts))
     before = a_users_folder(tmp_path)
