@@ -19,6 +19,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from scipy import special
 
+from tfgan_lab.config import Mnist, override, validate
+from tfgan_lab.config_files import load_config
+from tfgan_lab.data_kinds import label_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.export import saved_model
 from tfgan_lab.export.saved_model import LoadedGenerator, export_network, load_generator
@@ -236,6 +239,31 @@ def test_the_seed_is_the_only_randomness(trained: Any) -> None:
     assert np.abs(generator.sample(4, 8) - first).max() > 1e-3
 
 
+FASHION = Mnist(classes="fashion")
+
+
+@pytest.mark.parametrize(
+    ("given", "label"), [(7, 7), ("7", 7), ("sneaker", 7), ("Ankle Boot", 9), (" bag ", 8), ("0", 0)]
+)
+def test_a_label_is_its_number_or_its_classs_name(given: int | str, label: int) -> None:
+    assert label_of(given, FASHION.class_names) == label
+    config: Any = validate(override(load_config("cgan_concat"), {"data.classes": "fashion", "num_labels": "10"}))
+    assert config.label_names[label] == FASHION.class_names[label]
+
+
+def test_a_name_beats_a_number() -> None:
+    """Folders may be called 7 and 3: the third digit of a name is no place in a list."""
+    assert label_of("3", ("7", "3")) == 1
+
+
+def test_a_generator_draws_a_class_by_its_name(trained: Any) -> None:
+    generator = load_generator(trained(RUNS[1]))
+    three = generator.sample(2, 7, label=3)
+    assert generator.facts["class_names"] == list("0123456789")
+    generator.facts["class_names"][3] = "dress"
+    assert_array_equal(generator.sample(2, 7, label="dress"), three)
+
+
 def test_what_lies_beside_the_model(trained: Any) -> None:
     facts = load_generator(trained("cgan_layernorm:smoke")).facts
     assert (facts["config"], facts["post"], facts["step"], facts["num_labels"]) == (
@@ -291,6 +319,8 @@ def test_labels_that_cannot_be_drawn_are_refused(trained: Any) -> None:
         assert f"label={label}" in refusal(load_generator(trained(RUNS[1])).sample, 2, 0, label=label)
         assert "0 to 9" in refusal(sample_run, trained(RUNS[1]), 2, 0, label=label)
     assert "0 to 9" in refusal(sample_run, trained(RUNS[1]), 2, 0, label=-1)
+    assert "Did you mean" in refusal(label_of, "snaeker", FASHION.class_names)
+    assert "no such class" in refusal(load_generator(trained(RUNS[1])).sample, 2, 0, label="sneaker")
     assert "no labels" in refusal(sample_run, trained(RUNS[0]), 2, 0, label=3)
     assert "classifier" in refusal(sample_run, trained(RUNS[3]), 2, 0)
 

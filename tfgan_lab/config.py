@@ -212,6 +212,12 @@ class GanConfig(RunConfig):
     sample_colormap: Annotated[Literal["gray", "Blues"], Changes.PICTURES] = "gray"
     kind: Literal["gan"] = "gan"
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What its labels are called, in order; empty for an unconditional GAN."""
+        names = self.data.class_names[: self.num_labels]
+        return (*names, *map(str, range(len(names), self.num_labels)))
+
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class ClassifierConfig(RunConfig):

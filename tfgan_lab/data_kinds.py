@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, TypeAdapter
@@ -30,6 +30,11 @@ from tfgan_lab.fields import STRICT, Changes, Positive, Seed
 from tfgan_lab.layer_base import tf
 
 MOMENTS = ("real_mean", "real_std", "fake_mean", "fake_std")
+# What the ten classes of idx sets are called.
+_CLASSES = {
+    "digits": tuple("0123456789"),
+    "fashion": ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+}  # fmt: skip
 
 
 class Data:
@@ -41,7 +46,7 @@ class Data:
     pixels: str  # "tanh": [-1, 1]; "unit": [0, 1]; "none": numbers as they are
     output: ClassVar[str]  # what a SavedModel calls the samples that it draws
     kept_as: ClassVar[str] = "float32"  # the dtype in which samples are kept through training
-    has_labels: ClassVar[bool] = False  # 0 to 9
+    has_labels: ClassVar[bool] = False  # 0, 1, 2, …: see `class_names`
     are_digits: ClassVar[bool] = False  # that the shipped judge reads
     is_endless: ClassVar[bool] = False  # drawn from a law as it is needed, which its text names: nothing is loaded
     batch_is_one_example: ClassVar[bool] = False  # to D, which reads a batch as one set
@@ -52,6 +57,11 @@ class Data:
     def shape(self) -> tuple[int, ...]:
         """Of one example: [H, W, C], or [1] for numbers."""
         raise NotImplementedError
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the labels 0, 1, 2, … are called; those beyond it are called by their numbers."""
+        return ()
 
     @property
     def moments(self) -> tuple[float, float] | None:
@@ -155,6 +165,26 @@ def of_kind(table: Mapping[type[Data], _Value], data: Data, name: str) -> _Value
     )
 
 
+def label_of(given: int | str, names: Sequence[str]) -> int:
+    """The label that a class name means (in any case), or a number.
+
+    Args:
+      given: What a user asked for.
+      names: What the labels 0, 1, 2, … are called.
+
+    Raises:
+      UserError: There is no such label.
+    """
+    lowered, text = [name.casefold() for name in names], str(given).strip()
+    if text.casefold() in lowered:
+        return lowered.index(text.casefold())
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    if text.removeprefix("-").isdecimal():
+        raise UserError(f"--label={text}: labels are 0 to {len(names) - 1}.")
+    raise UserError(f"--label={text}: there is no such class.{nearest(text, names)}")
+
+
 @data_kind
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class Mnist(ImageData):
@@ -162,6 +192,7 @@ class Mnist(ImageData):
 
     source: Annotated[Literal["auto", "tfds", "idx", "embedded"], Changes.DATA] = "auto"
     train_split: Literal["train", "train+validation"] = "train+validation"
+    classes: Annotated[Literal["digits", "fashion"], Changes.PRINTED] = "digits"  # what its labels are called
     pixels: Literal["tanh", "unit"] = "tanh"  # tanh: [-1, 1]; unit: [0, 1]
     kind: Literal["mnist"] = "mnist"
     has_labels: ClassVar[bool] = True
@@ -171,8 +202,12 @@ class Mnist(ImageData):
     def shape(self) -> tuple[int, ...]:
         return (28, 28, 1)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return _CLASSES[self.classes]
+
     def shipped(self) -> Self:
-        return dataclasses.replace(self, source="embedded")
+        return dataclasses.replace(self, source="embedded", classes="digits")
 
 
 @data_kind

@@ -68,6 +68,7 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
     ),
     "imported": lambda fact: isinstance(fact, dict) and all(map(_is_imported, fact.values())),
     "fields": lambda fact: isinstance(fact, dict),
+    "class_names": lambda fact: isinstance(fact, list) and all(isinstance(name, str) for name in fact),
     "versions": lambda fact: isinstance(fact, dict) and all(isinstance(value, str) for value in fact.values()),
     **dict.fromkeys(("command", "machine"), lambda fact: isinstance(fact, str)),
     **dict.fromkeys(("total_steps", "steps_per_epoch", "cores", "diverged", "step", "seed", "num_labels"), _is_count),

@@ -38,12 +38,10 @@ def _sample_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values
     )
-    flags.DEFINE_integer(
-        "label",
-        None,
-        "The digit to draw, 0 to 9 (conditional generators only). Omitted: all, a row each.",
-        flag_values=values,
-    )
+    flags.DEFINE_string(
+        "label", None, "What to draw, by its number or by the name of its class, such as 3 or sneaker (conditional generators only). "
+        "Omitted: all, a row each.", flag_values=values,
+    )  # fmt: skip
     _raw_flag(values)
     flags.DEFINE_string("out", None, "The file to write, .png or .npz. Omitted: WORKDIR/drawn.png.", flag_values=values)
 

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from tfgan_lab import pictures
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
+from tfgan_lab.data_kinds import label_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.randomness import draw_latents, sample_seed
@@ -243,7 +244,7 @@ def describe(config: Config) -> dict[str, Any]:
     if isinstance(config, GanConfig):
         facts |= {
             "latent_dim": config.latents.dim, "latent_distribution": config.latents.distribution,
-            "num_labels": config.num_labels, "data": config.data.kind,
+            "num_labels": config.num_labels, "class_names": list(config.label_names), "data": config.data.kind,
         }  # fmt: skip
         if config.ema:
             facts["raw"] = False
@@ -281,15 +282,17 @@ class LoadedGenerator:
             )
         self.facts = read_facts(self.folder)
 
-    def sample(self, num: int, seed: int, label: int = -1) -> np.ndarray:
-        """Draws `num` samples: float32 images [num, H, W, C] in [0, 1], or numbers [num, 1]."""
+    def sample(self, num: int, seed: int, label: int | str = -1) -> np.ndarray:
+        """Draws `num` samples: float32 images [num, H, W, C] in [0, 1], or numbers [num, 1].
+
+        Of a conditional generator of one label, or of one class by its name; by default of all labels in turn.
+        """
         signature = self._model.signatures["sample"]
         inputs = {"seed": tf.constant(seed, tf.int64), "count": tf.constant(num, tf.int32)}
         if "label" in signature.structured_input_signature[1]:
-            if not -1 <= label < self.facts.get("num_labels", 2**31):
-                raise UserError(f"--label={label}: labels are 0 to {self.facts.get('num_labels', 2**31) - 1}.")
-            inputs["label"] = tf.constant(label, tf.int32)
-        elif label >= 0:
+            number = -1 if label == -1 else label_of(label, self.facts.get("class_names") or "0123456789")
+            inputs["label"] = tf.constant(number, tf.int32)
+        elif label != -1:
             raise UserError(f"--label={label}: {self.folder} is a generator without labels: omit --label.")
         try:
             (drawn,) = signature(**inputs).values()

@@ -65,7 +65,7 @@ class Drawing:
         """How many samples one picture can hold; None for any number."""
         return None
 
-    def answer(self, drawn: np.ndarray, config: GanConfig, step: int, label: int | None) -> bytes:
+    def answer(self, drawn: np.ndarray, config: GanConfig, step: int, label: int | str | None) -> bytes:
         """What `sample` drew (images in [0, 1]), of one label or of all in turn, as PNG."""
         return self.picture(drawn, config, step)
 
@@ -116,7 +116,7 @@ class ImageDrawing(Drawing):
         height, width, _ = data.shape
         return _MOST_PIXELS // ((height + 2) * (width + 2))
 
-    def answer(self, drawn: np.ndarray, config: GanConfig, step: int, label: int | None) -> bytes:
+    def answer(self, drawn: np.ndarray, config: GanConfig, step: int, label: int | str | None) -> bytes:
         columns = None
         if label is not None:
             columns = 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfgan_lab.config import GanConfig
+from tfgan_lab.data_kinds import label_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.networks import drawn_from
@@ -23,7 +24,7 @@ _MOST_BYTES = 2**32  # of one array
 
 
 def sample_run(
-    workdir: str | os.PathLike[str], num: int | None, seed: int, label: int | None = None, raw: bool = False
+    workdir: str | os.PathLike[str], num: int | None, seed: int, label: int | str | None = None, raw: bool = False
 ) -> tuple[np.ndarray, RestoredRun]:
     """Draws from a run's last checkpoint.
 
@@ -31,7 +32,7 @@ def sample_run(
       workdir: A trained run.
       num: How many, > 0; None for as many as make the picture that suits the run.
       seed: Same seed, same samples.
-      label: For conditional generators 0-9; None takes 0, 1, 2, … in turn.
+      label: Of conditional generators a label or the name of its class; None takes 0, 1, 2, … in turn.
       raw: Of a run with `ema` from the generator itself, not from the average of its weights.
 
     Returns:
@@ -46,8 +47,7 @@ def sample_run(
         raise UserError(f"--workdir={workdir} is a {config.kind}, which draws nothing: sample takes a GAN's run.")
     if label is not None and not config.num_labels:
         raise UserError(f"--label={label}: {config.name} has no labels: omit --label.")
-    if label is not None and not 0 <= label < config.num_labels:
-        raise UserError(f"--label={label}: labels are 0 to {config.num_labels - 1}.")
+    label = None if label is None else label_of(label, config.label_names)
     num = num or drawing_of(config).number(config, label)
     module = GeneratorModule(drawn_from(run.networks), config)
     z, labels = module.inputs(seed, num, -1 if label is None else label)
@@ -69,8 +69,16 @@ def refuse_number(workdir: str | os.PathLike[str], num: int, out: str) -> None:
         raise UserError(f"--num={num}: {Path(out).name} can hold {most:,} of these samples: say fewer{instead}.")
 
 
-def write_samples(drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredRun, label: int | None = None) -> None:
+def write_samples(
+    drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredRun, label: int | str | None = None
+) -> None:
     """Writes samples as .npz (array "samples") or .png: a picture of its kind (`tfgan_lab.report.drawings`).
+
+    Args:
+      drawn: What `sample_run` gave.
+      out: The file.
+      run: Its run.
+      label: What it was asked for; None for all in turn.
 
     Raises:
       UserError: Another ending, or the file cannot be written.
