@@ -64,14 +64,17 @@ class Monitor:
             values |= {f"{prefix}{name}": value for name, value in self._judged(sample).items()}
         return values
 
-    def _judged(self, sample: Any) -> dict[str, float]:
-        images = draw(
-            lambda num, seed: sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(),
-            _NUM,
-            self._seed,
-            _PIECE,
+    def samples(self) -> np.ndarray:
+        """The 2,000 samples that are judged, [2000, 28, 28, 1] in [0, 1]."""
+        return self._drawn(self._samplers[""])
+
+    def _drawn(self, sample: Any) -> np.ndarray:
+        return draw(
+            lambda num, seed: sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(), _NUM, self._seed, _PIECE
         )
-        opinion = self._judge(images)
+
+    def _judged(self, sample: Any) -> dict[str, float]:
+        opinion = self._judge(self._drawn(sample))
         kl_data = metrics.mode_histogram(opinion.labels, data_labels=self._labels).kl_data
         mean, covariance = self._real
         frechet = metrics.frechet_from_moments(mean, covariance, *metrics.feature_moments(opinion.features))
