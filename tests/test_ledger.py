@@ -24,7 +24,7 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.posts import claims
 from tfgan_lab.report import ledger_text
 from tfgan_lab.studies import jobs as jobs_lib
-from tfgan_lab.studies import ledger, outcomes, worker_pool
+from tfgan_lab.studies import ledger, outcomes, store, verdicts, worker_pool
 from tfgan_lab.studies.outcome_files import keep_outcome, read_outcome
 from tfgan_lab.studies.outcomes import course_of_training
 
@@ -37,7 +37,7 @@ GAUSSIAN = next(claim for claim in claims.CLAIMS if claim.id == "C004")
 def invent(folder: Path, claim: claims.Claim, accuracies: list[float], train: dict[str, Any]) -> None:
     for seed, accuracy in enumerate(accuracies):
         (arm,) = claim.arms.values()
-        config = ledger.config_of(arm, "posted", seed)
+        config = store.config_of(arm, "posted", seed)
         keep_outcome(
             folder / arm.folder("posted") / f"seed={seed}",
             config,
@@ -59,7 +59,7 @@ def test_the_verdict_is_the_exact_binomial_test(shown: int, seeds: int, expected
 def test_the_interval_agrees_with_the_verdict() -> None:
     for seeds in (4, 5, 20):
         for shown in range(seeds + 1):
-            low, high = ledger._share_interval(shown, seeds)
+            low, high = verdicts._share_interval(shown, seeds)
             expected = "reproduced" if low >= 0.5 else "not reproduced" if high <= 0.5 else "open"
             assert claims.verdict(shown, seeds) == expected
 
@@ -69,9 +69,9 @@ def test_all_claims_and_their_configs_are_there() -> None:
         "C000a.1", "C000a.2", "C000b", "C001a", "C001b", "C002a.1", "C002a.2", "C003a", "C003b", "C004",
     ]  # fmt: skip
     for claim in claims.CLAIMS:
-        for budget in ledger.BUDGETS:
+        for budget in claims.BUDGETS:
             for arm in claim.arms.values():
-                assert ledger.config_of(arm, budget, 7).seed == 7
+                assert store.config_of(arm, budget, 7).seed == 7
         assert {gauge.arm for gauge in claim.gauges} == set(claim.arms)
         assert all(gauge.low <= gauge.high for gauge in claim.gauges)
 
@@ -93,11 +93,11 @@ def test_a_seed_shows_a_claim_if_every_number_is_in_its_band() -> None:
 
 def test_other_data_never_passes_as_the_posts(tmp_path: Path) -> None:
     invent(tmp_path, CLASSIFIER, [0.97] * 5, FEW)
-    judged = ledger.judge_claim(CLASSIFIER, "posted", tmp_path)
+    judged = verdicts.judge_claim(CLASSIFIER, store.of_runs(tmp_path))
     assert judged["verdict"] == "reproduced"
     assert ledger_text.headline(judged) == "reproduced, on 4,500 digits that are not the post's"
     invent(tmp_path, CLASSIFIER, [0.97] * 5, MNIST)
-    assert ledger_text.headline(ledger.judge_claim(CLASSIFIER, "posted", tmp_path)) == "reproduced"
+    assert ledger_text.headline(verdicts.judge_claim(CLASSIFIER, store.of_runs(tmp_path))) == "reproduced"
 
 
 def test_a_short_budget_is_named(tmp_path: Path) -> None:
@@ -105,19 +105,25 @@ def test_a_short_budget_is_named(tmp_path: Path) -> None:
     arm = claim.arms["run"]
     keep_outcome(
         tmp_path / arm.folder("short") / "seed=0",
-        ledger.config_of(arm, "short", 0),
+        store.config_of(arm, "short", 0),
         {"label_accuracy": 0.9},
         0,
         {"data": {"train": MNIST}},
     )
-    judged = ledger.judge_claim(claim, "short", tmp_path)
-    assert judged["limits"] == ["4 of 12 epochs"]
-    assert ledger.judge_claim(claim, "posted", tmp_path)["verdict"] == "not run"
+    assert verdicts.judge_claim(claim, store.of_runs(tmp_path))["limits"] == ["4 of 12 epochs"]
+    for seed, budget in ((0, "posted"), (1, "short")):
+        config = store.config_of(arm, budget, seed)
+        facts = {"data": {"train": MNIST}}
+        keep_outcome(tmp_path / arm.folder(budget) / f"seed={seed}", config, {"label_accuracy": 0.9}, 0, facts)
+    assert verdicts.judge_claim(claim, store.of_runs(tmp_path))["limits"] == ["4 of 12 epochs"], "two seeds, not one"
+    config = store.config_of(arm, "posted", 7)
+    keep_outcome(tmp_path / arm.folder("posted") / "seed=7", config, {"label_accuracy": 0.9}, 0, facts)
+    assert verdicts.judge_claim(claim, store.of_runs(tmp_path))["limits"] == [], "as many seeds of the longer ones"
 
 
 def test_failures_stand_in_the_text_as_plainly(tmp_path: Path) -> None:
     invent(tmp_path, CLASSIFIER, [0.9, 0.91, 0.92, 0.93, 0.94], MNIST)
-    result = ledger.write_ledger(tmp_path)
+    result = ledger.write_ledger(tmp_path, store.of_runs(tmp_path))
     text = (tmp_path / "ledger.md").read_text()
     assert "| C001a |" in text
     assert "0 of 5 (0% to 45%) | **not reproduced** |" in text
@@ -131,7 +137,7 @@ def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
     claim = next(claim for claim in claims.CLAIMS if claim.id == "C003a")
     for name, seeds in (("with", (0, 1, 2)), ("without", (1, 2, 3))):
         for seed in seeds:
-            config = ledger.config_of(claim.arms[name], "posted", seed)
+            config = store.config_of(claim.arms[name], "posted", seed)
             keep_outcome(
                 tmp_path / claim.arms[name].folder("posted") / f"seed={seed}",
                 config,
@@ -139,7 +145,7 @@ def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
                 0,
                 {"data": {"train": MNIST}},
             )
-    judged = ledger.judge_claim(claim, "posted", tmp_path)
+    judged = verdicts.judge_claim(claim, store.of_runs(tmp_path))
     assert judged["seeds"] == [1, 2]
     assert judged["shown"] == [1, 2]
 
@@ -167,7 +173,7 @@ def test_a_seed_that_diverged_among_others_is_not_trained_again(tmp_path: Path) 
     from tfgan_lab.studies.outcomes import our_outcome
     from tfgan_lab.training.workdir import Workdir
 
-    config = ledger.config_of(GAUSSIAN.arms["run"], "posted", 3)
+    config = store.config_of(GAUSSIAN.arms["run"], "posted", 3)
     run = Workdir(tmp_path / "seed=3")
     run.claim()
     run.keep_config(config)
@@ -209,7 +215,7 @@ WHOLE = {"numbers": {"a": 1.0}, "seed": 0, "data": {"train": MNIST}}
     ids=str,
 )
 def test_a_damaged_outcome_is_none(change: dict[str, Any], tmp_path: Path) -> None:
-    config = json.loads(to_json(ledger.config_of(CLASSIFIER.arms["run"], "posted", 0)))
+    config = json.loads(to_json(store.config_of(CLASSIFIER.arms["run"], "posted", 0)))
     (tmp_path / "outcome.json").write_text(json.dumps({**WHOLE, "config": config}))
     assert read_outcome(tmp_path) is not None
     (tmp_path / "outcome.json").write_text(json.dumps({**WHOLE, "config": config, **change}))
@@ -226,24 +232,25 @@ def test_strange_folders_do_not_count(tmp_path: Path) -> None:
     for name in ("seed=1", "seed=01", "seed=0 (copy)", "seed=x"):
         (arm / name).mkdir()
         (arm / name / "outcome.json").write_bytes((arm / "seed=0" / "outcome.json").read_bytes())
-    assert ledger.judge_claim(CLASSIFIER, "posted", tmp_path)["seeds"] == [0]
+    assert verdicts.judge_claim(CLASSIFIER, store.of_runs(tmp_path))["seeds"] == [0]
 
 
 def test_one_seed_on_other_data_is_enough_to_say_so(tmp_path: Path) -> None:
     invent(tmp_path, CLASSIFIER, [0.97] * 6, FEW)
     invent(tmp_path, CLASSIFIER, [0.97], MNIST)
     assert (
-        ledger_text.headline(ledger.judge_claim(CLASSIFIER, "posted", tmp_path)) == "reproduced, on several data sets"
+        ledger_text.headline(verdicts.judge_claim(CLASSIFIER, store.of_runs(tmp_path)))
+        == "reproduced, on several data sets"
     )
 
 
 def test_a_diverged_seed_counts_and_hides_no_data(tmp_path: Path) -> None:
     invent(tmp_path, CLASSIFIER, [0.97] * 9, FEW)
-    config = ledger.config_of(CLASSIFIER.arms["run"], "posted", 0)
+    config = store.config_of(CLASSIFIER.arms["run"], "posted", 0)
     keep_outcome(
         tmp_path / "mnist_classifier" / "seed=0", config, {}, 0, {"data": {"train": FEW}, "diverged": "loss became nan"}
     )
-    judged = ledger.judge_claim(CLASSIFIER, "posted", tmp_path)
+    judged = verdicts.judge_claim(CLASSIFIER, store.of_runs(tmp_path))
     assert (len(judged["seeds"]), len(judged["shown"])) == (9, 8)
     assert judged["limits"] == ["on 4,500 digits that are not the post's"]
 
@@ -252,7 +259,7 @@ def invent_trial(folder: Path, ours: list[float], peers: list[float], data: dict
     trial = claims.PeerTrial("gaussian", {}, {"fake_mean": ("generated mean", 0.5)})
     for prefix, side, train in (("seed=", ours, MNIST), ("peer,seed=", peers, data)):
         for seed, value in enumerate(side):
-            config = ledger.config_of(trial.arm(), "posted", seed)
+            config = store.config_of(trial.arm(), "posted", seed)
             keep_outcome(
                 folder / "gaussian" / f"{prefix}{seed}", config, {"fake_mean": value}, 0, {"data": {"train": train}}
             )
@@ -270,7 +277,9 @@ def test_peers_are_equivalent_different_or_open(tmp_path: Path) -> None:
         ("below or equal", ([1.4, 1.5, 1.45, 1.55], base), "open"),
         ("wide", (base, [0.0, 2.5, -1.0, 3.0]), "open"),
     ):
-        (row,) = ledger.judge_trial(invent_trial(tmp_path / name, ours, peers, MNIST), tmp_path / name)["rows"]
+        (row,) = verdicts.judge_trial(
+            invent_trial(tmp_path / name, ours, peers, MNIST), store.of_runs(tmp_path / name)
+        )["rows"]
         assert row["finding"] == finding
         a, b = (np.var(side, ddof=1) / 4 for side in (ours, peers))
         freedom = (a + b) ** 2 / (a**2 / 3 + b**2 / 3)
@@ -280,14 +289,14 @@ def test_peers_are_equivalent_different_or_open(tmp_path: Path) -> None:
 
 
 def test_peers_on_other_data_are_not_compared(tmp_path: Path) -> None:
-    judged = ledger.judge_trial(invent_trial(tmp_path, [1.0, 1.1], [1.0, 1.1], FEW), tmp_path)
+    judged = verdicts.judge_trial(invent_trial(tmp_path, [1.0, 1.1], [1.0, 1.1], FEW), store.of_runs(tmp_path))
     assert judged["rows"][0]["finding"] == "not the same data"
     assert judged["rows"][0]["p"] is None
 
 
 def test_peers_stand_in_text_and_picture(tmp_path: Path) -> None:
     invent_trial(tmp_path, [1.0, 1.1, 0.9], [1.0, 1.05, 0.95], MNIST)
-    ledger.write_ledger(tmp_path)
+    ledger.write_ledger(tmp_path, store.of_runs(tmp_path))
     assert (
         "| gaussian | 2,400 steps | generated mean | 1 [0.9, 1.1], n=3 | 1 [0.95, 1.05], n=3 |"
         in (tmp_path / "ledger.md").read_text()
@@ -330,7 +339,7 @@ def test_noise_does_not_look_like_a_digit_however_sure_the_judge_is(rng: np.rand
     ("arguments", "says"),
     [
         (["--config=gaussian", "--config.steps=5"], "takes no --config.FIELD"),
-        (["--notrain", "--workdir=nowhere"], "holds no finished run of a claim with --budget=posted"),
+        (["--notrain", "--workdir=nowhere"], "holds no finished run of a claim"),
         (["--seeds=0"], "--seeds"),
         (["--config=gaussian", "--workdir=a_file"], "a_file/ledger.json cannot be written"),
         (["--config=gaussian", "--peers"], "pip install 'tfgan-lab[torch]'"),
@@ -370,21 +379,6 @@ def test_a_users_file_in_a_logs_place_stays(
     said = capsys.readouterr().err
     assert (said.count("\n"), str(target) in said) == (1, True)
     assert state(target.parent) == before
-
-
-def test_rendering_again_keeps_the_budget(tmp_path: Path) -> None:
-    claim = next(claim for claim in claims.CLAIMS if claim.id == "C001b")
-    arm = claim.arms["run"]
-    keep_outcome(
-        tmp_path / arm.folder("short") / "seed=0",
-        ledger.config_of(arm, "short", 0),
-        {"label_accuracy": 0.9},
-        0,
-        {"data": {"train": MNIST}},
-    )
-    ledger.write_ledger(tmp_path, "short")
-    assert cli.main(["compare", "ledger", "--notrain", f"--workdir={tmp_path}"]) == 0
-    assert json.loads((tmp_path / "ledger.json").read_text())["budget"] == "short"
 
 
 def children() -> list[psutil.Process]:

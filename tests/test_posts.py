@@ -33,7 +33,7 @@ from tfgan_lab.layers import (
     Tanh,
 )
 from tfgan_lab.posts import claims
-from tfgan_lab.studies.ledger import config_of
+from tfgan_lab.studies.store import config_of
 from tfgan_lab.trainer import train
 from tfgan_lab.training.experiment import make_batches
 

@@ -81,22 +81,26 @@ def _export_torch(values: Any, overrides: dict[str, str]) -> None:
 
 def _ledger_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "config", None, "Only the claims that are tested with this config. Omitted: all eight.", flag_values=values
+        "config", None, "Only the claims that are tested with this config. Omitted: all.", flag_values=values
     )
     flags.DEFINE_integer(
         "seeds", 5, "How many seeds of each run; fewer than 5 cannot settle a claim.", lower_bound=1, upper_bound=1000, flag_values=values
     )  # fmt: skip
     flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0, upper_bound=2**31, flag_values=values)
     flags.DEFINE_enum(
-        "budget", None, ["posted", "short"], "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them. "
-        "Omitted: posted; with --notrain that of the last ledger in the folder.", flag_values=values,
+        "budget", "posted", ["posted", "short"], "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them. "
+        "Omitted: posted.", flag_values=values,
     )  # fmt: skip
     flags.DEFINE_bool(
         "peers", False, "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).", flag_values=values
     )  # fmt: skip
     flags.DEFINE_bool(
-        "train", True, "--notrain: judge and draw what was run before, train nothing.", flag_values=values
-    )
+        "train", True, "--notrain: train nothing; judge and draw what was run before in --workdir, or, where none is named, the outcomes that come "
+        "with the package.", flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "store", None, "A file of outcomes: those of this folder's runs are added to it, and it is what is judged.", flag_values=values
+    )  # fmt: skip
     flags.DEFINE_integer(
         "jobs", None, "Runs at a time, one thread each. Omitted: one per core.", lower_bound=1, upper_bound=256, flag_values=values
     )  # fmt: skip
@@ -109,7 +113,7 @@ def _ledger_flags(values: flags.FlagValues) -> None:
 def _ledger(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.posts.claims import PEER_TRIALS, claims_of
     from tfgan_lab.report.ledger_text import headline
-    from tfgan_lab.studies import ledger
+    from tfgan_lab.studies import ledger, store
     from tfgan_lab.system.cache import usable_cores
 
     claims = claims_of(values.config)
@@ -117,15 +121,13 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     if not claims and not trials:
         testing = sorted({claim.config for claim in claims_of(None)})
         raise UserError(f"--config={values.config}: no claim is tested with it. Claims are of: {', '.join(testing)}.")
-    folder = values.workdir or "runs/ledger"
+    own = not values.train and not values.workdir and not values.store  # the package's outcomes
+    folder = values.workdir or ("runs/evidence" if own else "runs/ledger")
     if values.train:
         seeds = range(values.first_seed, values.first_seed + values.seeds)
-        workers = values.jobs or usable_cores()
-        result = ledger.ledger(
-            claims, trials if values.peers else [], seeds, values.budget or "posted", folder, values.data_dir, workers
-        )
-    else:
-        result = ledger.write_ledger(folder, values.budget or ledger.last_budget(folder))
+        workers, trained = values.jobs or usable_cores(), trials if values.peers else []
+        ledger.run_all(claims, trained, seeds, values.budget, folder, values.data_dir, workers, values.store)
+    result = ledger.write_ledger(folder, ledger.outcomes_of(folder, store.own_store() if own else values.store, own))
     for claim in result["claims"]:
         if claim["id"] in {asked.id for asked in claims}:
             print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")

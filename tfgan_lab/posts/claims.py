@@ -14,6 +14,7 @@ from typing import Any
 
 from tfgan_lab.config import Config
 
+BUDGETS = ("posted", "short")
 LEVEL = 0.05
 MINORITY = 0.5
 RULE = (

@@ -1,7 +1,7 @@
 """What a run's curves should look like: the post's printed numbers, seeds of the same config, and theory.
 
 `reference.json` holds, for configs of the ledger, the least and the most that its seeds saw at moments of training.
-Each `tfgan-lab compare ledger` writes such a file into its folder; the one here is a copy of that.
+Each `tfgan-lab compare ledger` writes such a file into its folder; the one here is made of the repository's outcomes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tfgan_lab.config import Changes, Config, GanConfig, differences
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
 from tfgan_lab.losses import has_targets
-from tfgan_lab.posts.claims import CLAIMS, P002_EARLY, P002_LATE, is_posts_data
-from tfgan_lab.system.files import MARK, write_atomically
+from tfgan_lab.posts.claims import BUDGETS, CLAIMS, P002_EARLY, P002_LATE, is_posts_data
+from tfgan_lab.system.files import MARK
 from tfgan_lab.training.workdir import Workdir
 
 _FILE = Path(__file__).with_name("reference.json")
@@ -122,15 +122,15 @@ def _balance(config: Config) -> dict[str, float]:
     return balance
 
 
-def write_reference(folder: str | os.PathLike[str], out: str | os.PathLike[str]) -> dict[str, Any]:
-    """Makes the bands of all faithful runs in a ledger's folder (longest arm of each config, two seeds or more)."""
+def reference_bytes(curves: Mapping[str, Any]) -> bytes:
+    """The content of `reference.json`."""
+    return (json.dumps({"written_by": MARK, **curves}, separators=(",", ":")) + "\n").encode()
+
+
+def curves_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The bands of all faithful runs in a ledger's folder (longest arm of each config, two seeds or more)."""
     result: dict[str, Any] = {}
-    arms = {
-        (arm.config, arm.folder(budget))
-        for claim in CLAIMS
-        for arm in claim.arms.values()
-        for budget in ("posted", "short")
-    }
+    arms = {(arm.config, arm.folder(budget)) for claim in CLAIMS for arm in claim.arms.values() for budget in BUDGETS}
     for name, arm in sorted(arms):
         found = (Workdir(path) for path in sorted((Path(folder) / arm).glob("seed=*")) if path.is_dir())
         runs = [run for run in found if _may_be_shown(run)]
@@ -140,7 +140,6 @@ def write_reference(folder: str | os.PathLike[str], out: str | os.PathLike[str])
         length = max((points[-1][0] for points in bands.values()), default=0)
         if length > result.get(name, {}).get("epochs", 0):
             result[name] = {"seeds": len(runs), "epochs": length, "bands": bands}
-    write_atomically(Path(out), (json.dumps({"written_by": MARK, **result}, separators=(",", ":")) + "\n").encode())
     return result
 
 

@@ -11,18 +11,17 @@ def markdown(result: Mapping[str, Any]) -> str:
     """The whole ledger: a table of verdicts, the bands and where they come from, and our seeds beside the peers'."""
     lines = [
         "# The ledger of claims", "",
-        f"{result['rule']} {result['known']} A claim holds for a seed if every number of it lies in its band. Seeds count from 0; median [least, most] over them.", "",
+        f"{result['rule']} {result['known']} A claim holds for a seed if every number of it lies in its band. Median [least, most] over seeds.", "",
         "| claim | the post | seeds that show it (90 % interval) | verdict |", "|---|---|---|---|",
         *(_claim_row(claim) for claim in result["claims"]), "",
         "| claim | number | band | ours |", "|---|---|---|---|",
         *(row for claim in result["claims"] for row in _gauge_rows(claim)), "",
         "Where the bands come from:", "",
-        *(f"- {claim['id']}: {claim['why']}." for claim in result["claims"]), "",
-        "Data:", "",
-        *(f"- {claim['id']} ({claim['config']}, {_lengths(claim)}): {claim['data']}" for claim in result["claims"] if claim["seeds"]),
+        *(f"- {claim['id']}: {claim['why']}." for claim in result["claims"]),
     ]  # fmt: skip
     if result["peers"]:
         lines += ["", *_peer_lines(result["peers"])]
+    lines += ["", *_ran_lines(result["ran"])]
     return "\n".join(lines)
 
 
@@ -47,11 +46,6 @@ def _gauge_rows(claim: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _lengths(claim: Mapping[str, Any]) -> str:
-    lengths = claim["lengths"]
-    return "; ".join(f"{name}: {length}" if len(lengths) > 1 else length for name, length in lengths.items())
-
-
 def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
@@ -73,7 +67,42 @@ def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
             shift = "-" if row["shift"] is None else "{:.3g} to {:.3g}".format(*row["shift"])
             cells = [trial["config"], trial["length"], row["label"], _spread(row["ours"]), _spread(row["peer"])]
             lines.append(f"| {' | '.join([*cells, shift, format(row['margin'], 'g'), row['finding'], p])} |")
-    return [*lines, "", *(f"- {trial['config']}: {trial['data']}{_diverged(trial)}" for trial in trials)]
+    return [
+        *lines,
+        "",
+        *(f"- {trial['config']}: {trial['data']}{_shown_by(trial)}{_diverged(trial)}" for trial in trials),
+    ]
+
+
+def _shown_by(trial: Mapping[str, Any]) -> str:
+    return "".join(
+        f"; by the rule of {claim['id']}, {claim['shown'][0]} of our {trial['ours']} seeds show the claim, {claim['shown'][1]} of PyTorch's {trial['peers']}"
+        for claim in trial["claims"]
+    )
+
+
+def _ran_lines(ran: Sequence[Mapping[str, Any]]) -> list[str]:
+    data = list(dict.fromkeys(row["data"] for row in ran))
+    lines = [
+        "## What ran", "",
+        "Minutes are of training, one core each, with whatever else the machine did; data are named below the table.", "",
+        "| runs | side | seeds | length | minutes | data | commit and day |", "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in ran:
+        cells = [
+            row["arm"],
+            {"ours": "ours", "peer": "PyTorch"}[row["side"]],
+            _seeds(row["seeds"]),
+            row["length"],
+            f"{row['minutes']:.1f}",
+        ]
+        lines.append(f"| {' | '.join([*cells, str(data.index(row['data']) + 1), row['made'] or '-'])} |")
+    return [*lines, "", *(f"{number}. {words}" for number, words in enumerate(data, 1))]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    whole = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]} to {seeds[-1]}" if whole and len(seeds) > 1 else ", ".join(map(str, seeds))
 
 
 def _diverged(trial: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from tfgan_lab.studies.outcome_files import read_outcome
 from tfgan_lab.studies.worker_pool import run_calls
 from tfgan_lab.system.files import make_log, refuse_foreign
 
-_TOGETHER = 8  # seeds in one graph
+TOGETHER = 8  # seeds in one graph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:
     for job in jobs:
         seed, group = job.config.seed, latest.get(job.folder.parent)
         together = not job.peer and job.config.data.shape == (1,)
-        if together and group and seed == group[-1].config.seed + 1 and seed % _TOGETHER:
+        if together and group and seed == group[-1].config.seed + 1 and seed % TOGETHER:
             group.append(job)
             continue
         groups.append([job])

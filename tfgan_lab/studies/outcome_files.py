@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 import json
 import math
+import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfgan_lab import __version__
 from tfgan_lab.config import Config, from_json, to_json
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
@@ -22,6 +27,7 @@ def keep_outcome(
     """Writes and returns the outcome of a run that began at `started` (of `time.perf_counter`)."""
     outcome = {
         "numbers": numbers, "seed": config.seed, **facts, "seconds": round(time.perf_counter() - started, 1),
+        "version": __version__, "commit": _commit(), "date": datetime.date.today().isoformat(),
         "config": json.loads(to_json(config)),
     }  # fmt: skip
     refuse_foreign(folder / _FILE)
@@ -36,7 +42,27 @@ def read_outcome(folder: Path) -> tuple[Config, dict[str, Any]] | None:
         config = from_json(json.dumps(outcome["config"]), str(folder / _FILE))
         for part in outcome["data"].values():
             str(Provenance(**part))
-        whole = all(isinstance(value, int | float) and math.isfinite(value) for value in outcome["numbers"].values())
-        return (config, outcome) if whole and outcome["seed"] == config.seed else None
+        return (config, outcome) if is_whole(outcome) and outcome["seed"] == config.seed else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):
         return None
+
+
+def is_whole(outcome: Mapping[str, Any]) -> bool:
+    """Whether all numbers of an outcome are numbers."""
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in outcome["numbers"].values())
+
+
+@functools.cache
+def _commit() -> str:
+    """The commit of the clone that this package is used from, with a + where it was changed; "" for an installed one."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        said = [
+            subprocess.run(["git", "-C", str(root), *asked], capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+            for asked in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{said[0]}{'+' if said[1] else ''}"

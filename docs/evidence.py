@@ -1,0 +1,93 @@
+"""Writes what is told of the claims from the repository's outcomes: `python docs/evidence.py`.
+
+docs/ledger.md and its pictures, the claims of README and of docs/p00*.md between their marks, and the package's
+reference.json. A test fails when one of the texts is not what the outcomes give.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfgan_lab.posts.reference import reference_bytes
+from tfgan_lab.report.ledger_text import headline, markdown
+from tfgan_lab.studies.store import Store, own_store, read_store
+from tfgan_lab.studies.verdicts import judge
+
+_ROOT = Path(__file__).resolve().parents[1]
+_NOTE = """
+Made by `python docs/evidence.py` from [outcomes.jsonl](../evidence/outcomes.jsonl), a row for each run; `tfgan-lab
+compare ledger --notrain` draws the same from the package alone. These commands train what is missing and add it:
+
+```bash
+tfgan-lab compare ledger --config=gaussian --first_seed=200 --seeds=200 --peers --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=mnist_classifier --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+```
+
+![Each seed's numbers against the bands](images/ledger.png)
+
+![Our seeds beside the PyTorch programs](images/peers.png)
+"""
+
+
+def texts(store: Store) -> dict[Path, bytes]:
+    """Every text that the outcomes decide, by its file."""
+    result = judge(store)
+    title, _, rest = markdown(result).partition("\n")
+    written = {
+        _ROOT / "docs" / "ledger.md": f"{title}\n{_NOTE}{rest}\n".encode(),
+        _ROOT / "tfgan_lab" / "posts" / "reference.json": reference_bytes(store.curves),
+    }
+    claims = result["claims"]
+    for post in sorted({claim["post"] for claim in claims}):
+        path = _ROOT / "docs" / f"{post.lower()}.md"
+        lines = [f"- {claim['id']}: {claim['says']} {_told(claim)}" for claim in claims if claim["post"] == post]
+        written[path] = _between("claims", path, "\n" + "\n".join(lines) + "\n")
+    rows = [f"| {claim['id']}: {claim['says']} | {_share(claim)} | {_verdict(claim)} |" for claim in claims]
+    table = "\n".join(["| claim | seeds that show it | verdict |", "|---|---|---|", *rows])
+    written[_ROOT / "README.md"] = _between("ledger", _ROOT / "README.md", table)
+    return written
+
+
+def _between(mark: str, path: Path, text: str) -> bytes:
+    """A file with the text between its marks replaced."""
+    pattern = rf"(<!-- {mark} -->\n).*(\n<!-- /{mark} -->)"
+    new, found = re.subn(
+        pattern, lambda marks: marks[1] + text + marks[2], path.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    assert found == 1, f"{path}: it needs <!-- {mark} --> and <!-- /{mark} -->, once each"
+    return new.encode()
+
+
+def _share(claim: Mapping[str, Any]) -> str:
+    return f"{len(claim['shown'])} of {len(claim['seeds'])}" if claim["seeds"] else "-"
+
+
+def _verdict(claim: Mapping[str, Any]) -> str:
+    return f"**{claim['verdict']}**{headline(claim).removeprefix(claim['verdict'])}"
+
+
+def _told(claim: Mapping[str, Any]) -> str:
+    seeds = f" ({_share(claim)} seeds)" if claim["seeds"] else ""
+    return f"{_verdict(claim)}{seeds}."
+
+
+def main() -> None:
+    """Writes all of it."""
+    from tfgan_lab.figures import png
+    from tfgan_lab.report import ledger_plots
+
+    store = read_store(own_store())
+    for path, content in texts(store).items():
+        path.write_bytes(content)
+    result = judge(store)
+    images = _ROOT / "docs" / "images"
+    (images / "ledger.png").write_bytes(png(ledger_plots.ledger(result)))
+    (images / "peers.png").write_bytes(png(ledger_plots.peers(result["peers"])))
+
+
+if __name__ == "__main__":
+    main()
