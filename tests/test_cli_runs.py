@@ -98,8 +98,11 @@ def test_every_row_of_a_drawn_picture_is_a_label(each: int, tmp_path: Path) -> N
     write_samples(drawn, tmp_path / "drawn.png", run)
     with Image.open(tmp_path / "drawn.png") as picture:
         pixels = np.asarray(picture.convert("L")).astype(int)
-    height, width = pixels.shape[0] / 10, pixels.shape[1] / each
-    cells = [[pixels[int((i + 0.5) * height), int((j + 0.5) * width)] for j in range(each)] for i in range(10)]
+    height = pixels.shape[0] / 10
+    left = pixels.shape[1] - each * height  # where the names of the rows end
+    cells = [[pixels[int((i + 0.5) * height), int(left + (j + 0.5) * height)] for j in range(each)] for i in range(10)]
+    inked = [pixels[int(i * height) : int((i + 1) * height), : int(left)] for i in range(10)]
+    assert all(np.ptp(margin) > 100 for margin in inked)
     assert_allclose(cells, np.repeat(np.arange(10)[:, None] * 25.5, each, axis=1), atol=1)
 
 

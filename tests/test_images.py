@@ -48,6 +48,19 @@ def test_enlarging_repeats_pixels() -> None:
     assert set(large[:, 4:].ravel()) == {255}
 
 
+@pytest.mark.parametrize(("background", "channels"), [(0, 1), (0, 3), (250, 3)])
+def test_each_row_has_its_name_at_its_left(background: int, channels: int) -> None:
+    tiles = np.full((6, 28, 28, channels), 99, np.uint8)
+    grid = pictures.grid(tiles, 2, background=background)
+    named = pictures.name_rows(grid, ["0", "a\nb", "ankle boot"])
+    np.testing.assert_array_equal(named[:, -grid.shape[1] :], grid)
+    rows = np.split(named[:90, : -grid.shape[1]], 3)
+    ink = [np.abs(row.astype(int) - background).sum() for row in rows]
+    assert 0 < ink[0] < ink[1] < ink[2], "longer names, more ink"
+    assert named[0, 0, 0] == background
+    assert pictures.name_rows(grid, ()) is grid
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_png_keeps_every_pixel(channels: int, rng: np.random.Generator) -> None:
     picture = rng.integers(0, 256, (9, 7, channels), np.uint8)

@@ -113,6 +113,17 @@ def test_folder_kinds_of_jpeg(tmp_path: Path, mode: str) -> None:
     assert middle(expected).std() > 20
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_folder_of_webp(tmp_path: Path, mode: str) -> None:
+    Image.fromarray(FACES[0]).convert(mode).save(tmp_path / "a.webp", lossless=True)
+    np.testing.assert_array_equal(load("auto", tmp_path).images, [middle(FACES[0])])
+    content = (tmp_path / "a.webp").read_bytes()
+    (tmp_path / "a.webp").write_bytes(content[:-10])
+    assert "a.webp (not a PNG, JPEG or WebP image)" in refusal(lambda: load("auto", tmp_path))
+    (tmp_path / "a.webp").write_bytes(content[:60] + bytes(len(content) - 60))
+    assert "'a.webp' cannot be decoded" in refusal(lambda: load("auto", tmp_path))
+
+
 def test_resized_like_pillow(montage_arrays: Path) -> None:
     for size in (12, 10, 40):
         images = load("auto", montage_arrays, size=size).images
@@ -220,11 +231,11 @@ def test_names_that_are_no_utf8(tmp_path: Path, caplog: pytest.LogCaptureFixture
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     folder.mkdir()
     (folder / os.fsdecode(b"\xff.png")).write_bytes(encoded(FACES[0]))
-    (folder / os.fsdecode(b"\xfe.txt")).write_text("hello")
+    (folder / os.fsdecode(b"\xfe.bin")).write_text("hello")
     examples = load("auto", folder)
     np.testing.assert_array_equal(examples.images, [middle(FACES[0])])
     assert examples.provenance.detail == r"caf\xe9, 1 files skipped"
-    assert r"caf\xe9: skipped 1 of 2 files: \xfe.txt (not a PNG" in caplog.text
+    assert r"caf\xe9: skipped 1 of 2 files: \xfe.bin (not a PNG" in caplog.text
     np.testing.assert_array_equal(streamed(load("auto", folder, memory_mb=0)), [middle(FACES[0])])
     assert r"'\xff.png' is 36x31" in refusal(lambda: load("auto", folder, crop=33, size=33))
 

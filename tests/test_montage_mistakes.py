@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
         ("auto", ".", {"split": "tests"}, "'test'"),
         ("auto", ".", {"split": "test"}, "one split, 'train'"),
         ("hdf5", ".", {}, "is not one"),
-        ("auto", ".", {}, "no PNG or JPEG images"),
+        ("auto", ".", {}, "no PNG, JPEG or WebP images"),
         ("celeb_a", ".", {}, "tfds build celeb_a"),
         ("faces", None, {"small": "ignore"}, "refuse or resize"),
         ("faces", None, {"crop": 200}, "smaller than the 200x200 crop"),
@@ -124,7 +124,7 @@ def test_encoded_members_that_are_no_images(tmp_path: Path) -> None:
     png = encoded(FACES[0])
     assert "cut short" in broken(tmp_path, fill(png[:-20]))
     assert "check sum" in broken(tmp_path, fill(png[:300] + bytes([png[300] ^ 1]) + png[301:]))
-    assert "not a PNG or JPEG" in broken(tmp_path, fill(encoded(FACES[0], "GIF") + b"\xff\xd9"))
+    assert "not a PNG, JPEG or WebP" in broken(tmp_path, fill(encoded(FACES[0], "GIF") + b"\xff\xd9"))
     assert "'0.png'" in broken(tmp_path, fill(b""))
 
 
@@ -190,13 +190,14 @@ def test_a_damaged_chunk_is_named(montage_arrays: Path) -> None:
 
 
 def test_one_stray_file_is_skipped_and_named(montage_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (montage_folder / "odd.png").write_text("hello")
     (montage_folder / "notes.txt").write_text("hello")
     (montage_folder / ".hidden").write_text("hello")
     with caplog.at_level("WARNING"):
         examples = load("auto", montage_folder)
     assert examples.num == 6
-    assert "notes.txt (not a PNG or JPEG image)" in caplog.text
-    assert ".hidden" not in caplog.text
+    assert "odd.png (not a PNG, JPEG or WebP image)" in caplog.text
+    assert ".hidden" not in caplog.text and "notes.txt" not in caplog.text
     assert "1 files skipped" in examples.provenance.detail
 
 

@@ -116,6 +116,7 @@ def test_each_kind_of_run_shows_what_is_its_own(trained: Any) -> None:
     labelled = Page(trained(LABELLED) / "report.html")
     asked = [image["alt"] for image in labelled.all("img") if "asked for the label" in str(image["alt"])]
     assert [str(alt)[-1] for alt in asked] == list("0123456789")
+    assert "0 1 2 3 4 5 6 7 8 9 generated" in labelled.text, "the rows of the samples have names"
     assert "Densities, real and generated" in Page(trained(NUMBERS) / "report.html").text
     answers = Page(trained(CLASSIFIER) / "report.html")
     assert "Which classes it takes for which" in answers.text
@@ -165,6 +166,9 @@ def test_several_runs_stand_side_by_side_with_what_differs(trained: Any, tmp_pat
     table = page.text[page.text.index("What differs in their configs") : page.text.index("Samples, through")]
     assert "game.d_steps 1 7" in table and "seed 0 3" in table and "batch_size" not in table
     assert len(page.all("canvas")) == 2
+    together = page.text.partition("All runs on common axes")[2].partition("losses, ")[0]
+    together = together.rpartition(trained(GAN).name)[0]  # that heads its own
+    assert together.count(trained(GAN).name) == together.count(" other") > 3
     with pytest.raises(UserError, match="named twice"):
         report([other, other])
 

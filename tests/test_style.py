@@ -32,6 +32,24 @@ def texts(content: bytes) -> list[str]:
     ]
 
 
+def test_runs_are_drawn_on_common_axes_where_several_have_a_number() -> None:
+    other = [row | {"d_loss_mean": 0.5} for row in ROWS[:2]] + [
+        {"kind": "metrics", "step": 1, "epoch": 1, "frechet": 3}
+    ]
+    panels = plots.common_panels({"_a$b$": ROWS, "b": other})
+    titles = {}
+    for panel in panels:
+        figure, axis = figures.plt.subplots()
+        panel(axis)
+        figure.canvas.draw()
+        titles[axis.get_title()] = [tuple(line.get_ydata()) for line in axis.get_lines()]
+        assert [text.get_text() for text in axis.get_legend().get_texts()] == [r" _a\$b\$", "b"]
+        figures.plt.close(figure)
+    assert titles["the discriminator's loss"] == [(1.4,) * 5, (0.5, 0.5)]
+    assert not any("Fréchet" in title for title in titles), "one run alone has it"
+    assert plots.common_panels({"alone": ROWS}) == []
+
+
 def test_a_figure_is_written_as_png_and_svg_with_its_provenance_as_text(tmp_path: Path) -> None:
     assert figures.write_figure(tmp_path, "curves", plots.curves(ROWS, "a run", PROVENANCE)) == "curves.png"
     with Image.open(tmp_path / "curves.png") as picture:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
+from tfgan_lab.errors import printable, shortened
 from tfgan_lab.system.files import MARK, read_bytes
 
 
@@ -54,6 +55,34 @@ def enlarge(picture: np.ndarray, at_least: int = 400) -> np.ndarray:
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
+def name_rows(picture: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """A grid with a margin at its left in which the name of each row stands.
+
+    Args:
+      picture: uint8 [H, W, C], of rows of one height.
+      names: From above; none leaves the picture as it is.
+
+    Returns:
+      uint8 [H, margin + W, C].
+    """
+    if not names:
+        return picture
+    from matplotlib import get_data_path
+
+    names = [shortened(printable(name), 20) for name in names]
+    height = len(picture) / len(names)
+    font = ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", round(min(max(height * 0.45, 8), 28)))
+    gap = int(font.size) // 2
+    margin = Image.new("L", (math.ceil(max(map(font.getlength, names))) + 2 * gap, len(picture)))
+    for row, name in enumerate(names):
+        place = (margin.width - gap, (row + 0.5) * height)
+        ImageDraw.Draw(margin).text(place, name, fill=255, font=font, anchor="rm")
+    paper = picture[0, 0].astype(np.float64)  # the grid's own background, and on it ink that can be read
+    share = np.asarray(margin)[..., None] / 255  # [H, margin, 1]
+    ink = 255.0 if paper.mean() < 128 else 0.0
+    return np.concatenate([np.rint(paper + share * (ink - paper)).astype(np.uint8), picture], axis=1)
+
+
 def colour(picture: np.ndarray, colormap: str) -> np.ndarray:
     """A grey picture [H, W, 1] in a matplotlib colormap: uint8 [H, W, 3]; "gray" leaves it as it is."""
     if colormap == "gray" or picture.shape[-1] != 1:
@@ -71,9 +100,9 @@ def png_bytes(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def img(picture: np.ndarray, alt: str) -> str:
-    """A picture as an HTML element, enlarged, for a notebook."""
-    content = base64.b64encode(png_bytes(enlarge(picture))).decode()
+def img(picture: np.ndarray, alt: str, names: Sequence[str] = ()) -> str:
+    """A picture as an HTML element, enlarged, for a notebook; `names` are those of its rows."""
+    content = base64.b64encode(png_bytes(name_rows(enlarge(picture), names))).decode()
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{content}">'
 
 

@@ -290,8 +290,8 @@ def _name_the_culprit(source: ImageSource, fetch: Callable[[Any], Any], start: i
         source.read(index)
         try:
             fetch(tf.constant(index, tf.int64))
-        except tf.errors.OpError as error:
-            reason = error.message.split("\n")[0].split(" [Op:")[0][:160]
+        except (tf.errors.OpError, OSError) as error:  # the latter of Pillow
+            reason = getattr(error, "message", str(error)).split("\n")[0].split(" [Op:")[0][:160]
             raise UserError(f"'{source.names[index]}' cannot be decoded ({reason}).") from None
 
 

@@ -29,8 +29,10 @@ from tfgan_lab.errors import UserError, shown
 # asks for more is a decompression bomb or damaged.
 MAX_PIXELS = 40_000_000
 # A few broken files in a big download are normal and harmless; more means that it is the wrong folder or a
-# failed copy. One is always allowed, so that a stray text file does not stop a small set.
+# failed copy. One is always allowed, so that a stray file does not stop a small set.
 MAX_SKIPPED = 0.01
+_FORMATS = ("PNG", "JPEG", "WEBP")
+_NOTES = (".csv", ".json", ".md", ".txt", ".xml")  # what lies beside images without being any
 # Pillow warns of EXIF that is damaged; the picture itself may be whole. Once for all threads: filters are the process'.
 warnings.filterwarnings("ignore", "Corrupt EXIF data")
 _ORIENTATION = 0x0112  # of EXIF: which side of the stored picture is up
@@ -48,7 +50,7 @@ class ImageSource:
       title: Short name for the provenance.
       names: One name for each image, for messages.
       sizes: (height, width) of each image.
-      encoded: Whether `read` returns PNG or JPEG bytes, or else uint8 [H, W, 3] pixels.
+      encoded: Whether `read` returns PNG, JPEG or WebP bytes, or else uint8 [H, W, 3] pixels.
       read: Reads one image by its position, from any thread; raises `UserError`.
       detail: One more fact for the provenance.
       close: Lets go of open files.
@@ -69,16 +71,18 @@ def centre_start(size: int, crop: int) -> int:
 
 
 def open_folder(path: str) -> ImageSource:
-    """Opens the PNG and JPEG files in a folder and its subfolders, in the order of their names.
+    """Opens the PNG, JPEG and WebP files in a folder and its subfolders, in the order of their names.
 
-    Files that are no such images, or broken at first sight, are named in a warning and omitted; hidden ones
-    are omitted silently.
+    Files that are no such images, or broken at first sight, are named in a warning and omitted; hidden ones, and notes
+    (.txt, .csv, .json, .md, .xml), are omitted silently.
 
     Raises:
       UserError: No images; more than `MAX_SKIPPED` of the files unusable.
     """
     root, sizes, skipped = Path(path), {}, []
     for name in visible_files(root):
+        if name.lower().endswith(_NOTES):
+            continue
         try:
             sizes[name] = _probe_file(root / name)
         except (BadImage, OSError) as error:
@@ -86,10 +90,10 @@ def open_folder(path: str) -> ImageSource:
     total, some = len(sizes) + len(skipped), "; ".join(skipped[:5]) + ("; …" if len(skipped) > 5 else "")
     if not sizes:
         found = f"; unusable: {some}" if skipped else ""
-        raise UserError(f"{shown(path)}: no PNG or JPEG images in this folder{found}.")
+        raise UserError(f"{shown(path)}: no PNG, JPEG or WebP images in this folder{found}.")
     if len(skipped) > max(1, int(MAX_SKIPPED * total)):
         raise UserError(
-            f"{shown(path)}: {len(skipped):,} of {total:,} files are no usable PNG or JPEG images: {some}. "
+            f"{shown(path)}: {len(skipped):,} of {total:,} files are no usable PNG, JPEG or WebP images: {some}. "
             f"Remove them (at most {MAX_SKIPPED:.0%} are skipped)."
         )
     if skipped:
@@ -133,31 +137,31 @@ def _probe_file(path: Path) -> tuple[int, int]:
 
 
 def image_size(file: BinaryIO) -> tuple[int, int]:
-    """Returns (height, width) from the header of a PNG or JPEG, as it stands upright.
+    """Returns (height, width) from the header of a PNG, JPEG or WebP, as it stands upright.
 
     Raises:
-      BadImage: It is neither, or has more than `MAX_PIXELS` pixels.
+      BadImage: It is none, or has more than `MAX_PIXELS` pixels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file, formats=("PNG", "JPEG")) as image:
+            with Image.open(file, formats=_FORMATS) as image:
                 width, height = image.size
                 if _orientation(image) in (5, 6, 7, 8):
                     width, height = height, width
     except Image.DecompressionBombError:
         raise BadImage(f"more than {MAX_PIXELS:,} pixels") from None
     except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError):
-        raise BadImage("not a PNG or JPEG image") from None
+        raise BadImage("not a PNG, JPEG or WebP image") from None
     if width * height > MAX_PIXELS:
         raise BadImage(f"{height}x{width} is more than {MAX_PIXELS:,} pixels")
     return height, width
 
 
 def upright(data: bytes) -> bytes:
-    """Turns a photograph whose EXIF says that another side is up (as PNG); other bytes stay as they are."""
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-        if _orientation(image) not in range(2, 9):
+    """As PNG, a WebP and a photograph whose EXIF says that another side is up; other bytes stay as they are."""
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        if image.format != "WEBP" and _orientation(image) not in range(2, 9):
             return data
         turned = io.BytesIO()
         ImageOps.exif_transpose(image).convert("RGB").save(turned, "PNG", compress_level=0)
@@ -191,7 +195,7 @@ def check_encoded(data: bytes) -> None:
 
 def _check_end(first: bytes, last: bytes) -> None:
     mark = b"IEND\xaeB`\x82" if first.startswith(b"\x89PNG") else b"\xff\xd9"
-    if mark not in last:
+    if mark not in last and not first.startswith(b"RIFF"):  # a WebP is opened whole, or not at all
         raise BadImage("cut short: its end is missing")
 
 

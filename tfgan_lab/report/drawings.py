@@ -95,16 +95,17 @@ class ImageDrawing(Drawing):
     runs_in_browser = True
 
     def picture(self, drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
-        return pictures.png_bytes(self._grid(drawn, columns_of(config), config))
+        return pictures.png_bytes(self._grid(drawn, columns_of(config), config, config.label_names))
 
     def is_of(self, picture: np.ndarray, drawn: np.ndarray, config: GanConfig) -> bool:
-        wanted = self._grid(drawn, columns_of(config), config)
+        wanted = self._grid(drawn, columns_of(config), config, config.label_names)
         # Of grey ones three channels are equal.
         return picture.shape[:2] == wanted.shape[:2] and bool((picture == wanted).all())
 
     @staticmethod
-    def _grid(drawn: np.ndarray, columns: int | None, config: GanConfig) -> np.ndarray:
-        return pictures.enlarge(pictures.colour(pictures.grid(drawn, columns), config.sample_colormap))
+    def _grid(drawn: np.ndarray, columns: int | None, config: GanConfig, row_names: Sequence[str] = ()) -> np.ndarray:
+        grid = pictures.enlarge(pictures.colour(pictures.grid(drawn, columns), config.sample_colormap))
+        return pictures.name_rows(grid, row_names)
 
     def number(self, config: GanConfig, label: int | None) -> int:
         if not config.num_labels:
@@ -117,15 +118,15 @@ class ImageDrawing(Drawing):
         return _MOST_PIXELS // ((height + 2) * (width + 2))
 
     def answer(self, drawn: np.ndarray, config: GanConfig, step: int, label: int | str | None) -> bytes:
-        columns = None
+        columns, names = None, config.label_names
         if label is not None:
-            columns = 3
-        elif config.num_labels:
+            columns, names = 3, ()
+        elif names:
             # Labels come in turn: sorted by label, each makes a row.
-            labels = np.arange(len(drawn)) % config.num_labels
+            labels = np.arange(len(drawn)) % len(names)
             drawn = drawn[np.argsort(labels, kind="stable")]
-            columns = -(-len(drawn) // config.num_labels) if len(drawn) % config.num_labels == 0 else None
-        return pictures.png_bytes(self._grid(pictures.to_uint8(drawn, "unit"), columns, config))
+            columns, names = (None, ()) if len(drawn) % len(names) else (len(drawn) // len(names), names)
+        return pictures.png_bytes(self._grid(pictures.to_uint8(drawn, "unit"), columns, config, names))
 
     def real(self, experiment: Experiment) -> bytes | None:
         return pictures.png_bytes(pictures.enlarge(pictures.grid(_real_images(experiment, 64))))
@@ -145,7 +146,8 @@ class ImageDrawing(Drawing):
         picture = pictures.grid(drawn[:100], columns_of(config))
         axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.grid(visible=False)
-        axis.set(xticks=[], yticks=[])
+        names = config.label_names[: len(picture) // (drawn.shape[1] + 2)]
+        axis.set(xticks=[], yticks=(np.arange(len(names)) + 0.5) * (drawn.shape[1] + 2), yticklabels=names)
 
     def on_page(self, page: RunPage, parts: Parts, module: GeneratorModule | None, saved: Moments, most: int) -> None:
         if module is None:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from tfgan_lab import __version__, config
 from tfgan_lab.errors import UserError
+from tfgan_lab.report import page_charts
 from tfgan_lab.report.browser_net import javascript_of_layers
 from tfgan_lab.report.page_contents import Parts, RunPage, parts_of
 from tfgan_lab.report.page_run import gather
@@ -45,12 +46,15 @@ def report(workdirs: Sequence[str | os.PathLike[str]], out: str | None = None, d
         raise UserError("--workdir: the same run is named twice.")
     target = Path(out) if out else _default_target([folder.path for folder in folders])
     refuse_foreign(target)
-    share = (MOST_BYTES - _FRAME) // len(folders)
+    names = [folder.path.resolve().name for folder in folders]
+    names = [str(folder.path) if names.count(name) > 1 else name for name, folder in zip(names, folders, strict=True)]
+    rows = {name: folder.read_metrics() for name, folder in zip(names, folders, strict=True)}
+    common = page_charts.common_curves(rows)
+    share = (MOST_BYTES - _FRAME - sum(map(len, common))) // len(folders)
     runs = [gather(folder, parts_of(folder, data_dir), f"r{i}", share) for i, folder in enumerate(folders)]
-    for run, folder in zip(runs, folders, strict=True):
-        if [other.name for other in runs].count(folder.path.resolve().name) > 1:
-            run.name = str(folder.path)
-    content = render(runs).encode()
+    for run, name in zip(runs, names, strict=True):
+        run.name = name
+    content = render(runs, common).encode()
     if len(content) > MOST_BYTES:
         raise UserError(
             f"--workdir: {len(runs)} runs make a page of {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:g}: name fewer."
@@ -67,15 +71,15 @@ def write_page(folder: Workdir, network: Any, source: Any, step: int) -> Path:
     return target
 
 
-def render(runs: Sequence[RunPage]) -> str:
-    """The page's HTML."""
+def render(runs: Sequence[RunPage], common: Sequence[str] = ()) -> str:
+    """The page's HTML; `common` are charts of all runs together, an <svg> each."""
     environment = Environment(
         loader=PackageLoader("tfgan_lab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip
     environment.filters["script_json"] = _script_json
     environment.filters["code_marks"] = _code_marks
     return environment.get_template("page.html").render(
-        runs=runs, mark=MARK, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
+        runs=runs, common=common, mark=MARK, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
         data={run.key: {"moments": run.moments, "densities": run.densities, "net": run.net} for run in runs},
         steps_of_layers=Markup(javascript_of_layers()), config_json={run.key: config.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
     )  # fmt: skip

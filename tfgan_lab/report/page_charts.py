@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -35,6 +35,11 @@ def curves(
       floors: Draws into a panel what real data scores.
     """
     return [_chart(panel, f"{key}-{index}", floors) for index, panel in enumerate(plots.panels(rows, reference))]
+
+
+def common_curves(runs: Mapping[str, Sequence[dict[str, Any]]]) -> list[str]:
+    """The curves of several runs, rows of metrics.jsonl by name, on common axes: an <svg> each."""
+    return [_chart(panel, f"common-{index}") for index, panel in enumerate(plots.common_panels(runs))]
 
 
 def densities(real: np.ndarray, fake: np.ndarray, key: str) -> str:

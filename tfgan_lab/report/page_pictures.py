@@ -68,7 +68,7 @@ def moments(
         if index not in drawn:
             step, samples = saved[index]
             pixels, columns = shown(samples, config)
-            what = "a row for each label from 0 to 9" if config.num_labels else "from the same latents at every step"
+            what = _row_for_each(config) if config.num_labels else "from the same latents at every step"
             alt = f"{len(pixels)} samples after {counted(step, 'step')}, {what}"
             drawn[index] = picture_of(pictures.grid(pixels, columns), alt, config.sample_colormap)
         return drawn[index]
@@ -80,6 +80,10 @@ def moments(
     return [
         {"step": saved[i][0], "epoch": round(saved[i][0] / steps_per_epoch, 2), "picture": picture(i)} for i in picked
     ]
+
+
+def _row_for_each(config: GanConfig) -> str:
+    return f"a row for each label from {config.label_names[0]} to {config.label_names[-1]}"
 
 
 def _spread(length: int, number: int) -> list[int]:
@@ -95,7 +99,7 @@ def real_picture(examples: Any, number: int, columns: int, config: GanConfig) ->
         each = [np.flatnonzero(examples.labels == label)[:columns] for label in range(config.num_labels)]
         if all(len(rows) == columns for rows in each):
             pixels = examples.images[np.concatenate(each)]
-            return picture_of(pictures.grid(pixels, columns), f"{alt}, a row for each label from 0 to 9", colormap)
+            return picture_of(pictures.grid(pixels, columns), f"{alt}, {_row_for_each(config)}", colormap)
     return picture_of(pictures.grid(examples.some(number), columns), alt, colormap)
 
 
@@ -108,9 +112,11 @@ def walks(module: Any, config: GanConfig) -> Picture:
     ).numpy()
     share = np.linspace(0, 1, _WALK_STEPS)
     paths = [between(a, b, share, config.latents.distribution) for a, b in zip(ends[::2], ends[1::2], strict=True)]
-    labels = np.repeat([3 * row % 10 for row in range(_WALKS)], _WALK_STEPS) if config.num_labels else None
+    names = config.label_names
+    rows = [3 * row % len(names) for row in range(_WALKS)] if names else []
+    labels = np.repeat(rows, _WALK_STEPS) if rows else None
     drawn = module.draw(np.concatenate(paths).astype(np.float32), labels).numpy()
-    of = f" of the labels {', '.join(map(str, labels[::_WALK_STEPS]))}" if labels is not None else ""
+    of = f" of the labels {', '.join(names[row] for row in rows)}" if rows else ""
     alt = f"{_WALKS} rows{of}: in each, {_WALK_STEPS} samples on the way from one latent to another"
     return picture_of(pictures.grid(pictures.to_uint8(drawn, "unit"), _WALK_STEPS), alt, config.sample_colormap)
 
@@ -128,16 +134,16 @@ def between(a: np.ndarray, b: np.ndarray, share: np.ndarray, distribution: str) 
     return (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
 
 
-def digit_grids(module: Any, config: GanConfig) -> list[tuple[int, Picture]]:
+def digit_grids(module: Any, config: GanConfig) -> list[tuple[str, Picture]]:
     """For each label a grid of samples that were asked for it."""
     from tfgan_lab.randomness import draw_latents, sample_seed
 
     latents = draw_latents(config.latents.distribution, config.latents.dim, _LABELLED, sample_seed(config.seed, 4))
     grids = []
-    for label in range(config.num_labels):
+    for label, name in enumerate(config.label_names):
         drawn = pictures.to_uint8(module.draw(latents, np.full(_LABELLED, label, np.int32)).numpy(), "unit")
-        alt = f"{_LABELLED} samples that were asked for the label {label}"
-        grids.append((label, picture_of(pictures.grid(drawn, _LABELLED // 2), alt, config.sample_colormap)))
+        alt = f"{_LABELLED} samples that were asked for the label {name}"
+        grids.append((name, picture_of(pictures.grid(drawn, _LABELLED // 2), alt, config.sample_colormap)))
     return grids
 
 

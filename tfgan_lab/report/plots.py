@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -11,10 +11,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfgan_lab.figures import BLUE, GREY, ORANGE, STYLE, finish, wrapped
+from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish, wrapped
 from tfgan_lab.posts.reference import Reference
 
 Panel = Callable[[Any], None]
+# Numbers in which runs are compared on common axes: the kind of their rows, their names there, and in words.
+_COMPARED = (
+    ("train", "d_loss_mean", "the discriminator's loss"), ("train", "g_loss_mean", "the generator's loss"),
+    ("train", "p_real_mean", "D(x) on real training batches"), ("train", "p_fake_mean", "D(G(z)) on generated ones"),
+    ("metrics", "frechet", "Fréchet distance, judge features"), ("eval", "fake_mean", "mean of generated numbers"),
+    ("eval", "fake_std", "deviation of generated numbers"), ("train", "loss_mean", "training loss"),
+    ("eval", "accuracy", "accuracy on the test split"),
+)  # fmt: skip
 
 
 def curves(rows: Sequence[dict[str, Any]], title: str, provenance: str, reference: Reference | None = None) -> Figure:
@@ -52,6 +60,33 @@ def panels(rows: Sequence[dict[str, Any]], reference: Reference | None = None) -
             kinds.append(partial(_moments, train))
     found: list[Panel] = [partial(kind, reference) for kind in kinds]
     return [*found, partial(_measured_curves, measured)] if measured else found
+
+
+def common_panels(runs: Mapping[str, Sequence[dict[str, Any]]]) -> list[Panel]:
+    """Runs on common axes, a line each: a panel for every number that several of them have.
+
+    Args:
+      runs: Rows of metrics.jsonl by the run's name.
+    """
+    found: list[Panel] = []
+    for kind, key, title in _COMPARED:
+        having = {name: [row for row in rows if row["kind"] == kind and key in row] for name, rows in runs.items()}
+        having = {name: rows for name, rows in having.items() if rows}
+        if len(having) > 1:
+            found.append(partial(_common, having, key, title))
+    return found
+
+
+def _common(runs: Mapping[str, Any], key: str, title: str, axis: Any) -> None:
+    colors = (BLUE, ORANGE, GREEN, RED, GREY)
+    for index, (name, rows) in enumerate(runs.items()):
+        style = ("-", "--", ":", "-.")[index // len(colors) % 4]
+        # A folder's name is no formula, and one that begins with _ is named, too.
+        label = name.replace("$", r"\$")
+        label = f" {label}" if label.startswith("_") else label
+        _line(axis, rows, key, label, colors[index % len(colors)], style)
+    axis.set(title=title, xlabel="epoch")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, columnspacing=1.0)
 
 
 def _losses(train: Any, reference: Reference, axis: Any) -> None:

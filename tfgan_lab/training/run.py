@@ -81,7 +81,8 @@ class Run:
         if isinstance(self.config, GanConfig) and saved_samples(self.workdir.samples, self.config):
             drawn = self.samples()
             if drawn.ndim == 4:
-                parts.append(pictures.img(pictures.grid(drawn, columns_of(self.config)), "samples of the last step"))
+                grid = pictures.grid(drawn, columns_of(self.config))
+                parts.append(pictures.img(grid, "samples of the last step", self.config.label_names))
         for kind in ("train", "eval", "metrics"):
             last = next((row for row in reversed(self.rows) if row["kind"] == kind), None)
             if last:

@@ -51,7 +51,7 @@ function playImages(box, net) {
       return Math.min(high, Math.max(low, moved));
     });
     paint(canvas, net.draw(z, label()), net.shape);
-    canvas.setAttribute("aria-label", net.labels ? `a sample that was asked for the label ${label()}` : "a sample of the generator");
+    canvas.setAttribute("aria-label", net.labels ? `a sample that was asked for the label ${box.querySelector(".labels input:checked + span").textContent}` : "a sample of the generator");
   };
   const stop = () => { cancelAnimationFrame(walking); walking = 0; walkButton.setAttribute("aria-pressed", "false"); walkButton.textContent = "Walk"; };
   const walk = () => {
