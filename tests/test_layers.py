@@ -137,6 +137,14 @@ def deviations(x: np.ndarray) -> np.ndarray:
     return x - x.mean(1, keepdims=True)
 
 
+def spectral(w: Arrays, prefix: str = "", transposed: bool = False) -> Arrays:
+    """The weights with a kernel over its sigma, as the state in them estimates it."""
+    kernel = w[f"{prefix}kernel"]
+    rows = np.swapaxes(kernel, -1, -2) if transposed else kernel
+    sigma = w[f"{prefix}kernel_v"] @ rows.reshape(-1, rows.shape[-1]) @ w[f"{prefix}kernel_u"]
+    return w | {f"{prefix}kernel": kernel / sigma}
+
+
 VECTOR, IMAGE = (6,), (7, 7, 3)
 CASES = {
     "dense to one number": Case(Dense(1), VECTOR, (1,), lambda x, y, w: affine(x, w), "nn.Linear(6, 1)"),
@@ -147,6 +155,21 @@ CASES = {
     "conv_transpose": Case(
         ConvTranspose(4, 4, stride=2, padding=1), IMAGE, (14, 14, 4), lambda x, y, w: spread(x, w, 2, 1),
         "nn.ConvTranspose2d(3, 4, 4, 2, 1)",
+    ),
+    "dense, spectral_norm": Case(Dense(4, spectral_norm=True), VECTOR, (4,), lambda x, y, w: affine(x, spectral(w))),
+    "projection, spectral_norm": Case(
+        Projection(spectral_norm=True), VECTOR, (1,),
+        lambda x, y, w: affine(x, spectral(w)) + (affine(y, spectral(w, "label_"), "label_") * x).sum(1, keepdims=True),
+    ),
+    "maxout, spectral_norm": Case(
+        Maxout(4, pieces=3, spectral_norm=True), VECTOR, (4,), lambda x, y, w: affine(x, spectral(w)).reshape(-1, 4, 3).max(2)
+    ),
+    "conv, spectral_norm": Case(
+        Conv(4, 3, stride=2, padding=1, spectral_norm=True), IMAGE, (4, 4, 4), lambda x, y, w: convolved(x, spectral(w), 2, 1)
+    ),
+    "conv_transpose, spectral_norm": Case(
+        ConvTranspose(4, 4, stride=2, padding=1, spectral_norm=True), IMAGE, (14, 14, 4),
+        lambda x, y, w: spread(x, spectral(w, transposed=True), 2, 1),
     ),
     "batch_norm": Case(BatchNorm(), IMAGE, IMAGE, running, "nn.BatchNorm2d(3)"),
     "batch_norm of vectors": Case(BatchNorm(), VECTOR, VECTOR, running, "nn.BatchNorm1d(6)"),
@@ -323,10 +346,12 @@ def test_seeds_in_one_network_are_the_networks_alone(name: str, training: bool, 
 def test_whether_examples_mix_is_true(name: str) -> None:
     """GAN stacks real and fake examples in one pass where no layer mixes them."""
     case = CASES[name]
-    net, (x, labels) = Plain([case.one], case.inputs), given(case)
+    x, labels = given(case)
     other = np.concatenate([x[: B // 2], x[B // 2 :] * 0.3])
-    first, changed = (
-        net(tf.constant(a), tf.constant(labels), training=True, seed=tf.constant([[5, 6]], tf.int64))[0]
+    first, changed = (  # of a net each: a pass may move its state
+        (net := Plain([case.one], case.inputs))(
+            tf.constant(a), tf.constant(labels), training=True, seed=tf.constant([[5, 6]], tf.int64)
+        )[0]
         for a in (x, other)
     )
     assert bool(np.abs(first - changed).max() > 1e-6) == net.uses_batch_statistics == case.one.mixes_examples

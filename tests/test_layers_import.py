@@ -20,7 +20,7 @@ PACKAGE = ROOT / "tfgan_lab"
 LAYERS = [
     ("errors", "words"),
     ("system",),
-    ("philox", "fields", "templates", "losses", "penalties", "metrics", "averages"),
+    ("philox", "fields", "templates", "losses", "penalties", "metrics", "averages", "spectral"),
     ("randomness",),
     ("layer_base",),
     ("keras_models",),

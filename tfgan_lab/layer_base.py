@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, dataclass_transform
@@ -18,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest
 from tfgan_lab.fields import STRICT, explain
+from tfgan_lab.spectral import normalised
 
 Shape = tuple[int, ...]  # of one example
 Order = Literal["chw", "hwc"]  # in which a vector holds an image: "chw" is PyTorch's, "hwc" Keras'
@@ -82,9 +84,24 @@ class Node:
         return self.inputs[0], self.inputs[1], self.inputs[2]
 
     def affine(self, kernel: Shape, units: int, fans: tuple[int, int], prefix: str = "") -> None:
-        """Plans a kernel and a bias."""
+        """Plans a kernel and a bias, and the state of the kernel's spectral normalisation where the layer has one."""
         self.weights[f"{prefix}kernel"] = Weight(kernel, "kernel", fans)
         self.weights[f"{prefix}bias"] = Weight((units,), "bias", fans)
+        if getattr(self.layer, "spectral_norm", False):
+            for name, size in (("u", units), ("v", math.prod(kernel) // units)):
+                self.weights[f"{prefix}kernel_{name}"] = Weight((size,), 1.0, trainable=False)
+
+    def value(self, name: str, moves: bool = False) -> Any:
+        """A weight as passes use it: a kernel with spectral normalisation, whose state `moves` first, is normalised."""
+        value = self.weights[name].value
+        if f"{name}_u" not in self.weights:
+            return value
+        state = self.weights[f"{name}_u"].value, self.weights[f"{name}_v"].value
+        return normalised(value, state, self.layer.outputs_axis, moves)
+
+    def used(self) -> dict[str, Any]:
+        """Every weight as passes outside training use it, by name."""
+        return {name: self.value(name) for name in self.weights if f"{name[:-2]}_u" not in self.weights}
 
 
 @dataclasses.dataclass
@@ -122,7 +139,7 @@ class Pass:
 
     def values(self, node: Node, *names: str) -> list[Any]:
         """Weights of a layer; of several seeds shaped so that they broadcast over the batch."""
-        found = [node.weights[name].value for name in names]
+        found = [node.value(name, self.training) for name in names]
         return [value[:, None] if self.seeds and value.shape.rank == 2 else value for value in found]
 
     def affine(self, x: Any, node: Node, prefix: str = "") -> Any:
@@ -145,6 +162,7 @@ class Layer:
       takes_labels: It reads the examples' labels.
       stacks: Several seeds can run as one.
       torch: PyTorch's names of its weights, each with our name and PyTorch's order of our axes (None: the same).
+      outputs_axis: Which axis of its kernel are outputs.
       javascript: `(x, step, y) => …` on one example x (a Float32Array) and one-hot label y; `step` is what `browser`
         gives.
     """
@@ -154,6 +172,7 @@ class Layer:
     takes_labels: ClassVar[bool] = False
     stacks: ClassVar[bool] = True
     torch: ClassVar[Mapping[str, tuple[str, tuple[int, ...] | None]]] = {}
+    outputs_axis: ClassVar[int] = -1
     javascript: ClassVar[str] = ""
 
     @property
@@ -171,7 +190,7 @@ class Layer:
 
     def browser(self, node: Node, keep: Callable[[Any], Any]) -> dict[str, Any] | None:
         """What the page runs of it: its fields and, by `keep(array)`, its weights; None if nothing."""
-        return dataclasses.asdict(self) | {name: keep(weight) for name, weight in node.weights.items()}  # type: ignore[call-overload]
+        return dataclasses.asdict(self) | {name: keep(weight) for name, weight in node.used().items()}  # type: ignore[call-overload]
 
     def branches(self) -> tuple[list[Layer], ...]:
         """Lists of layers inside this one."""

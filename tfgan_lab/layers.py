@@ -41,6 +41,7 @@ class Dense(Layer):
     """[B, inputs] -> [B, units]: x @ kernel + bias."""
 
     units: Positive
+    spectral_norm: bool = False  # the kernel over its largest singular value: `tfgan_lab.spectral`
 
     torch = {"weight": ("kernel", (1, 0)), "bias": ("bias", None)}
     javascript = """(x, { kernel, bias }) => {  // kernel [out, in]
@@ -65,6 +66,8 @@ class Dense(Layer):
 class Projection(Layer):
     """One logit: a dense layer's plus its input times a vector of the label (Miyato & Koyama, 2018, equation 3)."""
 
+    spectral_norm: bool = False  # each kernel over its largest singular value: `tfgan_lab.spectral`
+
     takes_labels = True
 
     def plan(self, node: Node) -> Shape:
@@ -84,6 +87,7 @@ class Maxout(Layer):
 
     units: Positive
     pieces: Positive
+    spectral_norm: bool = False  # the kernel over its largest singular value: `tfgan_lab.spectral`
 
     torch = {"weight": ("kernel", (1, 0)), "bias": ("bias", None)}
 
@@ -105,6 +109,7 @@ class Conv(Layer):
     kernel_size: Positive
     stride: Positive = 1
     padding: Count = 0  # rows and columns of zeros at each side
+    spectral_norm: bool = False  # the kernel over its largest singular value: `tfgan_lab.spectral`
 
     stacks = False
     torch = {"weight": ("kernel", (3, 2, 0, 1)), "bias": ("bias", None)}
@@ -138,8 +143,10 @@ class ConvTranspose(Layer):
     kernel_size: Positive
     stride: Positive = 1
     padding: Count = 0  # rows and columns that are cut off at each side, as in PyTorch
+    spectral_norm: bool = False  # the kernel over its largest singular value: `tfgan_lab.spectral`
 
     stacks = False
+    outputs_axis = -2
     torch = {"weight": ("kernel", (3, 2, 0, 1)), "bias": ("bias", None)}
     javascript = """(x, { kernel, bias, stride, padding }) => {  // x [S, S, in], kernel [k, k, out, in]
       const [k, , outs, ins] = kernel.shape, size = Math.sqrt(x.length / ins), side = (size - 1) * stride + k - 2 * padding;

@@ -16,6 +16,7 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.layer_base import AnyLayer, Node, Pass, Shape, Weight, every_node, planned
 from tfgan_lab.layers import BatchNorm
 from tfgan_lab.randomness import stream_key
+from tfgan_lab.spectral import FIRST_ITERATIONS
 
 NUM_CLASSES = 10
 
@@ -58,6 +59,9 @@ class Network(keras.Model):
         for place, node in enumerate(every_node(self.nodes)):
             for weight_name, weight in node.weights.items():
                 node.weights[weight_name] = self._variable(f"{place}_{node.layer.kind}_{weight_name}", weight, streams)
+        for node in every_node(self.nodes):
+            for spectral in [name for name in node.weights if f"{name}_u" in node.weights] * FIRST_ITERATIONS:
+                node.value(spectral, moves=True)
         self.built = True
 
     @property
