@@ -58,7 +58,7 @@ def test_every_config_is_valid_and_survives_json(reference: str) -> None:
 
 def test_json_is_plain_json() -> None:
     values = json.loads(to_json(BASE))
-    assert values["generator"][0] == {"units": 16, "kind": "dense"}
+    assert values["generator"][0] == {"units": 16, "spectral_norm": False, "kind": "dense"}
     assert values["generator"][-2:] == [
         {"kind": "tanh"},
         {"height": 28, "width": 28, "channels": 1, "order": "chw", "kind": "reshape"},
