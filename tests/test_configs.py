@@ -29,7 +29,7 @@ def test_a_docstring_says_where_it_comes_from_and_how_to_run_it(name: str) -> No
 
 # How a docstring names what a variant changes: one of these words for each field.
 NAMES = {
-    "batch_size": "batch|images a step", "epochs": "epochs", "steps": "steps", "compile": "XLA", "data.size": "pixels",
+    "batch_size": "batch|images a step", "epochs": "epochs", "steps": "steps", "compile": "XLA", "data.size": "pixels|size", "data.law": "normals|roll|board|circles",
     "data.target": "two normals", "data.std": "std", "data.separation": "to either side",
     "log": "logged", "metrics": "measured", "evaluate": "evaluated", "evaluate_print": "evaluated", "sample": "drawn", "checkpoint": "saved",
     "g_init": "start", "d_init": "start", "optimizer": "rate|Adam", "g_optimizer": "rate|Adam", "d_optimizer": "rate|Adam",

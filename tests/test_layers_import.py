@@ -21,7 +21,7 @@ LAYERS = [
     ("errors", "words"),
     ("system",),
     ("philox", "fields", "templates", "losses", "penalties", "metrics", "averages", "spectral"),
-    ("randomness",),
+    ("randomness", "plane_laws"),
     ("layer_base",),
     ("keras_models",),
     ("layers", "data_kinds"),

@@ -26,8 +26,9 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest, shortened
-from tfgan_lab.fields import STRICT, Changes, Positive, Seed
+from tfgan_lab.fields import STRICT, Changes, NonNegative, Positive, Rate, Seed
 from tfgan_lab.layer_base import tf
+from tfgan_lab.plane_laws import LAWS
 
 MOMENTS = ("real_mean", "real_std", "fake_mean", "fake_std")
 # What the ten classes of idx sets are called.
@@ -284,6 +285,59 @@ class Gaussian(NumberData):
             faults.append(
                 f"data.std={self.std} is lost in float32 beside data.mean and data.separation: use a larger one"
             )
+        return faults
+
+
+@data_kind
+@dataclass(config=STRICT, kw_only=True, slots=True)
+class Plane(Data):
+    """Points of the plane, drawn from a law of `tfgan_lab.plane_laws` as they are needed."""
+
+    law: Literal["ring8", "grid25", "swiss_roll", "checkerboard", "two_moons"]
+    size: Rate  # ring8: radius; grid25: from mode to mode; checkerboard: a square's side; others: times scikit-learn's
+    std: NonNegative  # of the normal noise around it
+    kind: Literal["plane"] = "plane"
+    pixels: ClassVar[str] = "none"  # type: ignore[misc]  # no field of it
+    output: ClassVar[str] = "points"
+    is_endless: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        """Such as "ring8 (8 normals on a circle, size 1, std 0.01)"."""
+        return f"{self.law} ({LAWS[self.law].says}, size {self.size:g}, std {self.std:g})"
+
+    def draw(self, shape: list[int], seed: Any) -> Any:
+        """Points of the law: float32 [..., *shape] for seeds int64 [..., 2]; the last of `shape` is 2."""
+        from tfgan_lab import philox
+
+        return self.size * LAWS[self.law].draw(shape[:-1], seed) + self.std * philox.normal(shape, seed)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    @property
+    def modes(self) -> Any:
+        """The centres of its normals, float64 [M, 2]; None for a curve or an area."""
+        modes = LAWS[self.law].modes
+        return None if modes is None else self.size * modes
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Where nearly all points lie: (left, right, bottom, top)."""
+        left, right, bottom, top = (self.size * end for end in LAWS[self.law].box)
+        reach = 4 * self.std
+        return left - reach, right + reach, bottom - reach, top + reach
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (*(("modes", "high_quality") if self.modes is not None else ()), "energy_distance")
+
+    def faults(self, config: Any) -> list[str]:
+        faults = Data.faults(self, config)
+        if config.precision == "bfloat16":
+            faults.append("precision='bfloat16' would round points to their first three digits: use float32")
+        if self.modes is not None and not self.std:
+            faults.append(f"data.std=0: the modes of {self.law} would be points that no sample hits: use a larger one")
         return faults
 
 

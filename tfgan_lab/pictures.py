@@ -106,11 +106,16 @@ def img(picture: np.ndarray, alt: str, names: Sequence[str] = ()) -> str:
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{content}">'
 
 
+def from_png(content: bytes) -> np.ndarray:
+    """A PNG as uint8 [H, W, 3]."""
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
 def read_png(path: Path) -> np.ndarray | None:
     """A PNG file as uint8 [H, W, 3]; None if it is missing or damaged."""
     try:
-        with Image.open(io.BytesIO(read_bytes(path)), formats=["PNG"]) as picture:
-            return np.asarray(picture.convert("RGB"))
+        return from_png(read_bytes(path))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 

@@ -51,7 +51,7 @@ def report(data_dir: str | None) -> Iterator[str]:
     if _there("numpy"):
         yield f"  MNIST: {_mnist(data_dir)}"
     yield "  montage: any .h5 file or folder of images by --data_dir; without one the package draws faces"
-    yield "  gaussian: drawn as it is needed"
+    yield "  gaussian, plane: drawn as they are needed"
     yield "missing"
     lacking = [
         f"  {verbs}: pip install 'tfgan-lab[{extra}]' brings {', '.join(n for n, m in brought.items() if not _there(m))}"

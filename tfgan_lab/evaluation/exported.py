@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.config import ClassifierConfig, Config, Data, ImageData, Mnist, NumberData, from_dict
+from tfgan_lab.config import ClassifierConfig, Config, Data, ImageData, Mnist, NumberData, Plane, from_dict
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.data_kinds import of_kind
 from tfgan_lab.errors import UserError
-from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, distribution
+from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, distribution, plane
 from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
 from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
 from tfgan_lab.evaluation.rows import lines, table
@@ -53,8 +53,8 @@ def evaluate(
     Args:
       run: A run folder, or a SavedModel folder that tfgan-lab exported.
       data_dir: Where the real data is, if not where it was for training.
-      num: Samples to draw; None for 10,000 images or 100,000 numbers. Montages: at most half the real images, and
-        1,000.
+      num: Samples to draw; None for 10,000 images, 100,000 numbers or 2,500 points. Montages: at most half the real
+        images, and 1,000.
       judge: The run folder of a classifier; None for the shipped one.
       seed: Same seed, same samples.
       out: The JSON file; None for metrics.json in the run folder, or beside the SavedModel.
@@ -218,6 +218,21 @@ def _numbers(subject: Subject, source: Any, num: int | None, judge: str | None, 
     return {"n": {"numbers": num}, "metrics": table(distribution.metrics_for(config.data), columns)}
 
 
+def _points(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
+    from tfgan_lab.randomness import sample_seed, stream_key
+
+    config: Any = subject.config
+    num = num or plane.NUM
+    keys = (stream_key(seed, f"evaluate/{name}") for name in ("real", "other"))
+    real, other = (config.data.draw([num, 2], sample_seed(key)).numpy() for key in keys)
+    samples = {
+        "generated": draw(_sampler(subject), num, seed, _NUMBERS_PIECE), "real": real,
+        "untrained": draw(untrained_sampler(config), num, seed, _NUMBERS_PIECE),
+    }  # fmt: skip
+    columns = {name: plane.column(sample, other, config.data, seed) for name, sample in samples.items()}
+    return {"n": {"points": num}, "metrics": table(plane.metrics_for(config.data), columns)}
+
+
 def _images(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
     if judge is not None:
         raise UserError(
@@ -261,7 +276,8 @@ class Measure:
 
 # What is measured of an exported generator, by kind of data.
 MEASURES: dict[type[Data], Measure] = {
-    Mnist: Measure(_digits), ImageData: Measure(_images), NumberData: Measure(_numbers, _numbers_in_short)
+    Mnist: Measure(_digits), ImageData: Measure(_images), NumberData: Measure(_numbers, _numbers_in_short),
+    Plane: Measure(_points),
 }  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from tfgan_lab.metrics.pixels import (
     ms_ssim_diversity,
     sharpness,
 )
+from tfgan_lab.metrics.points import Coverage, energy_distance, mode_coverage
 from tfgan_lab.metrics.scores import (
     LabelAccuracy,
     ModeHistogram,
@@ -41,6 +42,7 @@ from tfgan_lab.metrics.scores import (
 )
 
 __all__ = [
+    "Coverage",
     "Diversity",
     "Estimate",
     "LabelAccuracy",
@@ -53,6 +55,7 @@ __all__ = [
     "bootstrap_interval",
     "classifier_score",
     "colour_histogram_distance",
+    "energy_distance",
     "feature_moments",
     "frechet_distance",
     "frechet_from_moments",
@@ -62,6 +65,7 @@ __all__ = [
     "label_accuracy",
     "mean_interval",
     "memorisation",
+    "mode_coverage",
     "mode_histogram",
     "moments",
     "ms_ssim",

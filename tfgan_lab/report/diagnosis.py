@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.config import Config, GanConfig
+from tfgan_lab.config import Config, GanConfig, Plane
 from tfgan_lab.evaluation.judge import doubt
 from tfgan_lab.posts.reference import Reference, reference_of
 
@@ -170,6 +170,8 @@ def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> li
 def _variety(config: GanConfig, rows: Rows, data: Mapping[str, Any]) -> list[str]:
     if config.data.moments:
         return _spread(config, config.data.moments, _last(rows, "eval"))
+    if "energy_distance" in (judged := _last(rows, "eval")):
+        return [_on_the_plane(config, judged)]
     measured = _last(rows, "metrics")
     if "digits" not in measured:
         return [
@@ -182,6 +184,17 @@ def _variety(config: GanConfig, rows: Rows, data: Mapping[str, Any]) -> list[str
     if config.num_labels and "label_accuracy" in measured:
         sentences.append(f"Asked for a digit, it draws that digit in {measured['label_accuracy']:.1%} of them.")
     return sentences
+
+
+def _on_the_plane(config: GanConfig, last: Mapping[str, Any]) -> str:
+    assert isinstance(config.data, Plane)
+    distance = f"the energy distance to {config.data} is {last['energy_distance']:.4f} (2,500 samples)"
+    if config.data.modes is None:
+        return f"How near it is: {distance}."
+    total = len(config.data.modes)
+    found = f"{last['modes']:.0f} of {total} modes, and {last['high_quality']:.1%} of its samples near one; {distance}"
+    lost = last["modes"] < total
+    return f"The generator has {'lost modes' if lost else 'all modes'}: it draws {found}."
 
 
 def _spread(config: GanConfig, target: tuple[float, float], last: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfgan_lab import pictures
-from tfgan_lab.config import Config, Data, GanConfig, ImageData, NumberData
+from tfgan_lab.config import Config, Data, GanConfig, ImageData, NumberData, Plane
 from tfgan_lab.data_kinds import of_kind
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.figures import BLUE, ORANGE, png
@@ -18,7 +18,7 @@ from tfgan_lab.layer_base import every_layer
 from tfgan_lab.layers import BatchNorm
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.randomness import sample_seed
-from tfgan_lab.report import page_charts, page_pictures, plots
+from tfgan_lab.report import page_charts, page_pictures, plane_plots, plots
 from tfgan_lab.report.page_contents import Parts, RunPage
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.experiment import Experiment
@@ -28,6 +28,7 @@ from tfgan_lab.words import counted
 
 _MOST_PIXELS = 2**26  # of one picture, which viewers still open
 _MOST_DENSITIES = 16
+_MOST_SCATTERS = 12
 _ON_TWO_STATISTICS = 16  # samples on each
 _STATISTICS = {"own": "each image's own statistics", "running": "running statistics"}
 
@@ -71,6 +72,10 @@ class Drawing:
 
     def real(self, experiment: Experiment) -> bytes | None:
         """Real examples, as PNG."""
+        return None
+
+    def beside(self, experiment: Experiment, drawn: np.ndarray, step: int) -> bytes | None:
+        """What is to be seen of the networks as they are now, beside the samples, as PNG: a frame of surface.gif."""
         return None
 
     def figures(
@@ -211,8 +216,46 @@ class NumberDrawing(Drawing):
         page.densities = [*(moment(index) for index in picked), last]
 
 
+class PlaneDrawing(Drawing):
+    """Points over those of the law, and D's surface with the gradients that G sees."""
+
+    judged_on = "2,500 generated points"
+
+    def picture(self, drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
+        return png(plane_plots.samples(drawn, config, step))
+
+    def number(self, config: GanConfig, label: int | None) -> int:
+        return config.num_samples
+
+    def most(self, data: Data) -> int | None:
+        return 100_000
+
+    def beside(self, experiment: Experiment, drawn: np.ndarray, step: int) -> bytes | None:
+        return png(plane_plots.surface(experiment, drawn, step))
+
+    def figures(
+        self, experiment: Experiment, moments: Moments, title: str, provenance: str
+    ) -> Iterator[tuple[str, Figure]]:
+        step, drawn = moments[-1]
+        yield "surface", plane_plots.surface(experiment, drawn, step)
+
+    def panel(self, axis: Any, drawn: np.ndarray, config: GanConfig) -> None:
+        plane_plots.panel(axis, drawn, config)
+
+    def moments_on_page(self, page: RunPage, parts: Parts, saved: Moments, steps_per_epoch: int, most: int) -> None:
+        config: Any = page.config
+        for index in sorted({round(i) for i in np.linspace(0, len(saved) - 1, _MOST_SCATTERS)}):
+            step, drawn = saved[index]
+            alt = f"{len(drawn):,} points after {counted(step, 'step')}, over as many of {config.data}"
+            pixels = pictures.from_png(self.picture(drawn, config, step))
+            picture = page_pictures.picture_of(pixels, alt)
+            page.moments.append({"step": step, "epoch": None, "picture": picture})
+
+
 # How samples are drawn, by kind of data.
-DRAWINGS: dict[type[Data], Drawing] = {ImageData: ImageDrawing(), NumberData: NumberDrawing()}
+DRAWINGS: dict[type[Data], Drawing] = {
+    ImageData: ImageDrawing(), NumberData: NumberDrawing(), Plane: PlaneDrawing()
+}  # fmt: skip
 
 
 def drawing_of(config: Config) -> Drawing:

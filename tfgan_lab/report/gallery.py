@@ -138,16 +138,19 @@ def _write_generator_pictures(
     for name, figure in drawing.figures(experiment, moments, title, provenance):
         names.append(write_figure(folder.path, name, figure))
     if len(moments) > 1:
-        write_atomically(folder.path / "film.gif", film(folder.samples, [step for step, _ in moments]))
-        names.append("film.gif")
+        for name, frames in (("film", "step"), ("surface", "surface")):
+            if content := film(folder.samples, [step for step, _ in moments], frames):
+                write_atomically(folder.path / f"{name}.gif", content)
+                names.append(f"{name}.gif")
     return names
 
 
-def film(folder: Path, steps: Sequence[int]) -> bytes:
-    """An animated GIF of the sample pictures of these steps, at most 60 frames."""
+def film(folder: Path, steps: Sequence[int], frames: str = "step") -> bytes | None:
+    """An animated GIF of the pictures of these steps, at most 60 frames; None if there are no such pictures."""
     picked = np.unique(np.linspace(0, len(steps) - 1, _FILM_FRAMES).round().astype(int))
-    shown = [pictures.read_png(folder / f"step-{steps[index]:08d}.png") for index in picked]
-    return pictures.gif_bytes([picture for picture in shown if picture is not None])
+    shown = [pictures.read_png(folder / f"{frames}-{steps[index]:08d}.png") for index in picked]
+    found = [picture for picture in shown if picture is not None]
+    return pictures.gif_bytes(found) if found else None
 
 
 def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:

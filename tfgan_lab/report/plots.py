@@ -58,6 +58,8 @@ def panels(rows: Sequence[dict[str, Any]], reference: Reference | None = None) -
         kinds = [partial(_losses, train), partial(_beliefs, train, evaluations)]
         if any("fake_mean" in row for row in train):
             kinds.append(partial(_moments, train))
+        if any("energy_distance" in row for row in evaluations):
+            kinds.append(partial(_points, evaluations))
     found: list[Panel] = [partial(kind, reference) for kind in kinds]
     return [*found, partial(_measured_curves, measured)] if measured else found
 
@@ -133,6 +135,21 @@ def _moments(train: Any, reference: Reference, axis: Any) -> None:
         _band(axis, reference, f"fake_{name}_mean", ORANGE, train[-1]["epoch"])
     axis.set(title="moments of the sets", xlabel="epoch (100 steps)", ylabel="data units")
     axis.legend()
+
+
+def _points(evaluations: Any, reference: Reference, axis: Any) -> None:
+    modes = any("modes" in row for row in evaluations)
+    _line(axis, evaluations, "modes" if modes else "energy_distance", "modes (left)" if modes else "generated", BLUE)
+    what = "modes recovered" if modes else "energy distance to the law"
+    axis.set(title="2,500 samples", xlabel="epoch (100 steps)", ylabel=what, ylim=(0, None))
+    if modes:
+        right = axis.twinx()
+        right.grid(visible=False)
+        _line(right, evaluations, "high_quality", "within 3 std of a mode (right)", ORANGE)
+        right.set(ylabel="share of samples", ylim=(0, 1.02))
+        handles = [*axis.get_lines(), *right.get_lines()]
+        labels = [line.get_label() for line in handles]
+        axis.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def _measured_curves(measured: Any, axis: Any) -> None:

@@ -17,6 +17,7 @@ from tfgan_lab.report.drawings import draw_missing, drawing_of
 from tfgan_lab.report.page import write_page
 from tfgan_lab.report.tensorboard import TensorBoard
 from tfgan_lab.system.files import write_atomically
+from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.observers import Observer
 from tfgan_lab.training.restored import copied, fresh_networks
 from tfgan_lab.training.run import Run
@@ -31,10 +32,11 @@ class Reporter(Observer):
     config: Config
     folder: Workdir
     board: TensorBoard
+    experiment: Experiment
 
     def begin(self, run: Run) -> list[str]:
         assert run.experiment is not None
-        self.config, self.folder = run.config, run.workdir
+        self.config, self.folder, self.experiment = run.config, run.workdir, run.experiment
         notes = draw_missing(self.folder.samples, self.config) if isinstance(self.config, GanConfig) else []
         if run.first == 0 or not (self.folder.path / "real.png").is_file():
             gallery.write_real(self.folder, run.experiment)
@@ -49,8 +51,11 @@ class Reporter(Observer):
 
     def samples(self, step: int, drawn: np.ndarray) -> None:
         assert isinstance(self.config, GanConfig)
-        content = drawing_of(self.config).picture(drawn, self.config, step)
+        drawing = drawing_of(self.config)
+        content = drawing.picture(drawn, self.config, step)
         write_atomically(self.folder.samples / f"step-{step:08d}.png", content)
+        if beside := drawing.beside(self.experiment, drawn, step):
+            write_atomically(self.folder.samples / f"surface-{step:08d}.png", beside)
         self.board.picture("samples", tf.io.decode_png(content, channels=3).numpy(), step)
 
     def stopped(self) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab.config import ClassifierConfig, Data, ImageData, NumberData
+from tfgan_lab.config import ClassifierConfig, Data, ImageData, NumberData, Plane
 from tfgan_lab.data.pipeline import to_floats
 from tfgan_lab.data_kinds import of_kind
+from tfgan_lab.metrics import energy_distance, mode_coverage
 from tfgan_lab.networks import drawn_from
-from tfgan_lab.randomness import draw_labels, draw_latents, step_seed, stream_key
+from tfgan_lab.randomness import draw_labels, draw_latents, sample_seed, step_seed, stream_key
 from tfgan_lab.training.experiment import Experiment
 
 _BATCH = 1000
 _NUM_NUMBERS = 10_000
+_NUM_POINTS = 2500  # as VEEGAN and PacGAN
 
 # Numbers after so many steps, by name; empty where there is nothing to judge on.
 Evaluator = Callable[[int], dict[str, float]]
@@ -116,6 +118,29 @@ class GeneratedMoments:
         return {"fake_mean": float(numbers.mean()), "fake_std": float(numbers.std())}
 
 
+class Points:
+    """Of a GAN on points: modes recovered and the share of high quality, where the law has modes, and the energy distance
+    to as many points of the law."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        data = experiment.config.data
+        assert isinstance(data, Plane)
+        self._data = data
+        self._points = tf.function(lambda key, rows: generated(experiment, key, rows)[0], autograph=False)
+        seed = sample_seed(stream_key(experiment.config.seed, "evaluate/real"))
+        self._real = data.draw([_NUM_POINTS, 2], seed).numpy()
+
+    def __call__(self, step: int) -> dict[str, float]:
+        points = self._points(tf.constant(step, tf.int64), tf.constant(_NUM_POINTS)).numpy()
+        numbers: dict[str, float] = {}
+        if not np.isfinite(points).all():  # of a run that diverges, which its losses will say
+            return numbers
+        if self._data.modes is not None:
+            found = mode_coverage(points, self._data.modes, self._data.std)
+            numbers = {"modes": float(found.modes), "high_quality": found.high_quality}
+        return numbers | {"energy_distance": energy_distance(self._real, points)}
+
+
 def generated(experiment: Experiment, key: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
     """`rows` samples of the generator and their labels, of latents that `key` names among this stream's."""
     config: Any = experiment.config
@@ -127,4 +152,6 @@ def generated(experiment: Experiment, key: tf.Tensor, rows: tf.Tensor) -> tuple[
 
 
 # What judges a GAN in training, by kind of data.
-EVALUATORS: dict[type[Data], Callable[[Experiment], Evaluator]] = {ImageData: Beliefs, NumberData: GeneratedMoments}
+EVALUATORS: dict[type[Data], Callable[[Experiment], Evaluator]] = {
+    ImageData: Beliefs, NumberData: GeneratedMoments, Plane: Points
+}  # fmt: skip

@@ -21,7 +21,7 @@ class Observer:
         """A row of metrics.jsonl has been written."""
 
     def samples(self, step: int, drawn: np.ndarray) -> None:
-        """The fixed latents have been drawn: uint8 [N, H, W, C], or numbers float32 [N, 1]."""
+        """The fixed latents have been drawn: uint8 [N, H, W, C], numbers float32 [N, 1] or points [N, 2]."""
 
     def stopped(self) -> None:
         """Training was broken off, and all is saved."""
