@@ -4,8 +4,10 @@
     python -m benchmarks --cores=2 --json=two_cores.json
     python -m benchmarks --programs=gaussian,mlp_gan --quick --nojobs
 
-Steps: both sides in one process, data in memory, warm, a run of the peer and then one of ours in every round; the ratio
-is the median over rounds, its spread the smallest and the largest. "CPU" is the same ratio of CPU time, which other
+Steps: all sides in one process, data in memory, warm, a run of each in every round; the ratio is the post's time by ours,
+the median over rounds, its spread the smallest and the largest. "tuned" is the same game in PyTorch without what the
+post does needlessly (`torch_peer.py`), "JAX" in JAX (`jax_peer.py`, if installed: the extra [bench]), "best" the faster
+of the three by ours. "CPU" is the same ratio of CPU time, which other
 programs on the machine disturb less. "Peak" is the matrix arithmetic of a step against this machine's fastest
 TensorFlow matrix product. Jobs: each side in its own processes, imports included, alternating; memory is their peak.
 """
@@ -27,7 +29,7 @@ from typing import Any
 from absl import app, flags
 
 from benchmarks import arithmetic, job
-from benchmarks.programs import PROGRAMS, Program, Run, config_of, ours, peer
+from benchmarks.programs import PROGRAMS, Program, Run, config_of, ours, peer, rivals
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("cores", 1, "Threads of both frameworks (use taskset for the cores themselves).", lower_bound=1)
@@ -36,11 +38,12 @@ flags.DEFINE_integer("job_rounds", 3, "Alternating rounds of whole jobs.", lower
 flags.DEFINE_float("seconds", 2.0, "About how long each run of a round takes.", lower_bound=0.1)
 flags.DEFINE_list("programs", [], "Only these (by name in the table; 'gaussian, 32 seeds' as 'gaussian 32 seeds').")
 flags.DEFINE_bool("jobs", True, "Also time whole jobs.")
+flags.DEFINE_bool("rivals", True, "Also time the same games in tuned PyTorch and in JAX.")
 flags.DEFINE_bool("quick", False, "Two short rounds and one job each: a smoke test, not a measurement.")
 flags.DEFINE_string("json", "", "Also write the table to this file.")
 
 _HEAD = (
-    f"{'program':<23}{'post ms':>9}{'ours ms':>9}{'steps/s':>9}{'ratio':>8} {'spread':<13}{'CPU':>7}{'bar':>6}{'peak':>6}"
+    f"{'program':<23}{'post ms':>9}{'tuned':>8}{'JAX':>8}{'ours ms':>9}{'steps/s':>9}{'ratio':>8} {'spread':<13}{'best':>6}{'CPU':>7}{'bar':>6}{'peak':>6}"
     f"{'job post':>10}{'ours':>7}{'ratio':>8} {'spread':<13}{'CPU':>7}{'MB post':>9}{'ours':>7}"
 )
 
@@ -55,7 +58,8 @@ def timed(run: Run, steps: int) -> tuple[float, float]:
 def measure_steps(program: Program, peak: float) -> dict[str, Any]:
     """The row's numbers of warm steps."""
     run_ours, built = ours(program)
-    sides: list[Run] = [peer(program, FLAGS.cores), run_ours]
+    others = rivals(program, FLAGS.cores) if FLAGS.rivals else {}
+    sides: list[Run] = [peer(program, FLAGS.cores), *others.values(), run_ours]
     rounds, seconds = (2, 0.3) if FLAGS.quick else (FLAGS.rounds, FLAGS.seconds)
     counts = []
     for run in sides:
@@ -64,9 +68,13 @@ def measure_steps(program: Program, peak: float) -> dict[str, Any]:
     for run, count in zip(sides, counts, strict=True):
         run(max(2, count // 4))
     found = [[timed(run, count) for run, count in zip(sides, counts, strict=True)] for _ in range(rounds)]
-    (peer_ms, our_ms), ratios, cpu = _compare(found, program.seeds)
+    (peer_ms, our_ms), ratios, cpu = _compare([[pair[0], pair[-1]] for pair in found], program.seeds)
+    rival_ms = {name: statistics.median(pair[i][0] for pair in found) for i, name in enumerate(others, 1)}
+    best = [program.seeds * min(side[0] for side in pair[:-1]) / pair[-1][0] for pair in found]
     work = arithmetic.step_gflop(built)
     return {
+        **{f"{name}_ms": 1e3 * seconds for name, seconds in rival_ms.items()}, "best": statistics.median(best),
+        "best_low": min(best), "best_high": max(best),
         "rounds": rounds, "peer_ms": 1e3 * peer_ms, "our_ms": 1e3 * our_ms, "our_steps_per_second": 1 / our_ms, "bar": program.bar,
         "ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios), "cpu_ratio": statistics.median(cpu),
         "gflop_per_step": work, "share_of_peak": work / our_ms / peak if work else None,
@@ -98,9 +106,10 @@ def line(row: dict[str, Any]) -> str:
     """A row of the table."""
     share = f"{row['share_of_peak']:.0%}" if row["share_of_peak"] else "-"
     spread = f"{row['ratio_low']:.2f} – {row['ratio_high']:.2f}"
+    rivals_ms = "".join(f"{row[key]:>8.3f}" if key in row else f"{'-':>8}" for key in ("tuned_ms", "jax_ms"))
     text = (
-        f"{row['program']:<23}{row['peer_ms']:>9.3f}{row['our_ms']:>9.3f}{row['our_steps_per_second']:>9,.0f}{row['ratio']:>7.2f}x {spread:<13}"
-        f"{row['cpu_ratio']:>6.2f}x{row['bar']:>5g}x{share:>6}"
+        f"{row['program']:<23}{row['peer_ms']:>9.3f}{rivals_ms}{row['our_ms']:>9.3f}{row['our_steps_per_second']:>9,.0f}{row['ratio']:>7.2f}x {spread:<13}"
+        f"{row['best']:>5.2f}x{row['cpu_ratio']:>6.2f}x{row['bar']:>5g}x{share:>6}"
     )
     if "job_ratio" in row:
         spread = f"{row['job_ratio_low']:.2f} – {row['job_ratio_high']:.2f}"

@@ -31,7 +31,7 @@ def step_gflop(built: Any) -> float | None:
     not counted: the gradient of a net's inputs where they are data or noise, D's weights in G's step, G in D's step.
     """
     config = built.config
-    if config.kind != "gan" or any("conv" in net.kind for net in (config.generator, config.discriminator)):
+    if config.kind != "gan" or any("conv" in layer.kind for layer in [*config.generator, *config.discriminator]):
         return None
     kernels = {
         role: [[int(size) for size in v.shape] for v in network.trainable_variables if len(v.shape) == 2]

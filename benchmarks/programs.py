@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -136,6 +137,25 @@ def peer(program: Program, threads: int) -> Run:
     labels = None if numbers is None else torch.from_numpy(numbers).long()
     keywords = {"batch_size": program.batch, **program.peer_train}
     return lambda steps: void(module.train(images, labels, steps, program=body, **keywords))
+
+
+def rivals(program: Program, threads: int) -> dict[str, Run]:
+    """The best programs that one would write for the same game: PyTorch tuned, and JAX (if installed)."""
+    if program.seeds > 1 or program.peer in ("montage", "tf1") or program.peer_train:
+        return {}
+    import torch
+
+    from benchmarks import torch_peer
+
+    torch.set_num_threads(threads)
+    config = config_of(program)
+    arrays = (None, None) if config.data.is_endless else arrays_of(program)
+    found = {"tuned": torch_peer.program(config, *arrays)}
+    if importlib.util.find_spec("jax"):
+        from benchmarks import jax_peer
+
+        found["jax"] = jax_peer.program(config, *arrays)
+    return found
 
 
 def void(result: Any) -> None:
