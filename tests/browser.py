@@ -45,7 +45,9 @@ def javascript(body: str, folder: Path) -> Any:
     """The value of a JavaScript function body, run by Node or else in the browser; skips without either."""
     if node := shutil.which("node"):
         script = folder / "asked.js"
-        script.write_text(f"console.log(JSON.stringify((() => {{ {body} }})()));", encoding="utf-8")
+        script.write_text(
+            f"(async () => console.log(JSON.stringify(await (async () => {{ {body} }})())))();", encoding="utf-8"
+        )
         ended = subprocess.run([node, script], capture_output=True, text=True, timeout=120, check=False)
         assert ended.returncode == 0, ended.stderr[-2000:]
         return json.loads(ended.stdout)

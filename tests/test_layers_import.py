@@ -31,7 +31,7 @@ LAYERS = [
     ("networks", "optimizers", "gan"),
     ("gan_of_seeds", "supervised"),
     ("data", "placement"),
-    ("records",),
+    ("records", "pretrained"),
     ("export",),
     ("training",),
     ("posts", "parity", "evaluation"),

@@ -40,7 +40,7 @@ FILES = {
     "x.npz": ["sample --workdir=RUN --num=4 --out=", "compare export-torch --workdir=RUN --out="],
     "x.pt": ["compare export-torch --workdir=RUN --out="],
     "x.json": ["evaluate --workdir=RUN --num=2000 --out=", "compare parity --config=gaussian --updates=1 --json="],
-    "x.html": ["report --workdir=RUN --out="],
+    "x.html": ["report --workdir=RUN --out=", "gallery --out="],
     "x.h5": ["data make-montage --num=1 --out="],
 }
 FILE_VERBS = [(verb, name) for name, verbs in FILES.items() for verb in verbs]
@@ -66,6 +66,8 @@ MAKERS = {
 PLACES = [
     ("sample --num=4 --workdir=RUN", "RUN/drawn.png"),
     ("report --workdir=RUN", "RUN/report.html"),
+    ("sample --pretrained=gaussian", "drawn.png"),
+    ("gallery", "gallery.html"),
     ("report --workdir=RUN --workdir=other", "report.html"),
     ("evaluate --num=500 --workdir=RUN", "RUN/metrics.json"),
     ("evaluate --num=500 --saved_model=RUN/export", "RUN/export.metrics.json"),

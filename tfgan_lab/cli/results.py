@@ -6,6 +6,7 @@ from typing import Any
 
 from absl import flags
 
+from tfgan_lab import pretrained
 from tfgan_lab.cli.verb import (
     DEFAULT_CONFIG,
     Verb,
@@ -28,9 +29,27 @@ def _raw_flag(values: flags.FlagValues) -> None:
     )
 
 
+def _pretrained_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "pretrained", None, f"Instead of --workdir: a generator that comes with the package: {', '.join(pretrained.names())}.",
+        flag_values=values,
+    )  # fmt: skip
+
+
+def _trained(values: Any) -> str:
+    """The run, or the generator that comes with the package, as `restore_run` takes it."""
+    if values.workdir and values.pretrained:
+        raise UserError("--workdir and --pretrained exclude each other: name one.")
+    if values.pretrained:
+        pretrained.card_of(values.pretrained)  # a mistyped name is told before TensorFlow starts
+        return pretrained.PREFIX + values.pretrained
+    return required(values, "workdir")
+
+
 def _sample_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
     workdir_flag(values, "A trained run.")
+    _pretrained_flag(values)
     flags.DEFINE_integer(
         "num", None, "How many samples. Omitted: 64; with --label the post's 2x3 grid; without it six of each digit for "
         "conditional generators; 10,000 numbers for the Gaussian.", lower_bound=1, upper_bound=1_000_000, flag_values=values,
@@ -43,12 +62,14 @@ def _sample_flags(values: flags.FlagValues) -> None:
         "Omitted: all, a row each.", flag_values=values,
     )  # fmt: skip
     _raw_flag(values)
-    flags.DEFINE_string("out", None, "The file to write, .png or .npz. Omitted: WORKDIR/drawn.png.", flag_values=values)
+    flags.DEFINE_string(
+        "out", None, "The file to write, .png or .npz. Omitted: drawn.png in --workdir, or here.", flag_values=values
+    )
 
 
 def _sample(values: Any, overrides: dict[str, str]) -> None:
-    workdir = required(values, "workdir")
-    out = values.out or f"{workdir}/drawn.png"
+    trained = _trained(values)
+    out = values.out or (f"{values.workdir}/drawn.png" if values.workdir else "drawn.png")
     if not out.endswith((".png", ".npz")):
         raise UserError(f"--out={out}: the file's name must end in .png or .npz.")
     refuse_foreign(out)
@@ -57,8 +78,8 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.report.sample import refuse_number, sample_run, write_samples
 
     if values.num:
-        refuse_number(workdir, values.num, out)
-    drawn, run = sample_run(workdir, values.num, values.seed, values.label, values.raw)
+        refuse_number(trained, values.num, out)
+    drawn, run = sample_run(trained, values.num, values.seed, values.label, values.raw)
     for note in run.notes:
         print(note)
     write_samples(drawn, out, run, values.label)
@@ -108,8 +129,11 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
 def _export_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
     workdir_flag(values, "A trained run.")
+    _pretrained_flag(values)
     _raw_flag(values)
-    flags.DEFINE_string("out", None, "Where the SavedModel goes. Omitted: WORKDIR/export.", flag_values=values)
+    flags.DEFINE_string(
+        "out", None, "Where the SavedModel goes. Omitted: export in --workdir, or here.", flag_values=values
+    )
     flags.DEFINE_list(
         "format", ["saved_model"],
         "saved_model, litert, onnx, several with commas between: the others are made of the SavedModel and lie in its folder.",
@@ -118,7 +142,7 @@ def _export_flags(values: flags.FlagValues) -> None:
 
 
 def _export(values: Any, overrides: dict[str, str]) -> None:
-    workdir = required(values, "workdir")
+    trained = _trained(values)
     unknown = set(values.format) - {"saved_model", "litert", "onnx"}
     if unknown:
         raise UserError(f"--format={','.join(values.format)}: formats are saved_model, litert and onnx.")
@@ -130,17 +154,17 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.export.saved_model import export_network, refuse_no_export
     from tfgan_lab.networks import drawn_from
     from tfgan_lab.training.restored import restore_run
-    from tfgan_lab.training.workdir import Workdir
 
     others = [form for form in dict.fromkeys(values.format) if form != "saved_model"]
     for form in others:
         formats.refuse_missing_converters(form)
-    out = values.out or str(Workdir(workdir).export)
+    out = values.out or (f"{values.workdir}/export" if values.workdir else "export")
     refuse_no_export(out)
-    run = restore_run(workdir, values.raw)
+    run = restore_run(trained, values.raw)
     network = drawn_from(run.networks) or run.networks["classifier"]
-    data = run.workdir.read_record().get("data", {})
-    facts = {"step": run.step, "seed": run.config.seed, "trained_on": data} | ({"raw": True} if values.raw else {})
+    facts = {"step": run.step, "seed": run.config.seed, "trained_on": run.trained_on} | (
+        {"raw": True} if values.raw else {}
+    )
     difference = export_network(run.config, network, out, facts)
     for note in run.notes:
         print(note)
@@ -178,11 +202,28 @@ def _report(values: Any, overrides: dict[str, str]) -> None:
     print(f"open in a browser: {written} ({written.stat().st_size / 1e6:.1f} MB, needs no network)")
 
 
+def _gallery_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("out", "gallery.html", "The .html file to write.", flag_values=values)
+
+
+def _gallery(values: Any, overrides: dict[str, str]) -> None:
+    start()
+    from tfgan_lab.report.ledger_text import with_seeds
+    from tfgan_lab.report.page_gallery import write_gallery
+    from tfgan_lab.studies.store import own_store, read_store
+    from tfgan_lab.studies.verdicts import judge
+
+    claims = judge(read_store(own_store()))["claims"]
+    written = write_gallery(values.out, {claim["id"]: with_seeds(claim) for claim in claims if claim["seeds"]})
+    print(f"open in a browser: {written} ({written.stat().st_size / 1e6:.1f} MB, needs no network)")
+
+
 VERBS = {
     "sample": Verb(_sample, _sample_flags, "draws from a trained run", [
         f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=64 --seed=7 --out=grid.png",
         f"tfgan-lab sample --workdir=runs/{DEFAULT_CONFIG} --num=1000 --out=digits.npz",
         "tfgan-lab sample --workdir=runs/cgan_layernorm --label=3            (the post's 2x3 grid)",
+        "tfgan-lab sample --pretrained=cgan_concat --label=3                 (trained already, it comes with the package)",
     ], takes_fields=False),
     "evaluate": Verb(_evaluate, _evaluate_flags, "measures a trained run's samples (or a classifier's answers)", [
         f"tfgan-lab evaluate --workdir=runs/{DEFAULT_CONFIG}",
@@ -192,6 +233,9 @@ VERBS = {
         f"tfgan-lab report --workdir=runs/{DEFAULT_CONFIG}",
         "tfgan-lab report --workdir=runs/mlp_gan --workdir=runs/mlp_gan_smoothed --out=both.html",
     ], takes_fields=False),
+    "gallery": Verb(_gallery, _gallery_flags, "writes a page with the trained generators of the package, to play with", [
+        "tfgan-lab gallery",
+    ]),
     "export": Verb(_export, _export_flags, "writes a run's generator (or classifier) as a SavedModel, LiteRT or ONNX file and checks it", [
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --format=litert,onnx",

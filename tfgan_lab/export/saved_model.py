@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab import pictures
+from tfgan_lab import pictures, pretrained
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.data_kinds import label_of
 from tfgan_lab.errors import UserError
@@ -282,23 +282,29 @@ class LoadedGenerator:
             )
         self.facts = read_facts(self.folder)
 
+    @property
+    def _takes_labels(self) -> bool:
+        return "label" in self._model.signatures["sample"].structured_input_signature[1]
+
+    def _draw(self, **inputs: Any) -> Any:
+        (drawn,) = self._model.signatures["sample"](**inputs).values()
+        return drawn
+
     def sample(self, num: int, seed: int, label: int | str = -1) -> np.ndarray:
         """Draws `num` samples: float32 images [num, H, W, C] in [0, 1], or numbers [num, 1].
 
         Of a conditional generator of one label, or of one class by its name; by default of all labels in turn.
         """
-        signature = self._model.signatures["sample"]
         inputs = {"seed": tf.constant(seed, tf.int64), "count": tf.constant(num, tf.int32)}
-        if "label" in signature.structured_input_signature[1]:
+        if self._takes_labels:
             number = -1 if label == -1 else label_of(label, self.facts.get("class_names") or "0123456789")
             inputs["label"] = tf.constant(number, tf.int32)
         elif label != -1:
             raise UserError(f"--label={label}: {self.folder} is a generator without labels: omit --label.")
         try:
-            (drawn,) = signature(**inputs).values()
+            return self._draw(**inputs).numpy()
         except tf.errors.InvalidArgumentError as error:
             raise UserError(f"{self.folder} draws nothing for --label={label}: {str(error).splitlines()[0]}.") from None
-        return drawn.numpy()
 
     def __repr__(self) -> str:
         which = f": {drawn_from_which(self.facts['raw'])}" if "raw" in self.facts else ""
@@ -308,11 +314,34 @@ class LoadedGenerator:
         return shown(repr(self), self.sample(20, 0))
 
 
+class ShippedGenerator(LoadedGenerator):
+    """A generator that comes with the package: `sample` as of any other.
+
+    Attributes:
+      facts: What is in an export's generator.json, and its model card.
+    """
+
+    def __init__(self, name: str) -> None:
+        found = pretrained.load(name)
+        self.folder, self._module = Path(f"{pretrained.PREFIX}{name}"), GeneratorModule(found.generator, found.config)
+        self.facts = describe(found.config) | found.card
+
+    @property
+    def _takes_labels(self) -> bool:
+        return bool(self.facts["num_labels"])
+
+    def _draw(self, **inputs: Any) -> Any:
+        return self._module.sample(**inputs)
+
+
 def load_generator(path: str | os.PathLike[str]) -> LoadedGenerator:
-    """Loads an exported generator from a SavedModel folder or from the run folder that holds it.
+    """Loads an exported generator from a SavedModel folder or from the run folder that holds it, or one that comes with
+    the package as "pretrained:NAME".
 
     Raises:
       UserError: There is none, or it is damaged.
     """
+    if (name := pretrained.name_in(path)) is not None:
+        return ShippedGenerator(name)
     path = Path(path)
     return LoadedGenerator(path / "export" if (path / "export" / "saved_model.pb").is_file() else path)

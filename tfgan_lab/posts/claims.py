@@ -274,6 +274,12 @@ def is_posts_data(config: Config, data: Mapping[str, Any]) -> bool:
     return train.get("sha256") in _MNIST or (train.get("source") == "TFDS mnist" and train.get("count", 0) >= 55_000)
 
 
+def claims_with(config: str) -> list[Claim]:
+    """The claims in which runs of a config, or of one of its variants, take part."""
+    bare = config.partition(":")[0]
+    return [claim for claim in CLAIMS if any(arm.config.partition(":")[0] == bare for arm in claim.arms.values())]
+
+
 def claims_of(config: str | None) -> tuple[Claim, ...]:
     """All claims, or those that are tested with a config."""
     return tuple(claim for claim in CLAIMS if config in (None, claim.config))

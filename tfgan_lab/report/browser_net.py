@@ -2,13 +2,16 @@
 
 `templates/net.js` runs the steps: `Layer.browser` writes them, and each kind's `javascript` is what is done in one.
 Matrices go as whole numbers of 14 or 16 bits with a scale for each row where that moves no pixel by more than half of
-1/255, else as float32.
+1/255, else as float32. A page of many generators takes coarser ones (`coarse_net`), which compress.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,11 +30,14 @@ class BrowserNet:
 
     Attributes:
       plan: Plain values for JSON: "steps", "weights" (base64), latents, labels, shape, directions, "check".
-      difference: The largest difference in [0, 1] that rounding the weights makes, over `CHECKED` latents.
+      difference: The largest difference in [0, 1] (of numbers: in theirs) that rounding the weights makes, over 256
+        latents, of large images 32.
+      mean: Likewise the mean difference.
     """
 
     plan: dict[str, Any]
     difference: float
+    mean: float = 0.0
 
 
 class BrowserWeights:
@@ -39,10 +45,11 @@ class BrowserWeights:
 
     Args:
       bits: How many a value of a matrix takes: 32 (as float32) or fewer.
+      step: As of `_to_levels`.
     """
 
-    def __init__(self, bits: int) -> None:
-        self._bits = bits
+    def __init__(self, bits: int, step: float = 0.0) -> None:
+        self._bits, self._step = bits, step
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -59,14 +66,18 @@ class BrowserWeights:
         rows, bits = _rows_of(np.asarray(array)), self._bits
         if rows.ndim == 1 or bits == 32:
             return self.add(rows)
-        levels, scales = _to_levels(rows, bits)
+        levels, scales = _to_levels(rows, bits, self._step)
         unsigned = levels.ravel().astype(np.int32) + (1 << (bits - 1))
         packed = np.packbits((unsigned[:, None] >> np.arange(bits - 1, -1, -1)) & 1)
         stored = self.add(np.append(packed, [0, 0]), np.uint8)  # net.js reads three bytes for each value
         return {**stored, "shape": list(rows.shape), "bits": bits, "scales": self.add(scales)}
 
-    def encoded(self) -> str:
-        return base64.b64encode(b"".join(self._pieces)).decode()
+    def encoded(self, deflated: bool = False) -> str:
+        block = b"".join(self._pieces)
+        if deflated:  # no search for repetitions: there are none
+            packer = zlib.compressobj(9, strategy=zlib.Z_HUFFMAN_ONLY)
+            block = packer.compress(block) + packer.flush()
+        return base64.b64encode(block).decode()
 
 
 def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> BrowserNet | None:
@@ -83,25 +94,42 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> Brow
     """
     if not all(node.layer.javascript or node.layer.browser(node, id) is None for node in every_node(network.nodes)):
         return None
-    matrices = [v for v in network.variables if len(v.shape) > 1]
+    matrices = _matrices(network)
     numbers = sum(int(np.prod(v.shape)) for v in matrices)
-    latents, labels = _inputs(config, 32 if any(len(v.shape) > 2 for v in matrices) else 256)
     for bits in (14, 16, 32):
         if numbers * bits / 6 > most:  # base64 takes a byte for six bits
             return None
-        difference = _rounding(module, matrices, bits, latents, labels)
+        difference, mean = _rounding(config, module, matrices, bits)
         if difference <= _HALF_A_LEVEL:
             break
-    latents, labels = _inputs(config, CHECKED)
-    exact = module.draw(latents, labels).numpy()
-    weights = BrowserWeights(bits)
-    plan = {
-        "steps": browser_steps(network.nodes, weights.keep), "weights": weights.encoded(), "latents": config.latents.dim,
+    return BrowserNet(_plan(config, module, network, BrowserWeights(bits)), difference, mean)
+
+
+def coarse_net(config: GanConfig, module: Any, network: Any, step: float) -> BrowserNet:
+    """As `browser_net`, with 255 levels for a row's weights, so many root mean squares of the row apart, deflated.
+
+    The pixels in its "check" are those of the coarse weights: they check the browser, `difference` the rounding.
+    """
+    matrices = _matrices(network)
+    difference, mean = _rounding(config, module, matrices, 8, step)
+    plan = _plan(config, module, network, BrowserWeights(8, step), _rounded(matrices, 8, step))
+    return BrowserNet(plan, difference, mean)
+
+
+def _matrices(network: Any) -> list[Any]:
+    return [v for v in network.variables if len(v.shape) > 1]
+
+
+def _plan(config: GanConfig, module: Any, network: Any, weights: BrowserWeights, coarse: Any = None) -> dict[str, Any]:
+    steps, (latents, labels) = browser_steps(network.nodes, weights.keep), _inputs(config, CHECKED)
+    with coarse or contextlib.nullcontext():
+        exact = module.draw(latents, labels).numpy()
+    return {
+        "steps": steps, "weights": weights.encoded(coarse is not None), "deflated": coarse is not None, "latents": config.latents.dim,
         "distribution": config.latents.distribution, "labels": config.num_labels, "shape": list(exact.shape[1:]),
         "tanh": config.data.pixels == "tanh",
         "directions": latent_directions(network), "check": _check(latents.numpy(), labels, exact),
     }  # fmt: skip
-    return BrowserNet(plan, difference)
 
 
 def _inputs(config: GanConfig, number: int) -> tuple[Any, Any]:
@@ -135,24 +163,37 @@ def javascript_of_layers() -> str:
     return "{\n" + "".join(f"  {name}: {kind.javascript},\n" for name, kind in KINDS.items() if kind.javascript) + "}"
 
 
-def _to_levels(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whole numbers, and the scale of each row that turns them back."""
+def _to_levels(rows: np.ndarray, bits: int, step: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers, and the scale of each row that turns them back.
+
+    As many levels as bits allow; with `step` fewer, so many root mean squares of the row apart.
+    """
     most = (1 << (bits - 1)) - 1
     scales = np.maximum(np.abs(rows).max(axis=-1), 1e-30) / most
+    scales = np.maximum(scales, step * np.sqrt(np.square(rows).mean(axis=-1)))
     return np.rint(rows / scales[..., None]), scales
 
 
-def _rounding(module: Any, matrices: list[Any], bits: int, latents: Any, labels: Any) -> float:
-    """By how much rounding the matrices to so many bits moves what the generator draws, at most."""
+def _rounding(config: GanConfig, module: Any, matrices: list[Any], bits: int, step: float = 0.0) -> tuple[float, float]:
+    """By how much rounding the matrices to so many bits moves what the generator draws, at most and on average."""
     if bits == 32:
-        return 0.0
-    exact, before = module.draw(latents, labels).numpy(), [matrix.numpy() for matrix in matrices]
+        return 0.0, 0.0
+    latents, labels = _inputs(config, 32 if any(len(v.shape) > 2 for v in matrices) else 256)
+    exact = module.draw(latents, labels).numpy()
+    with _rounded(matrices, bits, step):
+        difference = np.abs(module.draw(latents, labels).numpy() - exact)
+    return float(difference.max()), float(difference.mean())
+
+
+@contextlib.contextmanager
+def _rounded(matrices: list[Any], bits: int, step: float) -> Iterator[None]:
+    before = [matrix.numpy() for matrix in matrices]
     try:
         for matrix in matrices:
-            levels, scales = _to_levels(_rows_of(matrix.numpy()), bits)
+            levels, scales = _to_levels(_rows_of(matrix.numpy()), bits, step)
             rounded = levels * scales[..., None].astype(np.float32)
             matrix.assign(rounded.T if rounded.ndim == 2 else rounded)
-        return float(np.abs(module.draw(latents, labels).numpy() - exact).max())
+        yield
     finally:
         for matrix, values in zip(matrices, before, strict=True):
             matrix.assign(values)

@@ -31,6 +31,11 @@ def headline(claim: Mapping[str, Any]) -> str:
     return f"{claim['verdict']}{f', {limits}' if limits else ''}"
 
 
+def with_seeds(claim: Mapping[str, Any]) -> str:
+    """A verdict with what limits it and how many seeds show the claim."""
+    return f"{headline(claim)} ({len(claim['shown'])} of {len(claim['seeds'])} seeds)"
+
+
 def _claim_row(claim: Mapping[str, Any]) -> str:
     n, shown = len(claim["seeds"]), len(claim["shown"])
     low, high = claim["interval"]

@@ -73,16 +73,20 @@ def write_page(folder: Workdir, network: Any, source: Any, step: int) -> Path:
 
 def render(runs: Sequence[RunPage], common: Sequence[str] = ()) -> str:
     """The page's HTML; `common` are charts of all runs together, an <svg> each."""
-    environment = Environment(
-        loader=PackageLoader("tfgan_lab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
-    environment.filters["script_json"] = _script_json
-    environment.filters["code_marks"] = _code_marks
-    return environment.get_template("page.html").render(
+    return environment().get_template("page.html").render(
         runs=runs, common=common, mark=MARK, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
         data={run.key: {"moments": run.moments, "densities": run.densities, "net": run.net} for run in runs},
         steps_of_layers=Markup(javascript_of_layers()), config_json={run.key: config.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
     )  # fmt: skip
+
+
+def environment() -> Environment:
+    """Where the templates of pages are, and what they may use."""
+    made = Environment(
+        loader=PackageLoader("tfgan_lab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )  # fmt: skip
+    made.filters |= {"script_json": _script_json, "code_marks": _code_marks}
+    return made
 
 
 def _script_json(value: Any) -> Markup:

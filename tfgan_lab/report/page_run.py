@@ -14,13 +14,13 @@ from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.config_files import load_config
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError, shown
-from tfgan_lab.posts.claims import CLAIMS
+from tfgan_lab.posts.claims import claims_with
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.report import page_charts
 from tfgan_lab.report.browser_net import browser_net
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.drawings import drawing_of
-from tfgan_lab.report.ledger_text import headline
+from tfgan_lab.report.ledger_text import with_seeds
 from tfgan_lab.report.page_contents import Parts, RunPage
 from tfgan_lab.system.files import read_bytes
 from tfgan_lab.training.checkpoints import checkpoint_steps
@@ -74,16 +74,15 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
 def claims_in_words(config: Config, path: Path) -> list[str]:
     """The post's claims that a run of this config tests, each with the verdict of the ledger it belongs to."""
     name = config.name.partition(":")[0]
-    claims = [claim for claim in CLAIMS if any(arm.config.partition(":")[0] == name for arm in claim.arms.values())]
     verdicts: dict[str, str] = {}
     for folder in (path.resolve().parent.parent, path.resolve().parent):
         try:
             found = json.loads(read_bytes(folder / "ledger.json"))["claims"]
-            verdicts |= {c["id"]: f"{headline(c)} ({len(c['shown'])} of {len(c['seeds'])} seeds)" for c in found}
+            verdicts |= {claim["id"]: with_seeds(claim) for claim in found}
         except (OSError, ValueError, KeyError, TypeError):
             continue
     unjudged = f"one run judges nothing: `tfgan-lab compare ledger --config={name}` asks many seeds"
-    return [f"{claim.id}: {claim.says} Verdict: {verdicts.get(claim.id, unjudged)}." for claim in claims]
+    return [f"{claim.id}: {claim.says} Verdict: {verdicts.get(claim.id, unjudged)}." for claim in claims_with(name)]
 
 
 def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Parts, most: int) -> None:

@@ -16,8 +16,7 @@ from tfgan_lab.networks import drawn_from
 from tfgan_lab.report.drawings import drawing_of
 from tfgan_lab.system.arrays import npz_bytes
 from tfgan_lab.system.files import refuse_foreign, write_atomically
-from tfgan_lab.training.restored import RestoredRun, restore_run
-from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.training.restored import RestoredRun, config_of, restore_run
 
 _PIECE = 1000
 _MOST_BYTES = 2**32  # of one array
@@ -29,7 +28,7 @@ def sample_run(
     """Draws from a run's last checkpoint.
 
     Args:
-      workdir: A trained run.
+      workdir: A trained run, or "pretrained:NAME".
       num: How many, > 0; None for as many as make the picture that suits the run.
       seed: Same seed, same samples.
       label: Of conditional generators a label or the name of its class; None takes 0, 1, 2, … in turn.
@@ -59,7 +58,7 @@ def sample_run(
 
 def refuse_number(workdir: str | os.PathLike[str], num: int, out: str) -> None:
     """Raises `UserError`, which names the right number, if so many samples of a run cannot go to one file."""
-    config = Workdir(workdir).read_single_config()
+    config = config_of(workdir)
     picture, drawing = out.endswith(".png"), drawing_of(config)
     if picture and num < drawing.least:
         raise UserError(f"--num={num}: a picture of these samples needs {drawing.least}: say more, or an .npz.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfgan_lab import pretrained
 from tfgan_lab.config import ClassifierConfig, Config
 from tfgan_lab.errors import UserError
 from tfgan_lab.networks import build_classifier, build_discriminator, build_generator
@@ -21,10 +22,11 @@ class RestoredRun:
     """What can be drawn from, exported or judged.
 
     Attributes:
-      workdir: Where it is.
+      workdir: Where it is; of one that comes with the package, there is nothing but its files there.
       config: Its config.
       networks: By role, on one device whatever it was trained on.
       step: How many steps it was trained.
+      trained_on: The provenance of its data, by split.
       notes: Lines to tell the user (damaged checkpoints passed over).
     """
 
@@ -32,6 +34,7 @@ class RestoredRun:
     config: Config
     networks: dict[str, Any]
     step: int
+    trained_on: dict[str, Any]
     notes: list[str]
 
 
@@ -61,19 +64,23 @@ def on_both_statistics(config: Config, role: str, variables: Sequence[Any]) -> d
 
 
 def restore_run(path: str | os.PathLike[str], raw: bool = False) -> RestoredRun:
-    """Restores a run from its folder.
+    """Restores a run from its folder, or a generator that comes with the package.
 
     Args:
-      path: The folder.
+      path: The folder, or "pretrained:NAME".
       raw: Without the average of the generator's weights, so that the generator itself is drawn from.
 
     Raises:
       UserError: No run there, none or only damaged checkpoints, or checkpoints of other networks; raw, but no average.
     """
-    workdir = Workdir(path)
-    config = workdir.read_single_config()
+    config, workdir = config_of(path), Workdir(path)
     if raw and not getattr(config, "ema", 0):
         raise UserError(f"--raw: {path} keeps no average of its generator's weights (ema=0): omit --raw.")
+    if (name := pretrained.name_in(path)) is not None:
+        found = pretrained.load(name)
+        return RestoredRun(
+            workdir, config, {"generator": found.generator}, found.card["steps"], found.card["trained_on"], []
+        )
     networks = fresh_networks(config)
     variables = {role: [v.value for v in network.variables] for role, network in networks.items()}
     step, notes = read_networks(workdir.checkpoints, variables)
@@ -81,4 +88,10 @@ def restore_run(path: str | os.PathLike[str], raw: bool = False) -> RestoredRun:
         raise UserError(f"--workdir={path} has no checkpoint yet: train it with `tfgan-lab train --workdir={path}`.")
     if raw:
         del networks["average"]
-    return RestoredRun(workdir, config, networks, step, notes)
+    return RestoredRun(workdir, config, networks, step, workdir.read_record().get("data", {}), notes)
+
+
+def config_of(path: str | os.PathLike[str]) -> Config:
+    """The config of what `restore_run` takes. Raises `UserError` as it does."""
+    name = pretrained.name_in(path)
+    return Workdir(path).read_single_config() if name is None else pretrained.config_of(name)

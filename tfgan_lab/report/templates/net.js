@@ -40,9 +40,11 @@ function loaded(buffer, part) {
   return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, loaded(buffer, inner)]));
 }
 
+const inflated = (plan) => new Response(new Blob([bytesOf(plan.weights)]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
+
 // Makes a generator from its plan: draw(latents, label) gives pixels in [0, 1], [H, W, C] in a row (or one number).
-function loadNet(plan) {
-  const steps = loaded(bytesOf(plan.weights).buffer, plan.steps);
+function loadNet(plan, weights = bytesOf(plan.weights).buffer) {
+  const steps = loaded(weights, plan.steps);
   return {
     ...plan,
     draw(latents, label) {

@@ -98,8 +98,9 @@ function playNumbers(box, net) {
 }
 
 const NETS = {};
-for (const box of document.querySelectorAll(".play")) {
-  const net = loadNet(DATA[box.dataset.run].net), numbers = net.shape.length === 1;
+async function start(box) {
+  const plan = DATA[box.dataset.run].net;
+  const net = plan.deflated ? loadNet(plan, await inflated(plan)) : loadNet(plan), numbers = net.shape.length === 1;
   NETS[box.dataset.run] = net;
   box.hidden = false;
   (numbers ? playNumbers : playImages)(box, net);
@@ -108,3 +109,4 @@ for (const box of document.querySelectorAll(".play")) {
     ? `Checked in this browser: ${net.check.number} numbers differ from TensorFlow's by at most ${worst.toExponential(1)}.`
     : `Checked in this browser: over ${net.check.number} samples no pixel differs from TensorFlow's by more than ${worst} of 255 levels.`;
 }
+const STARTED = Promise.all([...document.querySelectorAll(".play")].map(start));

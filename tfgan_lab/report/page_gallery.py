@@ -1,0 +1,110 @@
+"""`write_gallery`: one page on which the generators that come with the package are played with, side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from tfgan_lab import __version__, pretrained
+from tfgan_lab.config_files import summaries
+from tfgan_lab.errors import UserError
+from tfgan_lab.evaluation.exported import in_words
+from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.posts.claims import claims_with
+from tfgan_lab.report.browser_net import coarse_net, javascript_of_layers
+from tfgan_lab.report.page import MOST_BYTES, environment
+from tfgan_lab.report.tables import Table, metrics_table
+from tfgan_lab.system.files import MARK, refuse_foreign, write_atomically
+from tfgan_lab.words import counted, of_post
+
+# Levels lie this many root mean squares of their row apart where a generator has a million weights, and as the square
+# root of their number elsewhere: of pages of one size it is the one on which rounding moves the pixels least.
+_STEP = 0.26
+_DIRECTIONS = 2  # sliders
+_TOLD = ("label_accuracy", "digits_drawn", "frechet_distance", "colour_frechet", "mean", "std")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A generator on the page.
+
+    Attributes:
+      key: Sets its ids in the page apart.
+      metrics: The rows of its card.
+      table: All of them beside their floors.
+    """
+
+    key: str
+    name: str
+    line: str
+    facts: list[tuple[str, str]]
+    commands: list[str]
+    metrics: list[dict[str, Any]]
+    net: dict[str, Any]
+    labels: Sequence[str]
+
+    @property
+    def table(self) -> Table | None:
+        return metrics_table([self])
+
+
+def write_gallery(out: str | os.PathLike[str], verdicts: Mapping[str, str]) -> Path:
+    """Writes the page.
+
+    Args:
+      out: The .html file.
+      verdicts: What the ledger says, by claim.
+
+    Returns:
+      The file.
+
+    Raises:
+      UserError: It cannot be written, or the package's generators are damaged.
+    """
+    target = Path(out)
+    if target.suffix not in (".html", ".htm"):
+        raise UserError(f"--out={out}: the file's name must end in .html.")
+    refuse_foreign(target)
+    entries = [_entry(f"g{i}", name, verdicts) for i, name in enumerate(pretrained.names())]
+    content = environment().get_template("gallery.html").render(
+        entries=entries, mark=MARK, version=__version__, steps_of_layers=Markup(javascript_of_layers()),
+        data={entry.key: {"net": entry.net} for entry in entries},
+    ).encode()  # fmt: skip
+    assert len(content) < MOST_BYTES
+    write_atomically(target, content)
+    return target
+
+
+def _entry(key: str, name: str, verdicts: Mapping[str, str]) -> Entry:
+    found = pretrained.load(name)
+    config, card = found.config, found.card
+    size = sum(variable.shape.num_elements() or 1 for variable in (v.value for v in found.generator.variables))
+    net = coarse_net(config, GeneratorModule(found.generator, config), found.generator, _STEP * (size / 1e6) ** 0.5)
+    plan = net.plan | {"directions": net.plan["directions"][:_DIRECTIONS]}
+    scale, unit = (1, "") if len(plan["shape"]) == 1 else (255, " of 255 levels")
+    data = card["trained_on"].get("train")
+    facts = [
+        ("from", of_post(card["post"])),
+        ("trained", f"{counted(card['steps'], 'step')} of batch {config.batch_size}, seed {card['seed']}"),
+        ("data", in_words(data) if data else str(config.data)),
+        *((row["label"], _interval(row["generated"])) for row in card["metrics"] if row["name"] in _TOLD),
+        *((claim.id, f"{claim.says} {verdicts.get(claim.id, 'not run')}") for claim in claims_with(name)),
+        ("weights", f"{size:,}; rounded for this page, which moves a sample by {net.mean * scale:.2g}{unit} on average, "
+         f"at most {net.difference * scale:.2g}"),
+    ]  # fmt: skip
+    if card["note"]:
+        facts.append(("note", card["note"]))
+    line = {row.name: row.line for row in summaries()}.get(name.partition(":")[0], "")
+    label = " --label=3" if config.num_labels else ""
+    commands = [f"tfgan-lab sample --pretrained={name}{label}", card["command"]]
+    return Entry(key, name, line, facts, commands, card["metrics"], plan, config.label_names)
+
+
+def _interval(number: dict[str, Any]) -> str:
+    bounds = f" [{number['low']:.4g}, {number['high']:.4g}]" if "low" in number else ""
+    return f"{number['value']:.4g}{bounds}"
