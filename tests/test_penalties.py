@@ -179,6 +179,7 @@ def test_clipping_cuts_d_after_each_of_its_updates() -> None:
 GAMES: dict[str, dict[str, str]] = {
     **{name: {"game.penalty": name, "game.loss": "wasserstein" if "wgan" in name else "relativistic"} for name in PENALTIES},
     "clip": {"game.clip": "0.05", "game.loss": "wasserstein"},
+    "pack": {"game.pack": "3", "game.penalty": "dragan"},
     "spectral_norm": {"discriminator.1.spectral_norm": "true", "game.penalty": "r1"},
 }  # fmt: skip
 SMALL = {
@@ -216,7 +217,7 @@ def test_xla_and_two_replicas_train_as_the_loop(name: str, compile: str, placeme
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["wgan_gp", "dragan", "clip", "spectral_norm"])
+@pytest.mark.parametrize("name", ["wgan_gp", "dragan", "clip", "spectral_norm", "pack"])
 def test_each_of_many_seeds_has_its_own(name: str, small_source: Any, tmp_path: Path) -> None:
     config: Any = override(offline("mlp_gan:smoke"), GAMES[name] | SMALL | {"num_seeds": "2"})
     many = ManySeeds(config, small_source, tmp_path)

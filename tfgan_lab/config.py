@@ -110,6 +110,7 @@ class Game:
     loss: str = "non_saturating"  # what both players minimise: a name of `tfgan_lab.losses.LOSSES`
     penalty: str = ""  # on D's gradient: a name of `tfgan_lab.penalties.PENALTIES`; "": none
     penalty_weight: NonNegative = 10.0  # as in the papers of WGAN-GP, R1 and DRAGAN
+    pack: Annotated[int, Field(gt=0, le=100)] = 1  # D judges so many examples at once, one behind the other (PacGAN)
     clip: NonNegative = 0.0  # the largest size of D's weights, cut after each of its updates (WGAN: 0.01); 0: any
 
     @property

@@ -58,7 +58,13 @@ def contradictions(config: Any) -> list[str]:
             f"batch_size must equal the size of the discriminator's Sets, {sets[0].size}: one set is one example"
         )
     mixing = [name for one in every_layer(config.discriminator) for name in one.mixing]
-    faults += game_faults(config.game, config.precision, mixing)
+    faults += game_faults(config.game, config.precision, mixing, config.num_labels)
+    if config.batch_size % config.game.pack:
+        faults.append(f"batch_size={config.batch_size} is no multiple of game.pack={config.game.pack}: use one")
+    if config.game.pack > 1 and sets:
+        faults.append(
+            "game.pack does not go with Sets, which are packs already: use larger ones, and batch_size as large"
+        )
     if config.log_losses == "after_update" and config.game.real_batches > 1:
         faults.append(
             f"log_losses='after_update' is of a step's one real batch, but game.fresh_real takes {config.game.real_batches}: "
@@ -67,16 +73,21 @@ def contradictions(config: Any) -> list[str]:
     return faults
 
 
-def game_faults(game: Any, precision: str = "float32", mixing: Sequence[str] = ()) -> list[str]:
+def game_faults(
+    game: Any, precision: str = "float32", mixing: Sequence[str] = (), num_labels: int = 0
+) -> list[str]:  # fmt: skip
     """Why that game cannot be played; empty if it can.
 
     Args:
       game: Its knobs, a `tfgan_lab.config.Game`.
       precision: As a config has it.
       mixing: Names of D's layers that make one output of several examples.
+      num_labels: Classes of a conditional GAN, or 0.
     """
     faults = loss_faults(game.loss, game.smoothing, game.d_update)
     faults += penalty_faults(game.penalty, game.d_update, precision, mixing)
+    if game.pack > 1 and num_labels:
+        faults.append(f"game.pack={game.pack} packs examples of several labels, but num_labels={num_labels}: omit one")
     if game.first == "generator" and game.fakes != "shared":
         faults.append("game.first='generator' (post P003) goes with game.fakes='shared'")
     if game.fakes == "shared" and (game.d_update == "separate" or game.d_steps * game.g_steps > 1):

@@ -36,6 +36,20 @@ def global_mean(per_example: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(per_example) / tf.cast(tf.size(per_example) * replicas, per_example.dtype)
 
 
+def packed(x: Any, pack: int, axis: int = 0) -> Any:
+    """Examples [B, …, C] as D sees them: `pack` at a time side by side, [B / pack, …, pack * C].
+
+    Lin et al., "PacGAN: The power of two samples in generative adversarial networks", 2018, section 2. `axis` is where
+    examples are counted.
+    """
+    if pack == 1:
+        return x
+    lead, rest, last = x.shape[:axis], x.shape[axis + 1 :], x.shape.rank
+    x = tf.reshape(x, [*lead, -1, pack, *rest])
+    x = tf.transpose(x, [*range(axis + 1), *range(axis + 2, last), axis + 1, last])
+    return tf.reshape(x, [*lead, -1, *rest[:-1], pack * rest[-1]])
+
+
 class Turn(NamedTuple):
     """All that is random when one set of fakes is made and judged. Seeds, int64 [2], are of one pass's dropout each."""
 
@@ -54,7 +68,8 @@ class GAN:
     Args:
       generator: call(latents [B, Z], labels [B] or None, training, seed) -> images [B, …]; or any Keras model that maps
         latents to images, or with `num_labels` [latents, labels] to images.
-      discriminator: call(images [B, …], labels [B] or None, training, seed) -> logits [B]; or any Keras model.
+      discriminator: call(images [B, …], labels [B] or None, training, seed) -> logits [B]; or any Keras model. With
+        `game.pack` m it takes packs [B / m, …, m * C].
       g_optimizer: Ours (`tfgan_lab.optimizers`, made for G's variables), or Keras'.
       d_optimizer: Likewise, of D's.
       game: The knobs of the step.
@@ -78,14 +93,14 @@ class GAN:
     ) -> None:  # fmt: skip
         self.game = game or Game()
         self.generator, self.discriminator = _with_seed(generator), _with_seed(discriminator)
-        if faults := game_faults(self.game, mixing=getattr(self.discriminator, "mixing", ())):
+        if faults := game_faults(self.game, mixing=getattr(self.discriminator, "mixing", ()), num_labels=num_labels):
             raise UserError("; ".join(faults))
         self.loss = make_loss(self.game.loss, self.game.smoothing)
         self.penalty = make_penalty(self.game.penalty)
         self.latents, self.num_labels, self.seed = latents or _latents_of(generator), num_labels, seed
         if not getattr(discriminator, "built", True):
             labels = tf.zeros([1], tf.int32) if num_labels else None
-            self.discriminator(self.generator(tf.zeros([1, self.latents.dim]), labels), labels)
+            self.discriminator(self._pack(self.generator(tf.zeros([self.game.pack, self.latents.dim]), labels)), labels)
         self.g_optimizer = _ready(g_optimizer, generator.trainable_variables)
         self.d_optimizer = _ready(d_optimizer, discriminator.trainable_variables)
         self.g_variables = [v.value for v in generator.trainable_variables]
@@ -127,7 +142,7 @@ class GAN:
         """
         labels = labels if self.num_labels else None
         if self.game.fakes == "shared":
-            metrics = self._step_on_shared_fakes(real, labels, noise["shared"])
+            metrics = self._step_on_shared_fakes(self._pack(real), labels, noise["shared"])
         else:
             metrics = self._step_on_fresh_fakes(real, labels, noise)
         if self.average is not None:
@@ -135,10 +150,11 @@ class GAN:
         return metrics
 
     def _step_on_fresh_fakes(self, all_real: Any, all_labels: Any, noise: Mapping[str, Turn]) -> dict[str, tf.Tensor]:
-        game, real, labels = self.game, all_real, all_labels
+        game, labels = self.game, all_labels
+        real = self._pack(all_real) if game.real_batches == 1 else None
         for i in range(game.d_steps):
             if game.real_batches > 1:
-                real, labels = all_real[:, i], None if all_labels is None else all_labels[:, i]
+                real, labels = self._pack(all_real[:, i]), None if all_labels is None else all_labels[:, i]
             metrics = self._discriminator_update(noise[f"d{i}"], real, labels)
         for j in range(game.g_steps):
             turn = noise[f"g{j}"]
@@ -242,7 +258,10 @@ class GAN:
         return self._mean(self.loss.g(real_logits, judge(fakes, turn.labels)))
 
     def _fakes(self, turn: Turn) -> tf.Tensor:
-        return self.generator(turn.latents, turn.labels, training=True, seed=turn.in_g[None])
+        return self._pack(self.generator(turn.latents, turn.labels, training=True, seed=turn.in_g[None]))
+
+    def _pack(self, examples: Any) -> Any:
+        return packed(examples, self.game.pack, self.batch_axis)
 
     def _discriminate(self, images: Any, labels: Any, seed: tf.Tensor, training: bool = True) -> tf.Tensor:
         return self.discriminator(images, labels, training=training, seed=seed[None])  # [B]
@@ -274,7 +293,7 @@ class GAN:
 
         `step` is the one whose latents are used again: the last that was done.
         """
-        turn = self._draw_turn("shared", step, num_rows(real, self.batch_axis))
+        turn, real = self._draw_turn("shared", step, num_rows(real, self.batch_axis)), self._pack(real)
         labels = labels if self.num_labels else None
         # Passes in training mode move BatchNorm's running statistics: put them back.
         statistics = [v.value for net in (self.generator, self.discriminator) for v in net.non_trainable_variables]

@@ -211,9 +211,10 @@ def build_generator(
 def build_discriminator(
     config: GanConfig, image_shape: Sequence[int], seed: int | Sequence[int] | None = None
 ) -> Discriminator:
-    """Makes the config's discriminator, for its seed or for several others."""
+    """Makes the config's discriminator, for its seed or for several others; with `game.pack` it takes packs of images."""
     seed = config.seed if seed is None else seed
-    return Discriminator(config.discriminator, config.d_init, image_shape, config.num_labels, seed)
+    shape = (*image_shape[:-1], config.game.pack * image_shape[-1])
+    return Discriminator(config.discriminator, config.d_init, shape, config.num_labels, seed)
 
 
 def drawn_from(networks: Mapping[str, Any]) -> Any:

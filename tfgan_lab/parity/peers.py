@@ -71,6 +71,10 @@ def _make_gan(config: GanConfig) -> Any:
         raise UserError(
             f"{config.name}: no post has an optimizer of kind 'keras': there is no PyTorch program to compare with."
         )
+    if game.pack > 1 or any(getattr(one, "spectral_norm", False) for one in every_layer([*g, *d])):
+        raise UserError(
+            f"{config.name}: no post packs examples or normalises spectrally: there is no PyTorch program to compare with."
+        )
     if not has_targets(game.loss) or game.penalty or game.clip:
         raise UserError(
             f"{config.name}: no post has game.loss={game.loss!r} with game.penalty={game.penalty!r} and game.clip={game.clip:g}: "

@@ -34,7 +34,7 @@ def make_strategy(config: Any) -> tf.distribute.Strategy:
     gpus, cpus = tf.config.list_logical_devices("GPU"), tf.config.list_logical_devices("CPU")
     if config.placement == "auto" and (
         len(gpus) < 2
-        or config.batch_size % len(gpus)
+        or config.batch_size % (len(gpus) * _pack(config))
         or config.data.batch_is_one_example
         or _clips_before_the_sum(config)
     ):
@@ -59,10 +59,16 @@ def _refuse_unsplittable(config: Any, replicas: int) -> None:
         raise UserError(
             "placement: a discriminator of numbers reads its whole batch as one example, which cannot be split: use --config.placement=one."
         )
-    if config.batch_size % replicas:
+    if config.batch_size % (replicas * _pack(config)):
+        packs = f" in packs of {_pack(config)}" if _pack(config) > 1 else ""
         raise UserError(
-            f"placement: batch_size {config.batch_size} cannot be split evenly over {replicas} replicas: use a multiple of {replicas}."
+            f"placement: batch_size {config.batch_size} cannot be split evenly over {replicas} replicas{packs}: "
+            f"use a multiple of {replicas * _pack(config)}."
         )
+
+
+def _pack(config: Any) -> int:
+    return config.game.pack if config.kind == "gan" else 1
 
 
 _mirrored_over: dict[tuple[str, ...], tf.distribute.Strategy] = {}

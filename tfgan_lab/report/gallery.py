@@ -15,6 +15,7 @@ from tfgan_lab.config import GanConfig, Init
 from tfgan_lab.data import Source
 from tfgan_lab.errors import UserError
 from tfgan_lab.figures import png, write_figure
+from tfgan_lab.gan import packed
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.report import plots
@@ -87,7 +88,7 @@ def write_untrained(folder: Workdir, experiment: Experiment) -> str:
         return networks["generator"](z, training=True, seed=seed("dropout", turn)[None])
 
     single, batch = (pictures.to_uint8(draw(n, n), config.data.pixels) for n in (1, config.batch_size))
-    asked = draw(config.batch_size, 0)[:5]
+    asked = packed(draw(config.batch_size, 0)[: 5 * config.game.pack], config.game.pack)
     logits = networks["discriminator"](asked, training=True, seed=seed("d", 0)[None])
     beliefs = [round(float(p), 4) for p in tf.sigmoid(logits)]
     grids = [("one sample", pictures.grid(single, 1)), (f"a batch of {len(batch)}", pictures.grid(batch))]

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfgan_lab.config import Changes, ClassifierConfig, Config, flattened, what_changes
 from tfgan_lab.errors import UserError
+from tfgan_lab.gan import packed
 from tfgan_lab.pictures import read_png
 from tfgan_lab.system.files import reason_of
 from tfgan_lab.training.workdir import Workdir
@@ -129,6 +130,6 @@ def _graph_of(config: Config, networks: dict[str, Any], image_shape: Sequence[in
         with tf.name_scope("generator"):
             fakes = networks["generator"](latents, labels, training=False)
         with tf.name_scope("discriminator"):
-            return networks["discriminator"](fakes, labels, training=False)
+            return networks["discriminator"](packed(fakes, config.game.pack), labels, training=False)
 
     return tf.function(play, autograph=False).get_concrete_function(latents, labels).graph

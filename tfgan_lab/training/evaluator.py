@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab.config import ClassifierConfig, Data, ImageData, NumberData, Plane
+from tfgan_lab.config import ClassifierConfig, Data, Game, ImageData, NumberData, Plane
 from tfgan_lab.data.pipeline import to_floats
 from tfgan_lab.data_kinds import of_kind
+from tfgan_lab.gan import packed
 from tfgan_lab.metrics import energy_distance, mode_coverage
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.randomness import draw_labels, draw_latents, sample_seed, step_seed, stream_key
@@ -41,23 +42,26 @@ class _OnTestSplit:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._config: Any = experiment.config
+        self._pack = getattr(self._config, "game", Game()).pack
 
     def __call__(self, step: int) -> dict[str, float]:
         test = self._experiment.source.test
         if test is None:
             return {}
         given = np.zeros(test.num, np.int32) if test.labels is None else test.labels
+        order, batch = np.arange(test.num), _BATCH - _BATCH % self._pack
+        if self._pack > 1:  # the split may be in order of classes, and a pack is of any
+            order = np.random.default_rng(stream_key(self._config.seed, "evaluate/packs")).permutation(order)
+            order = order[: test.num - test.num % self._pack]
         sums: dict[str, float] = {}
-        for start in range(0, test.num, _BATCH):
-            images, labels = (
-                tf.constant(test.images[start : start + _BATCH]),
-                tf.constant(given[start : start + _BATCH]),
-            )
+        for start in range(0, len(order), batch):
+            part = order[start : start + batch]
+            images, labels = tf.constant(test.images[part]), tf.constant(given[part])
             # One stream for all batches: the step in thousands leaves room for their numbers.
-            found = self._sums(tf.constant(step * 1000 + start // _BATCH, tf.int64), images, labels)
+            found = self._sums(tf.constant(step * 1000 + start // batch, tf.int64), images, labels)
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
-        return {name: value / test.num for name, value in sums.items()}
+        return {name: value / len(order) for name, value in sums.items()}
 
     def _sums(self, key: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Over a batch of uint8 images [B, H, W, C] and labels [B]; `key` names the step and the batch."""
@@ -104,7 +108,9 @@ class Beliefs(_OnTestSplit):
 
     def _sum_of_beliefs(self, images: tf.Tensor, labels: Any) -> tf.Tensor:
         labels = labels if self._config.num_labels else None
-        return tf.reduce_sum(tf.sigmoid(self._experiment.networks["discriminator"](images, labels, training=False)))
+        images = packed(images, self._pack)
+        logits = self._experiment.networks["discriminator"](images, labels, training=False)
+        return self._pack * tf.reduce_sum(tf.sigmoid(logits))
 
 
 class GeneratedMoments:
