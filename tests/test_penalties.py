@@ -179,7 +179,7 @@ def test_clipping_cuts_d_after_each_of_its_updates() -> None:
 GAMES: dict[str, dict[str, str]] = {
     **{name: {"game.penalty": name, "game.loss": "wasserstein" if "wgan" in name else "relativistic"} for name in PENALTIES},
     "clip": {"game.clip": "0.05", "game.loss": "wasserstein"},
-    "pack": {"game.pack": "3", "game.penalty": "dragan"},
+    "pack": {"game.pack": "2", "game.penalty": "dragan"},
     "spectral_norm": {"discriminator.1.spectral_norm": "true", "game.penalty": "r1"},
 }  # fmt: skip
 SMALL = {
