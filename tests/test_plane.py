@@ -121,20 +121,24 @@ def test_its_mistakes_are_one_line(changes: dict[str, str], said: str) -> None:
         config_of(**changes)
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "wasserstein", "relativistic"])
-def test_arrows_are_minus_the_gradient_of_gs_loss(loss: str) -> None:
+@pytest.mark.parametrize(
+    ("loss", "pack"), [("non_saturating", 1), ("wasserstein", 1), ("relativistic", 1), ("relativistic", 3)]
+)
+def test_arrows_are_minus_the_gradient_of_gs_loss(loss: str, pack: int) -> None:
+    """A D of packs sees each point beside the same real ones."""
     from tfgan_lab.report import plane_plots
     from tfgan_lab.training.experiment import build
 
-    config = config_of(game__loss=loss)
+    config = config_of(game__loss=loss, game__pack=str(pack), batch_size="12")
     experiment = build(config, open_source(config.data, None))
     # Of a smooth D: finite differences must not step over the kinks of its ReLUs.
     experiment.networks["discriminator"] = lambda x, labels, training: tf.reduce_sum(tf.sin(2 * x), axis=1)
     spots = np.array([[0.3, -0.2], [1.0, 0.4]])
     logits, pull = plane_plots._of_d(experiment, spots)
-    assert_allclose(logits, np.sin(2 * spots).sum(axis=1), rtol=1e-5)
-    real = tf.constant(np.sin(2 * plane_plots.real_points(config, 2)).sum(axis=1), tf.float32)
-    lost = lambda x: experiment.task.loss.g(real, tf.constant(np.sin(2 * x).sum(axis=1), tf.float32)).numpy()
+    beside = np.sin(2 * plane_plots.real_points(config, pack - 1)).sum() if pack > 1 else 0
+    assert_allclose(logits, np.sin(2 * spots).sum(axis=1) + beside, rtol=1e-5)
+    real = tf.constant(np.sin(2 * plane_plots.real_points(config, 2)).sum(axis=1) + beside, tf.float32)
+    lost = lambda x: experiment.task.loss.g(real, tf.constant(np.sin(2 * x).sum(axis=1) + beside, tf.float32)).numpy()
     for axis, step in enumerate(np.eye(2) * 1e-2):
         assert_allclose(pull[:, axis], -(lost(spots + step) - lost(spots - step)) / 2e-2, atol=2e-3)
     assert pictures.from_png(png(plane_plots.surface(experiment, spots, 3))).shape[2] == 3

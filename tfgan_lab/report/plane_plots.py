@@ -66,6 +66,7 @@ def surface(experiment: Experiment, drawn: np.ndarray, step: int) -> Figure:
         _frame(axis, config.data)
         axis.set_title(f"{counted(step, 'step')}; longest arrow: a gradient of {longest:.2g} or more")
         text = f"arrows: minus the gradient of G's loss; white: {len(drawn):,} samples; {config.data}; {config.name}"
+        text += f"; of packs: each point beside {config.game.pack - 1} real ones" if config.game.pack > 1 else ""
         return finish(figure, "", f"{text}, seed {config.seed}")
 
 
@@ -76,16 +77,26 @@ def real_points(config: GanConfig, number: int) -> np.ndarray:
 
 
 def _of_d(experiment: Experiment, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """D's logits [N] at points [N, 2], and minus the gradient of G's loss there [N, 2]."""
+    """D's logits [N] at points [N, 2], and minus the gradient of G's loss there [N, 2].
+
+    A D of packs is shown each point beside the same real ones.
+    """
     import tensorflow as tf
 
     network, loss = experiment.networks["discriminator"], experiment.task.loss
-    x = tf.constant(points, tf.float32)
+    x, beside = tf.constant(points, tf.float32), experiment.config.game.pack - 1  # type: ignore[union-attr]
+
+    def judged(points: Any) -> Any:
+        if beside:
+            others = real_points(experiment.config, beside).reshape(1, -1)  # type: ignore[arg-type]
+            points = tf.concat([points, tf.repeat(others, len(points), axis=0)], axis=1)  # [N, pack * 2]
+        return network(points, None, training=False)
+
     real = tf.constant(real_points(experiment.config, len(points))) if loss.paired else None  # type: ignore[arg-type]
     with tf.GradientTape() as tape:
         tape.watch(x)
-        logits = network(x, None, training=False)
-        on_real = network(real, None, training=False) if loss.paired else None
+        logits = judged(x)
+        on_real = judged(real) if loss.paired else None
         total = tf.reduce_sum(loss.g(on_real, logits))
     return logits.numpy(), -tape.gradient(total, x).numpy()
 
