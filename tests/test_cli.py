@@ -41,6 +41,11 @@ def test_help_exits_with_0_and_names_every_flag(arguments: list[str], capsys: py
         values = cli.VERBS[name].flags()
         for flag in values:
             assert f"--{flag}" in printed.out
+            given, text = values[flag].default, str(values[flag].help)
+            if given is None:
+                assert "Omitted:" in text or "(required" in text, flag
+            else:
+                assert "(default:" in printed.out.partition(f"--{flag}: ")[2].partition("\n  --")[0], flag
         assert printed.out.count("\n") < 40
     else:
         for verb in cli.VERBS:

@@ -16,7 +16,7 @@ from runs import command, fingerprint, finish
 
 import tfgan_lab
 from tfgan_lab import trainer
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, as_arguments
 from tfgan_lab.system.runtime import as_started, settings_of, start_tensorflow
 from tfgan_lab.training import terminal
 
@@ -182,3 +182,33 @@ def test_every_setting_of_the_process_counts() -> None:
         {"placement": "multi_worker"},
     ):
         assert settings_of(offline("mlp_gan:smoke", **changes)) != base
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("--workdir=runs/x holds no run: use another --workdir.", "workdir=runs/x holds no run: use another workdir."),
+        ("use --config.game.loss=hinge, or --config=a.py", "use game.loss=hinge, or config=a.py"),
+        ("stopped. Continue with `tfgan-lab train --workdir=x`.", "stopped. Continue with `tfgan_lab.train`."),
+        ("`tfgan-lab export --workdir=x` it; a--b -- c", "`tfgan-lab export --workdir=x` it; a--b -- c"),
+    ],
+)
+def test_a_flag_is_an_argument_in_python(said: str, meant: str) -> None:
+    assert as_arguments(said) == meant
+
+
+def test_a_program_is_told_of_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"^config=mlp_gam: there is no config 'mlp_gam'. Did you mean 'mlp_gan"):
+        tfgan_lab.load_config("mlp_gam")
+    with pytest.raises(UserError, match=r"^batch_sise: there is no field"):
+        tfgan_lab.override(tfgan_lab.load_config("mlp_gan"), {"batch_sise": "3"})
+    (tmp_path / "letter").touch()
+    with pytest.raises(UserError, match=r"^workdir=\S+ is not empty and holds no run"):
+        tfgan_lab.train("gaussian:smoke", tmp_path)
+    capsys.readouterr()
+    terminal.say("Try another --config.seed.")
+    terminal.hint("next: tfgan-lab sample")
+    with terminal.speaking_of_commands():
+        terminal.say("Try another --config.seed.")
+        terminal.hint("next: tfgan-lab sample")
+    assert capsys.readouterr().out == "Try another seed.\nTry another --config.seed.\nnext: tfgan-lab sample\n"

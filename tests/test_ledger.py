@@ -294,6 +294,29 @@ def test_peers_on_other_data_are_not_compared(tmp_path: Path) -> None:
     assert judged["rows"][0]["p"] is None
 
 
+def test_the_ledger_of_one_config_shows_its_claims_and_says_what_to_do_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invent(tmp_path, CLASSIFIER, [0.97] * 4, FEW)
+    invent_trial(tmp_path, [1.0, 1.1, 0.9], [1.0, 1.05, 0.95], MNIST)
+    command = ["compare", "ledger", "--notrain", f"--workdir={tmp_path}"]
+    assert cli.main([*command, "--config=mnist_classifier"]) == 0
+    shown, text = capsys.readouterr().out, (tmp_path / "ledger.md").read_text()
+    assert "C001a" in text and "C004" not in text and "gaussian" not in text
+    again = f"tfgan-lab compare ledger --config=mnist_classifier --workdir={tmp_path}"
+    assert shown.splitlines()[-1] == f"next: C001a can be settled by more seeds: {again} --seeds=8"
+    everything = json.loads((tmp_path / "ledger.json").read_text())["claims"]
+    assert len(everything) == len(claims.CLAIMS), "pages look verdicts up in it"
+    invent(tmp_path, CLASSIFIER, [0.97] * 5, FEW)
+    assert cli.main([*command, "--config=mnist_classifier"]) == 0
+    assert f"on the post's data: {again} --data_dir=" in capsys.readouterr().out
+    invent(tmp_path, CLASSIFIER, [0.97] * 5, MNIST)
+    assert cli.main([*command, "--config=mnist_classifier"]) == 0
+    assert "next: the verdicts on all claims: tfgan-lab compare ledger --notrain" in capsys.readouterr().out
+    assert cli.main(command) == 0
+    assert "| C001a |" in (whole := (tmp_path / "ledger.md").read_text()) and "| C004 |" in whole
+
+
 def test_peers_stand_in_text_and_picture(tmp_path: Path) -> None:
     invent_trial(tmp_path, [1.0, 1.1, 0.9], [1.0, 1.05, 0.95], MNIST)
     ledger.write_ledger(tmp_path, store.of_runs(tmp_path))

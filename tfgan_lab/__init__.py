@@ -8,6 +8,7 @@ command line. Importing this package imports neither TensorFlow nor Keras: its n
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any
 
 __version__ = "0.1.0"
@@ -32,4 +33,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tfgan_lab' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    # What is refused is told in the words of a program.
+    told = importlib.import_module("tfgan_lab.errors").in_python()
+    return told(value) if inspect.isfunction(value) else value

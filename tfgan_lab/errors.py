@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
 RESUME_CODE = 75  # EX_TEMPFAIL of sysexits.h: "a temporary failure, the user is invited to retry"
 READER_GONE_CODE = 141  # 128 + SIGPIPE
@@ -35,6 +37,24 @@ class TrainingDiverged(UserError):
 def printable(text: str) -> str:
     """Text that may come from outside, safe on a terminal: escapes, line ends and the like as Python writes them."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def as_arguments(text: str) -> str:
+    """A message that names flags, as it is said in a program: `--workdir` is the argument `workdir`."""
+    text = re.sub(r"`tfgan-lab (train|evaluate)\b[^`]*`", r"`tfgan_lab.\1`", text)
+    parts = text.split("`")  # what stands in backticks now is a command or code as it is
+    parts[::2] = [re.sub(r"(?<![\w-])--(config\.)?(?=[A-Za-z])", "", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+@contextlib.contextmanager
+def in_python() -> Iterator[None]:
+    """A `UserError` that leaves it speaks of arguments, not of flags; also a decorator of what programs call."""
+    try:
+        yield
+    except UserError as error:
+        error.args = (as_arguments(str(error)),)
+        raise
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

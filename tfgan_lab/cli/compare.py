@@ -12,10 +12,10 @@ from tfgan_lab.system.files import refuse_foreign
 
 
 def _parity_flags(values: flags.FlagValues) -> None:
-    config_flag(values)
+    config_flag(values, "(required)")
     flags.DEFINE_enum("dtype", "float64", ["float64", "float32"], "The precision of both programs.", flag_values=values)
     flags.DEFINE_integer("updates", 100, "Steps of the game to compare.", lower_bound=1, flag_values=values)
-    flags.DEFINE_string("json", None, "Also write every row to this file.", flag_values=values)
+    flags.DEFINE_string("json", None, "Also write every row to this file. Omitted: none.", flag_values=values)
 
 
 def _parity(values: Any, overrides: dict[str, str]) -> None:
@@ -37,10 +37,14 @@ def _parity(values: Any, overrides: dict[str, str]) -> None:
 
 
 def _import_flags(values: flags.FlagValues) -> None:
-    config_flag(values)
-    workdir_flag(values, "The run's folder to make: new or empty.")
-    flags.DEFINE_string("state_dict", None, "The .pt, .pth or .npz of network.state_dict().", flag_values=values)
-    flags.DEFINE_string("discriminator", None, "Also the discriminator's state_dict.", flag_values=values)
+    config_flag(values, "(required)")
+    workdir_flag(values, "The run's folder to make, new or empty (required).")
+    flags.DEFINE_string(
+        "state_dict", None, "The .pt, .pth or .npz of network.state_dict() (required).", flag_values=values
+    )
+    flags.DEFINE_string(
+        "discriminator", None, "Also the discriminator's state_dict. Omitted: it starts untrained.", flag_values=values
+    )
     flags.DEFINE_integer("step", 1, "How many steps it was trained.", lower_bound=1, flag_values=values)
 
 
@@ -58,8 +62,8 @@ def _import_torch(values: Any, overrides: dict[str, str]) -> None:
 
 def _export_torch_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
-    workdir_flag(values, "A trained run.")
-    flags.DEFINE_string("out", None, "The .pt or .npz file to write.", flag_values=values)
+    workdir_flag(values, "A trained run (required).")
+    flags.DEFINE_string("out", None, "The .pt or .npz file to write (required).", flag_values=values)
     flags.DEFINE_enum(
         "role",
         None,
@@ -88,8 +92,7 @@ def _ledger_flags(values: flags.FlagValues) -> None:
     )  # fmt: skip
     flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0, upper_bound=2**31, flag_values=values)
     flags.DEFINE_enum(
-        "budget", "posted", ["posted", "short"], "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them. "
-        "Omitted: posted.", flag_values=values,
+        "budget", "posted", ["posted", "short"], "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them.", flag_values=values,
     )  # fmt: skip
     flags.DEFINE_bool(
         "peers", False, "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).", flag_values=values
@@ -99,7 +102,7 @@ def _ledger_flags(values: flags.FlagValues) -> None:
         "with the package.", flag_values=values,
     )  # fmt: skip
     flags.DEFINE_string(
-        "store", None, "A file of outcomes: those of this folder's runs are added to it, and it is what is judged.", flag_values=values
+        "store", None, "A file of outcomes: those of this folder's runs are added to it, and it is what is judged. Omitted: none.", flag_values=values
     )  # fmt: skip
     flags.DEFINE_integer(
         "jobs", None, "Runs at a time, one thread each. Omitted: one per core.", lower_bound=1, upper_bound=256, flag_values=values
@@ -112,7 +115,7 @@ def _ledger_flags(values: flags.FlagValues) -> None:
 
 def _ledger(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.posts.claims import PEER_TRIALS, claims_of
-    from tfgan_lab.report.ledger_text import headline
+    from tfgan_lab.report.ledger_text import headline, next_step
     from tfgan_lab.studies import ledger, store
     from tfgan_lab.system.cache import usable_cores
 
@@ -127,11 +130,12 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
         seeds = range(values.first_seed, values.first_seed + values.seeds)
         workers, trained = values.jobs or usable_cores(), trials if values.peers else []
         ledger.run_all(claims, trained, seeds, values.budget, folder, values.data_dir, workers, values.store)
-    result = ledger.write_ledger(folder, ledger.outcomes_of(folder, store.own_store() if own else values.store, own))
+    outcomes = ledger.outcomes_of(folder, store.own_store() if own else values.store, own)
+    result = ledger.write_ledger(folder, outcomes, values.config)
     for claim in result["claims"]:
-        if claim["id"] in {asked.id for asked in claims}:
-            print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")
-    print(f"look at: {folder}/ledger.md, {folder}/ledger.png", flush=True)
+        print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")
+    print(f"look at: {folder}/ledger.md, {folder}/ledger.png")
+    print(next_step(result["claims"], values.config, folder), flush=True)
 
 
 VERBS = {

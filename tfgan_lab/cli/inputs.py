@@ -13,7 +13,7 @@ from tfgan_lab.system.files import refuse_foreign
 def _show_flags(values: flags.FlagValues) -> None:
     config_flag(values)
     data_flag(values)
-    flags.DEFINE_string("out", None, "Also a picture of some examples (.png).", flag_values=values)
+    flags.DEFINE_string("out", None, "Also a picture of some examples (.png). Omitted: none.", flag_values=values)
 
 
 def _data(values: Any, overrides: dict[str, str]) -> None:
@@ -33,7 +33,7 @@ def _data(values: Any, overrides: dict[str, str]) -> None:
 
 
 def _montage_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("out", None, "The .h5 file to write.", flag_values=values)
+    flags.DEFINE_string("out", None, "The .h5 file to write (required).", flag_values=values)
     flags.DEFINE_integer("num", 2000, "How many faces.", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("seed", 0, "Same seed, same faces.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
     flags.DEFINE_bool("overwrite", False, "Replace a file that is there.", flag_values=values)

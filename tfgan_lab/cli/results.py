@@ -31,8 +31,8 @@ def _raw_flag(values: flags.FlagValues) -> None:
 
 def _pretrained_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "pretrained", None, f"Instead of --workdir: a generator that comes with the package: {', '.join(pretrained.names())}.",
-        flag_values=values,
+        "pretrained", None, f"Instead of --workdir: a generator that comes with the package: {', '.join(pretrained.names())}. "
+        "Omitted: --workdir.", flag_values=values,
     )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def _trained(values: Any) -> str:
 
 def _sample_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
-    workdir_flag(values, "A trained run.")
+    workdir_flag(values, "A trained run (required, or --pretrained).")
     _pretrained_flag(values)
     flags.DEFINE_integer(
         "num", None, "How many samples. Omitted: 64; with --label the post's 2x3 grid; without it six of each digit for "
@@ -90,9 +90,12 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
 
 def _evaluate_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
-    workdir_flag(values, "A trained run: its export is evaluated.")
+    workdir_flag(values, "A trained run: its export is evaluated (required, or --saved_model).")
     flags.DEFINE_string(
-        "saved_model", None, "Instead of --workdir: a SavedModel folder that tfgan-lab exported.", flag_values=values
+        "saved_model",
+        None,
+        "Instead of --workdir: a SavedModel folder that tfgan-lab exported. Omitted: the run's.",
+        flag_values=values,
     )
     flags.DEFINE_integer(
         "num", None, "How many samples. Omitted: 10,000 images (montages: half the real ones, at most 1,000) or 100,000 numbers.",
@@ -128,7 +131,7 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
 
 def _export_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
-    workdir_flag(values, "A trained run.")
+    workdir_flag(values, "A trained run (required, or --pretrained).")
     _pretrained_flag(values)
     _raw_flag(values)
     flags.DEFINE_string(
@@ -182,7 +185,7 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
 def _report_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
     flags.DEFINE_multi_string(
-        "workdir", None, "A run, trained or in training; give the flag again for runs side by side. The folder of a sweep, or of many seeds, stands for its runs.",
+        "workdir", None, "A run, trained or in training (required); give the flag again for runs side by side. The folder of a sweep, or of many seeds, stands for its runs.",
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_string(

@@ -6,11 +6,11 @@ from typing import Any
 
 from absl import flags
 
-from tfgan_lab.cli.verb import Verb, config_flag, data_flag, judge_flag, load, required, workdir_flag
+from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb, config_flag, data_flag, judge_flag, load, required, workdir_flag
 
 
 def _train_flags(values: flags.FlagValues) -> None:
-    config_flag(values)
+    config_flag(values, f"Omitted: the one in --workdir, else {DEFAULT_CONFIG}.")
     data_flag(values)
     workdir_flag(values, "The run's folder; a run that is there is resumed. Omitted: runs/CONFIG.")
     flags.DEFINE_bool("dry_run", False, "Print the resolved config and stop.", flag_values=values)
@@ -24,17 +24,21 @@ def _train(values: Any, overrides: dict[str, str]) -> None:
         print(to_json(config), end="")
         return
     from tfgan_lab.api import train
+    from tfgan_lab.training.terminal import speaking_of_commands
 
-    train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir)
+    with speaking_of_commands():
+        train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir)
 
 
 def _sweep_flags(values: flags.FlagValues) -> None:
     config_flag(values)
-    flags.DEFINE_string("field", None, "The field of the config to change, such as game.d_steps.", flag_values=values)
+    flags.DEFINE_string(
+        "field", None, "The field of the config to change, such as game.d_steps (required).", flag_values=values
+    )
     flags.DEFINE_string(
         "values",
         None,
-        "What to set it to: 1,5,20; separated by semicolons where a value has commas in it.",
+        "What to set it to (required): 1,5,20; separated by semicolons where a value has commas in it.",
         flag_values=values,
     )
     workdir_flag(
@@ -49,9 +53,11 @@ def _sweep(values: Any, overrides: dict[str, str]) -> None:
     config = load(values.config, None, overrides)
     workdir = values.workdir or f"runs/{config.name.replace(':', '-')}-{field}"
     from tfgan_lab.studies.sweep import markdown, sweep
+    from tfgan_lab.training.terminal import speaking_of_commands
 
     options = [value.strip() for value in listed.split(";" if ";" in listed else ",") if value.strip()]
-    result = sweep(config, field, options, workdir, values.data_dir, values.judge)
+    with speaking_of_commands():
+        result = sweep(config, field, options, workdir, values.data_dir, values.judge)
     print(f"\n{markdown(result)}\n\nlook at: {workdir}/sweep.png, {workdir}/sweep.md", flush=True)
 
 

@@ -49,10 +49,11 @@ class Verb:
         lines = [f"tfgan-lab {name}: {self.summary}", "", "flags:"]
         values = self.flags()
         for flag in sorted(values[key].name for key in values):
-            default = values[flag].default
-            shown = "" if default in (None, "", False) else f" (default: {default})"
             lines += textwrap.wrap(
-                f"{values[flag].help}{shown}", 108, initial_indent=f"  --{flag}: ", subsequent_indent="      "
+                f"{values[flag].help}{_default(values[flag].default)}",
+                108,
+                initial_indent=f"  --{flag}: ",
+                subsequent_indent="      ",
             )
         if self.takes_fields():
             lines.append(
@@ -61,11 +62,18 @@ class Verb:
         return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in self.examples)])
 
 
-def config_flag(values: flags.FlagValues) -> None:
+def _default(value: Any) -> str:
+    """A flag's default for its help; one without says itself what happens if it is omitted."""
+    if value is None:
+        return ""
+    shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+    return f" (default: {','.join(shown) if isinstance(shown, list) else shown})"
+
+
+def config_flag(values: flags.FlagValues, omitted: str = f"Omitted: {DEFAULT_CONFIG}.") -> None:
     flags.DEFINE_string(
         "config", None, "A config of the package by name (see `tfgan-lab list`), or path.py; either with :variant, and some with "
-        "arguments (mlp_gan:hidden=64). "
-        f"Omitted: the one in --workdir, else {DEFAULT_CONFIG}.", flag_values=values,
+        f"arguments (mlp_gan:hidden=64). {omitted}", flag_values=values,
     )  # fmt: skip
 
 
@@ -89,7 +97,8 @@ def judge_flag(values: flags.FlagValues) -> None:
 
 def kinds_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "config", None, "The run's config file (path.py), if it defines layers, data, losses or penalties of its own.", flag_values=values
+        "config", None, "The run's config file (path.py), if it defines layers, data, losses or penalties of its own. "
+        "Omitted: it defines none.", flag_values=values,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ import tensorflow as tf
 from tfgan_lab import pictures, pretrained
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.data_kinds import label_of
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, in_python
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.records import known_facts
@@ -220,7 +220,9 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
     if kept and (before.get("step"), was_raw) != (facts.get("step"), facts.get("raw", False)):
         names = ", ".join(file.name for file in kept)
         which = f" ({drawn_from_which(was_raw)})" if was_raw != facts.get("raw", False) else ""
-        print(f"{folder} still holds {names} of step {before.get('step')}{which}: export again with --format to renew.")
+        print(
+            f"{folder} still holds {names} of step {before.get('step')}{which}: export again in that format to renew."
+        )
     return difference
 
 
@@ -290,6 +292,7 @@ class LoadedGenerator:
         (drawn,) = self._model.signatures["sample"](**inputs).values()
         return drawn
 
+    @in_python()
     def sample(self, num: int, seed: int, label: int | str = -1) -> np.ndarray:
         """Draws `num` samples: float32 images [num, H, W, C] in [0, 1], or numbers [num, 1].
 

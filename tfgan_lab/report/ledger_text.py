@@ -36,6 +36,24 @@ def with_seeds(claim: Mapping[str, Any]) -> str:
     return f"{headline(claim)} ({len(claim['shown'])} of {len(claim['seeds'])} seeds)"
 
 
+def next_step(claims: Sequence[Mapping[str, Any]], config: str | None, folder: str) -> str:
+    """What to do after the ledger, with the command that does it."""
+    command = f"tfgan-lab compare ledger{f' --config={config}' if config else ''} --workdir={folder}"
+    unsettled = [claim for claim in claims if claim["verdict"] in ("open", "not run")]
+    limits = [limit for claim in claims for limit in claim["limits"]]
+    if unsettled:
+        seeds = max(5, 2 * min(len(claim["seeds"]) for claim in unsettled))
+        names = ", ".join(claim["id"] for claim in unsettled)
+        return f"next: {names} can be settled by more seeds: {command} --seeds={seeds}"
+    if any("data" in limit or "digits" in limit for limit in limits):
+        return f"next: on the post's data: {command} --data_dir=MNIST_FOLDER"
+    if limits:
+        return f"next: as long as the post trains: {command} --budget=posted"
+    if config:
+        return f"next: the verdicts on all claims: tfgan-lab compare ledger --notrain --workdir={folder}"
+    return "next: one run of a config in pictures and words: tfgan-lab train --config=mlp_gan"
+
+
 def _claim_row(claim: Mapping[str, Any]) -> str:
     n, shown = len(claim["seeds"]), len(claim["shown"])
     low, high = claim["interval"]

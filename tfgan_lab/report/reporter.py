@@ -21,7 +21,7 @@ from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.observers import Observer
 from tfgan_lab.training.restored import copied, fresh_networks
 from tfgan_lab.training.run import Run
-from tfgan_lab.training.terminal import say
+from tfgan_lab.training.terminal import hint, say
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted
 
@@ -87,4 +87,4 @@ class Reporter(Observer):
         say(f"all of it on one page, to open in a browser: {page}")
         say(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
         if role == "generator":
-            say(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png")
+            hint(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.posts.claims import Claim, PeerTrial
+from tfgan_lab.posts.claims import PEER_TRIALS, Claim, PeerTrial, claims_of
 from tfgan_lab.posts.reference import reference_bytes
 from tfgan_lab.studies.jobs import Job, alone_in, run_jobs
 from tfgan_lab.studies.store import PREFIXES, Store, config_of, of_runs, read_store
@@ -34,8 +34,16 @@ def plan(claims: Sequence[Claim], trials: Sequence[PeerTrial], seeds: range, bud
     return list(jobs.values())
 
 
-def write_ledger(folder: str | os.PathLike[str], store: Store) -> dict[str, Any]:
+def write_ledger(folder: str | os.PathLike[str], store: Store, config: str | None = None) -> dict[str, Any]:
     """Judges a store; writes ledger.json, ledger.md, ledger.png, peers.png and reference.json into a folder.
+
+    Args:
+      folder: Made if need be.
+      store: What is judged, all of it: so is ledger.json.
+      config: Text and pictures are of the claims that are tested with it alone; None for all.
+
+    Returns:
+      What text and pictures show.
 
     Raises:
       UserError: The store holds nothing of a claim, or the files cannot be written.
@@ -51,6 +59,7 @@ def write_ledger(folder: str | os.PathLike[str], store: Store) -> dict[str, Any]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "ledger.json", json_bytes(result))
+        result = _of_config(result, config) if config else result
         write_atomically(folder / "ledger.md", markdown_bytes(markdown(result)))
         write_atomically(folder / "ledger.png", png(ledger_plots.ledger(result)))
         if result["peers"]:
@@ -61,6 +70,17 @@ def write_ledger(folder: str | os.PathLike[str], store: Store) -> dict[str, Any]
             f"--workdir={folder} cannot be written: {error.strerror or error}. Fix its permissions or free space."
         ) from None
     return result
+
+
+def _of_config(result: dict[str, Any], config: str) -> dict[str, Any]:
+    arms = [arm for claim in claims_of(config) for arm in claim.arms.values()]
+    arms += [trial.arm() for trial in PEER_TRIALS if trial.config == config]
+    names = {arm.folder(budget) for arm in arms for budget in ("posted", "short")}
+    return result | {
+        "claims": [claim for claim in result["claims"] if claim["config"] == config],
+        "peers": [trial for trial in result["peers"] if trial["config"] == config],
+        "ran": [row for row in result["ran"] if row["arm"] in names],
+    }
 
 
 def outcomes_of(folder: str | os.PathLike[str], kept: str | os.PathLike[str] | None, only: bool = False) -> Store:

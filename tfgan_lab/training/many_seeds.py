@@ -42,7 +42,7 @@ from tfgan_lab.training.loop import (
 from tfgan_lab.training.memory import weights_that_fit
 from tfgan_lab.training.run import Run
 from tfgan_lab.training.sampler import Sampler
-from tfgan_lab.training.terminal import Terminal, say
+from tfgan_lab.training.terminal import Terminal, hint, say
 from tfgan_lab.training.train import refuse_other_data, say_what_is_lost
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.words import counted, of_post
@@ -339,7 +339,7 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
         run.folder.write_record(sessions=sessions, **({"diverged": run.diverged} if run.diverged else {}))
     if done < total and not many.all_diverged():
         raise Interrupted(
-            f"stopped at step {done:,} of {total:,} and saved. Continue with: tfgan-lab train --workdir={parent.path}",
+            f"stopped at step {done:,} of {total:,} and saved. Continue with `tfgan-lab train --workdir={parent.path}`.",
             stop.signal or 2,
         )
     _finish(many, parent, done, time.time() - started, done - first)
@@ -394,4 +394,4 @@ def _finish(many: ManySeeds, parent: Workdir, step: int, seconds: float, steps: 
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float))
         say(f"  seed {row['seed']}: {numbers or 'diverged at step ' + str(row.get('diverged', '?'))}")
     say(f"numbers of all: {parent.path / 'seeds.json'}; a run folder each: {many.runs[0].folder.path.parent}/seed=N")
-    say(f"next: tfgan-lab train --workdir={many.runs[0].folder.path}  (draws its pictures)")
+    hint(f"next: tfgan-lab train --workdir={many.runs[0].folder.path}  (draws its pictures)")

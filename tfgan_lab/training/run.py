@@ -10,7 +10,7 @@ import numpy as np
 
 from tfgan_lab import pictures
 from tfgan_lab.config import Config, GanConfig
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, in_python
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.training.experiment import Experiment
@@ -48,6 +48,7 @@ class Run:
 
         return pandas.DataFrame(self.rows)
 
+    @in_python()
     def generator(self, raw: bool = False) -> GeneratorModule:
         """The newest checkpoint's generator: `draw(latents [B, Z], labels)` and `sample(seed, count, label)` -> images.
 

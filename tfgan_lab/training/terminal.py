@@ -10,7 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from tfgan_lab.errors import as_arguments
+
 _muted = False
+_for_a_command = False  # whether the command line is what trains
 _left: Any = None  # the standard output whose reader has gone away
 
 
@@ -22,6 +25,7 @@ def say(line: str) -> None:
     global _left
     if sys.stdout is None:
         return
+    line = line if _for_a_command else as_arguments(line)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         tqdm.write(line.encode(encoding, "replace").decode(encoding), file=sys.stdout)
@@ -30,6 +34,23 @@ def say(line: str) -> None:
         _left = sys.stdout
     except OSError:
         pass  # a full disk: the lines are lost, the run is not
+
+
+def hint(line: str) -> None:
+    """Says which command comes next, if a command is what trains."""
+    if _for_a_command:
+        say(line)
+
+
+@contextlib.contextmanager
+def speaking_of_commands() -> Iterator[None]:
+    """What is said inside names flags and commands: the command line trains, not a program."""
+    global _for_a_command
+    before, _for_a_command = _for_a_command, True
+    try:
+        yield
+    finally:
+        _for_a_command = before
 
 
 def reader_is_gone() -> bool:

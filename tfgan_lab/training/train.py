@@ -210,7 +210,7 @@ class Training:
             for observer in self.observers:
                 observer.stopped()
             raise Interrupted(
-                f"stopped at step {done:,} of {self.total:,} and saved. Continue with: tfgan-lab train --workdir={folder.path}",
+                f"stopped at step {done:,} of {self.total:,} and saved. Continue with `tfgan-lab train --workdir={folder.path}`.",
                 stop.signal or signal.SIGTERM,
             )
         for observer in self.observers:
