@@ -24,7 +24,7 @@ from tfgan_lab.words import counted, of_post
 
 # Levels lie this many root mean squares of their row apart where a generator has a million weights, and as the square
 # root of their number elsewhere: of pages of one size it is the one on which rounding moves the pixels least.
-_STEP = 0.26
+_STEP = 0.3
 _DIRECTIONS = 2  # sliders
 _TOLD = ("label_accuracy", "digits_drawn", "frechet_distance", "colour_frechet", "mean", "std")
 
