@@ -180,7 +180,7 @@ def test_the_gallery_draws_what_tensorflow_draws(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert page.stat().st_size < 5e6
     assert re.findall(r'<h2 id="g\d+-name">(.*?)</h2>', text) == NAMES
-    assert "approach 4 and 1.25. not (n of m seeds)</dd>" in text
+    assert "approach 4 and 1.25. Verdict: not (n of m seeds).</dd>" in text
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
     assert data
     (tmp_path / "data.json").write_text(data[1])

@@ -97,7 +97,7 @@ def evaluate(
 
 
 def load_generator(path: str | os.PathLike[str]) -> Any:
-    """Loads an exported generator: see `tfgan_lab.export.saved_model.load_generator`."""
+    """Loads an exported generator, or "pretrained:NAME": see `tfgan_lab.export.saved_model.load_generator`."""
     start_tensorflow()
     from tfgan_lab.export import saved_model
 

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tfgan_lab import __version__, pretrained
-from tfgan_lab.config_files import summaries
+from tfgan_lab.config_files import load_config, summaries
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.exported import in_words
 from tfgan_lab.export.saved_model import GeneratorModule
@@ -26,7 +26,7 @@ from tfgan_lab.words import counted, of_post
 # root of their number elsewhere: of pages of one size it is the one on which rounding moves the pixels least.
 _STEP = 0.3
 _DIRECTIONS = 2  # sliders
-_TOLD = ("label_accuracy", "digits_drawn", "frechet_distance", "colour_frechet", "mean", "std")
+_TOLD = ("label_accuracy", "digits_drawn", "frechet_distance", "mean", "std")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,18 +82,19 @@ def write_gallery(out: str | os.PathLike[str], verdicts: Mapping[str, str]) -> P
 
 def _entry(key: str, name: str, verdicts: Mapping[str, str]) -> Entry:
     found = pretrained.load(name)
-    config, card = found.config, found.card
-    size = sum(variable.shape.num_elements() or 1 for variable in (v.value for v in found.generator.variables))
+    config, card, size = found.config, found.card, found.generator.count_params()
     net = coarse_net(config, GeneratorModule(found.generator, config), found.generator, _STEP * (size / 1e6) ** 0.5)
     plan = net.plan | {"directions": net.plan["directions"][:_DIRECTIONS]}
     scale, unit = (1, "") if len(plan["shape"]) == 1 else (255, " of 255 levels")
     data = card["trained_on"].get("train")
+    posted = load_config(name).epochs
+    short = "" if config.epochs == posted else f", {config.epochs:g} of {posted:g} epochs"
     facts = [
         ("from", of_post(card["post"])),
-        ("trained", f"{counted(card['steps'], 'step')} of batch {config.batch_size}, seed {card['seed']}"),
+        ("trained", f"{counted(card['steps'], 'step')} of batch {config.batch_size}{short}, seed {card['seed']}"),
         ("data", in_words(data) if data else str(config.data)),
         *((row["label"], _interval(row["generated"])) for row in card["metrics"] if row["name"] in _TOLD),
-        *((claim.id, f"{claim.says} {verdicts.get(claim.id, 'not run')}") for claim in claims_with(name)),
+        *((claim.id, f"{claim.says} Verdict: {verdicts.get(claim.id, 'not run')}.") for claim in claims_with(name)),
         ("weights", f"{size:,}; rounded for this page, which moves a sample by {net.mean * scale:.2g}{unit} on average, "
          f"at most {net.difference * scale:.2g}"),
     ]  # fmt: skip
