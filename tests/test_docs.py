@@ -128,6 +128,8 @@ def test_a_command_of_the_documents_works(command: str, folder: Path, monkeypatc
             )
     if any(form in command for form in ("litert", "onnx")) and importlib.util.find_spec("tf2onnx") is None:
         pytest.skip("converters are not installed: the litert and onnx extras")
+    if "format=serving" in command and importlib.util.find_spec("tensorflow_serving") is None:
+        pytest.skip("tensorflow-serving-api is not installed: the serving extra")
     for word in words:
         if word.endswith(".h5") and "--data_dir" in word:
             cli.main(["data", "make-montage", "--num=20", f"--out={folder / word.partition('=')[2]}", "--overwrite"])

@@ -51,6 +51,7 @@ def test_the_doctor_finds_the_data_that_it_is_shown(tmp_path: Path, capsys: pyte
 @pytest.mark.parametrize(("module", "verb", "extra"), [
     ("torch", "compare parity", "tfgan-lab[torch]"), ("ai_edge_litert", "export --format=litert", "tfgan-lab[litert]"),
     ("tf2onnx", "export --format=onnx", "tfgan-lab[onnx]"), ("jinja2", "everything", "jinja2"),
+    ("tensorflow_serving", "export --format=serving", "tfgan-lab[serving]"), ("safetensors", "export-torch", "tfgan-lab[safetensors]"),
 ])  # fmt: skip
 def test_the_doctor_says_what_is_missing_for_which_verb(
     module: str, verb: str, extra: str, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tfgan_lab.parity import import_torch as importing
 from tfgan_lab.parity.state_files import read_state, write_state
 from tfgan_lab.parity.steps import CONFIGS, parity_config
 from tfgan_lab.parity.weights import COUNTER, Pair, counter_names, from_torch, pairs_of, to_torch
+from tfgan_lab.system.files import is_ours
 from tfgan_lab.training.restored import fresh_networks, restore_run
 
 
@@ -136,10 +138,9 @@ def test_a_network_of_no_post_is_refused() -> None:
     ids=["empty", "short", "zip", "text", "no members"],
 )
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize("ending", [".npz", ".pt"])
+@pytest.mark.parametrize("ending", [".npz", ".pt", ".safetensors"])
 def test_damaged_files_are_named(content: bytes, ending: str, tmp_path: Path) -> None:
-    if ending == ".pt":
-        pytest.importorskip("torch")
+    pytest.importorskip({".pt": "torch", ".safetensors": "safetensors"}.get(ending, "numpy"))
     path = tmp_path / f"g{ending}"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"g{ending}") as raised:
@@ -153,6 +154,29 @@ def test_a_truncated_npz_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UserError, match=r"g\.npz is damaged"):
         read_state(path)
+
+
+def test_safetensors_hold_arrays_of_any_order_under_our_mark(tmp_path: Path) -> None:
+    """The package itself writes the memory of a transposed array as if it were in C order."""
+    numpy_files = pytest.importorskip("safetensors.numpy")
+    across = np.arange(6, dtype=np.float32).reshape(2, 3)
+    write_state(tmp_path / "g.safetensors", {"across": across.T, "every other": across[:, ::2], "count": np.array(7)})
+    for found in (read_state(tmp_path / "g.safetensors"), numpy_files.load_file(tmp_path / "g.safetensors")):
+        np.testing.assert_array_equal(found["across"], across.T)
+        np.testing.assert_array_equal(found["every other"], [[0, 2], [3, 5]])
+        assert found["count"].shape == ()
+    assert is_ours(tmp_path / "g.safetensors")
+    (tmp_path / "g.safetensors").write_bytes((tmp_path / "g.safetensors").read_bytes()[:-8])
+    with pytest.raises(UserError, match=r"g\.safetensors is damaged"):
+        read_state(tmp_path / "g.safetensors")
+
+
+def test_without_safetensors_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    (tmp_path / "g.safetensors").touch()
+    for call in (lambda: read_state(tmp_path / "g.safetensors"), lambda: write_state(tmp_path / "h.safetensors", {})):
+        with pytest.raises(UserError, match=r"pip install 'tfgan-lab\[safetensors\]'"):
+            call()
 
 
 def test_no_pickle_is_unpacked(tmp_path: Path) -> None:
@@ -236,7 +260,7 @@ def test_layers_that_are_not_the_networks_stay_as_they_are_called() -> None:
 def test_a_missing_file_and_a_strange_ending(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read_state(tmp_path / "g.pt")
-    with pytest.raises(UserError, match=r"must end in \.pt, \.pth or \.npz"):
+    with pytest.raises(UserError, match=r"must end in \.pt, \.pth, \.npz or \.safetensors"):
         write_state(tmp_path / "g.h5", {})
     assert list(tmp_path.iterdir()) == []
 
@@ -304,11 +328,10 @@ def test_a_foreign_state_dict_is_one_line_and_makes_no_run(tmp_path: Path, monke
 # Runs.
 
 
-@pytest.mark.parametrize("ending", [".npz", ".pt"])
+@pytest.mark.parametrize("ending", [".npz", ".pt", ".safetensors"])
 @pytest.mark.parametrize("name", ["dcgan_montage:smoke", "mnist_classifier", "gaussian"])
 def test_a_state_dict_becomes_a_run_and_comes_back(name: str, ending: str, tmp_path: Path) -> None:
-    if ending == ".pt":
-        pytest.importorskip("torch")
+    pytest.importorskip({".pt": "torch", ".safetensors": "safetensors"}.get(ending, "numpy"))
     from tfgan_lab.config_files import load_config
 
     config = load_config(name)
@@ -321,7 +344,7 @@ def test_a_state_dict_becomes_a_run_and_comes_back(name: str, ending: str, tmp_p
     assert workdir.read_record()["imported"][role]["file"] == f"given{ending}"
     out = importing.export_torch(workdir.path, tmp_path / f"back{ending}")
     back = read_state(out)
-    assert list(back) == list(state)
+    assert sorted(back) == sorted(state)
     for key, array in state.items():
         np.testing.assert_array_equal(np.asarray(back[key]), array)
 

@@ -40,7 +40,10 @@ def _import_flags(values: flags.FlagValues) -> None:
     config_flag(values, "(required)")
     workdir_flag(values, "The run's folder to make, new or empty (required).")
     flags.DEFINE_string(
-        "state_dict", None, "The .pt, .pth or .npz of network.state_dict() (required).", flag_values=values
+        "state_dict",
+        None,
+        "The .pt, .pth, .npz or .safetensors of network.state_dict() (required).",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "discriminator", None, "Also the discriminator's state_dict. Omitted: it starts untrained.", flag_values=values
@@ -63,7 +66,7 @@ def _import_torch(values: Any, overrides: dict[str, str]) -> None:
 def _export_torch_flags(values: flags.FlagValues) -> None:
     kinds_flag(values)
     workdir_flag(values, "A trained run (required).")
-    flags.DEFINE_string("out", None, "The .pt or .npz file to write (required).", flag_values=values)
+    flags.DEFINE_string("out", None, "The .pt, .npz or .safetensors file to write (required).", flag_values=values)
     flags.DEFINE_enum(
         "role",
         None,

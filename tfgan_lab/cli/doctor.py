@@ -29,6 +29,8 @@ _EXTRAS = {
     "torch": ({"torch": "torch"}, "compare parity, compare ledger --peers, compare import-torch, compare export-torch"),
     "litert": ({"ai-edge-litert": "ai_edge_litert"}, "export --format=litert"),
     "onnx": ({"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"}, "export --format=onnx"),
+    "serving": ({"tensorflow-serving-api": "tensorflow_serving"}, "export --format=serving"),
+    "safetensors": ({"safetensors": "safetensors"}, "compare import-torch and export-torch of .safetensors"),
 }
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")

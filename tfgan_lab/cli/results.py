@@ -135,40 +135,55 @@ def _export_flags(values: flags.FlagValues) -> None:
     _pretrained_flag(values)
     _raw_flag(values)
     flags.DEFINE_string(
-        "out", None, "Where the SavedModel goes. Omitted: export in --workdir, or here.", flag_values=values
+        "out",
+        None,
+        "Where the SavedModel goes; with --format=serving the folder of all versions. Omitted: export (or serving) in --workdir, or here.",
+        flag_values=values,
     )
     flags.DEFINE_list(
         "format", ["saved_model"],
-        "saved_model, litert, onnx, several with commas between: the others are made of the SavedModel and lie in its folder.",
+        "saved_model, litert, onnx, several with commas between: the others are made of the SavedModel and lie in its folder. Or serving: the next "
+        "version of a model for TensorFlow Serving, with warm-up requests.",
         flag_values=values,
     )  # fmt: skip
 
 
 def _export(values: Any, overrides: dict[str, str]) -> None:
     trained = _trained(values)
+    serving = values.format == ["serving"]
     unknown = set(values.format) - {"saved_model", "litert", "onnx"}
-    if unknown:
-        raise UserError(f"--format={','.join(values.format)}: formats are saved_model, litert and onnx.")
+    if unknown and not serving:
+        raise UserError(
+            f"--format={','.join(values.format)}: formats are saved_model, litert and onnx, or serving by itself."
+        )
     start()
     know_kinds(values)
     from pathlib import Path
 
     from tfgan_lab.export import formats
     from tfgan_lab.export.saved_model import export_network, refuse_no_export
+    from tfgan_lab.export.serving import export_serving, refuse_missing_protos
     from tfgan_lab.networks import drawn_from
     from tfgan_lab.training.restored import restore_run
 
-    others = [form for form in dict.fromkeys(values.format) if form != "saved_model"]
+    others = [form for form in dict.fromkeys(values.format) if form not in ("saved_model", "serving")]
     for form in others:
         formats.refuse_missing_converters(form)
-    out = values.out or (f"{values.workdir}/export" if values.workdir else "export")
-    refuse_no_export(out)
+    if serving:
+        refuse_missing_protos()
+    kind = "serving" if serving else "export"
+    out = values.out or (f"{values.workdir}/{kind}" if values.workdir else kind)
+    if not serving:
+        refuse_no_export(out)
     run = restore_run(trained, values.raw)
     network = drawn_from(run.networks) or run.networks["classifier"]
     facts = {"step": run.step, "seed": run.config.seed, "trained_on": run.trained_on} | (
         {"raw": True} if values.raw else {}
     )
-    difference = export_network(run.config, network, out, facts)
+    if serving:
+        out, difference = export_serving(run.config, network, Path(out), facts)
+    else:
+        difference = export_network(run.config, network, out, facts)
     for note in run.notes:
         print(note)
     print(
@@ -242,5 +257,6 @@ VERBS = {
     "export": Verb(_export, _export_flags, "writes a run's generator (or classifier) as a SavedModel, LiteRT or ONNX file and checks it", [
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --out=generator",
         f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --format=litert,onnx",
+        f"tfgan-lab export --workdir=runs/{DEFAULT_CONFIG} --format=serving --out=models/digits",
     ], takes_fields=False),
 }  # fmt: skip

@@ -3,7 +3,7 @@
 Signatures of a generator of images, all for any batch size:
   serving_default: latents float32 [B, Z] (, labels int32 [B]) -> images float32 [B, H, W, C] in [0, 1]
   sample: seed int64 [], count int32 [] (, label int32 [], -1 for 0, 1, 2, … in turn) -> the same
-  png: as sample -> PNG files, string [B]
+  png: as sample -> png_bytes, PNG files, string [B]
 A label that the generator was not trained with is refused (InvalidArgumentError).
 Of a generator of numbers: serving_default and sample, "numbers" [B, 1]. Of a classifier: serving_default, images
 [B, H, W, C] in [0, 1] -> logits, scores and probabilities [B, classes], features [B, D].
@@ -16,6 +16,7 @@ import html
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ class GeneratorModule(tf.Module):
 
         def png(seed: Any, count: Any, label: Any = -1) -> dict[str, tf.Tensor]:
             pixels = tf.cast(tf.round(sample(seed, count, label)["images"] * 255), tf.uint8)
-            return {"png": tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)}
+            return {"png_bytes": tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)}
 
         functions = {
             "serving_default": tf.function(serving, autograph=False).get_concrete_function(z, *labels),
@@ -161,10 +162,11 @@ class ClassifierModule(tf.Module):
         return {"serving_default": tf.function(self.classify, autograph=False).get_concrete_function(images)}
 
 
+WARM_UP = "assets.extra/tf_serving_warmup_requests"  # where TensorFlow Serving looks for it
 # All that an export may hold: what `tf.saved_model.save` and `formats` write, and what is kept of the run.
 _PARTS = {
     "saved_model.pb", "fingerprint.pb", "generator.json", "assets", "variables", "variables/variables.index",
-    "variables/variables.data-00000-of-00001", "generator.tflite", "generator.onnx", "classifier.tflite", "classifier.onnx",
+    "variables/variables.data-00000-of-00001", "generator.tflite", "generator.onnx", "classifier.tflite", "classifier.onnx", "assets.extra", WARM_UP,
 }  # fmt: skip
 _SIGNS = {"saved_model.pb", "generator.json"}
 
@@ -180,7 +182,10 @@ def refuse_no_export(folder: str | os.PathLike[str]) -> None:
     refuse_foreign_folder(Path(folder), _PARTS, _SIGNS)
 
 
-def export_network(config: Config, network: Any, folder: str | os.PathLike[str], facts: dict[str, Any]) -> float:
+def export_network(
+    config: Config, network: Any, folder: str | os.PathLike[str], facts: dict[str, Any],
+    warm_up: Callable[[Mapping[str, Any], Path], None] | None = None,
+) -> float:  # fmt: skip
     """Writes a SavedModel, loads it back and compares it with the live network, then puts it in place.
 
     Args:
@@ -190,6 +195,7 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
         stay, and a line says if they are of another step, or one of the generator itself and one of its average.
       facts: Kept beside it as generator.json: run, step, data; of a run with `ema`, "raw": whether it is the generator
         itself (by default it is the average of its weights).
+      warm_up: Writes requests for the signatures that it is given into a file: see `tfgan_lab.export.serving`.
 
     Returns:
       The largest difference to the live network over 16 inputs.
@@ -206,10 +212,14 @@ def export_network(config: Config, network: Any, folder: str | os.PathLike[str],
         with new_folder(folder, _PARTS, _SIGNS) as filled:
             with quiet_stderr():
                 tf.saved_model.save(module, str(filled), signatures=module.signatures())
-            difference = _largest_difference(module, config, filled)
+            # As anybody's is loaded: an export that this refuses is found here.
+            loaded = load_saved_model(filled)
+            difference = _largest_difference(module, config, loaded.signatures["serving_default"])
             if not difference <= _TOLERANCE:
                 raise AssertionError(f"the exported model differs from the live one by {difference}")
             write_atomically(filled / "generator.json", json_bytes(describe(config) | facts))
+            if warm_up is not None:
+                warm_up(loaded.signatures, filled / WARM_UP)
             converted = [folder / name for name in sorted(_PARTS) if name.endswith((".tflite", ".onnx"))]
             kept = [file for file in converted if file.is_file()]
             for file in kept:
@@ -253,9 +263,7 @@ def describe(config: Config) -> dict[str, Any]:
     return facts
 
 
-def _largest_difference(module: Any, config: Config, folder: Path) -> float:
-    # As anybody's is loaded: an export that this refuses is found here.
-    signature = load_saved_model(folder).signatures["serving_default"]
+def _largest_difference(module: Any, config: Config, signature: Any) -> float:
     if isinstance(module, ClassifierModule):
         images = tf.random.stateless_uniform([16, *config.data.shape], [0, 0])
         return float(np.abs(signature(images=images)["scores"] - module.classify(images)["scores"]).max())

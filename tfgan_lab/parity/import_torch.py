@@ -38,8 +38,8 @@ def import_torch(
     """Makes a run from a state_dict.
 
     Args:
-      state_dict_path: A .pt or .pth of `network.state_dict()`, or an .npz of arrays under the same names (see
-        `weights`).
+      state_dict_path: A .pt or .pth of `network.state_dict()`, or an .npz or .safetensors of arrays
+        under the same names (see `weights`).
       config_reference: The config of that network: a name, "path.py:variant", or a config.
       workdir: A new or empty folder.
       role: Whose weights they are: "generator", "discriminator" or "classifier"; by default the network that a run is
@@ -96,7 +96,7 @@ def export_torch(workdir: str | os.PathLike[str], out: str | os.PathLike[str], r
 
     Args:
       workdir: A trained (or imported) run.
-      out: .pt or .pth (needs PyTorch), or .npz.
+      out: .pt or .pth (needs PyTorch), .npz, or .safetensors.
       role: As in `import_torch`; or, of a run with `ema`, "average": what is drawn from, and its default.
 
     Returns:

@@ -1,4 +1,7 @@
-"""Reads and writes PyTorch state_dicts as files: `.pt`/`.pth` through torch, `.npz` through NumPy alone."""
+"""Reads and writes PyTorch state_dicts as files.
+
+`.pt` and `.pth` go through torch, `.npz` through NumPy alone, `.safetensors` through the package of that name.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.system.arrays import marked_archive, npz_bytes, read_arrays
-from tfgan_lab.system.files import refuse_foreign, write_atomically
+from tfgan_lab.system.arrays import MOST_BYTES, marked_archive, npz_bytes, read_arrays
+from tfgan_lab.system.files import MARK, read_bytes, refuse_foreign, write_atomically
 
 _TORCH_ENDINGS = (".pt", ".pth", ".bin", ".ckpt")
 
@@ -31,8 +34,8 @@ def read_state(path: str | os.PathLike[str], role: str = "") -> dict[str, Any]:
     """Reads a state_dict: tensors (or arrays) by name, nothing but numbers is ever unpickled.
 
     Args:
-      path: What `torch.save(network.state_dict(), path)` wrote, or an .npz of arrays under the same names; also a
-        checkpoint that holds a state_dict beside other things.
+      path: What `torch.save(network.state_dict(), path)` wrote, or an .npz or .safetensors of arrays under the same names;
+        also a checkpoint that holds a state_dict beside other things.
       role: The name of the network in a checkpoint of several, such as "generator".
 
     Raises:
@@ -40,8 +43,10 @@ def read_state(path: str | os.PathLike[str], role: str = "") -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file: name a state_dict (.pt, .pth or .npz).")
-    state = _read_npz(path) if path.suffix == ".npz" else _unwrapped(_read_torch(path), path, role)
+        raise UserError(f"{path}: there is no such file: name a state_dict (.pt, .pth, .npz or .safetensors).")
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    read = readers.get(path.suffix)
+    state = read(path) if read else _unwrapped(_read_torch(path), path, role)
     if not isinstance(state, Mapping) or not state:
         raise UserError(
             f"{path} holds no state_dict but {_what(state)}: save one with torch.save(network.state_dict(), …)."
@@ -62,18 +67,22 @@ def write_state(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) 
     """Writes arrays as a state_dict, whole or not at all.
 
     Raises:
-      UserError: Another ending than .pt, .pth or .npz, or the file cannot be written, or is there and not ours.
+      UserError: Another ending than .pt, .pth, .npz or .safetensors, or the file cannot be written, or is there and not ours.
     """
     path = Path(path)
     refuse_foreign(path)
     if path.suffix == ".npz":
         content = npz_bytes(arrays)
+    elif path.suffix == ".safetensors":
+        # In C order, which the package takes for granted: it would write other numbers of a transposed array.
+        ordered = {name: np.array(array, order="C") for name, array in arrays.items()}
+        content = _require_safetensors().save(ordered, metadata={"written_by": MARK})
     elif path.suffix in _TORCH_ENDINGS:
         torch, buffer = require_torch(), io.BytesIO()
         torch.save({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}, buffer)
         content = marked_archive(buffer)
     else:
-        raise UserError(f"{path}: a state_dict's name must end in .pt, .pth or .npz.")
+        raise UserError(f"{path}: a state_dict's name must end in .pt, .pth, .npz or .safetensors.")
     write_atomically(path, content)
 
 
@@ -82,6 +91,24 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         return read_arrays(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged or no .npz of arrays ({_first_line(error)}): save it again.") from None
+
+
+def _require_safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise UserError("needs the package safetensors: pip install 'tfgan-lab[safetensors]'") from None
+    return safetensors.numpy
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    package = _require_safetensors()
+    try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"its {size:,} bytes are more than {MOST_BYTES:,}")
+        return package.load(read_bytes(path))
+    except Exception as error:  # its own, and KeyError for types that NumPy lacks
+        raise UserError(f"{path} is damaged or no .safetensors ({_first_line(error)}): save it again.") from None
 
 
 def _read_torch(path: Path) -> Any:
