@@ -58,6 +58,7 @@ PROGRAMS = [
     Program("gaussian", "gaussian", "gaussian", 100, 2400, 10),
     Program("gaussian, 32 seeds", "gaussian", "gaussian", 100, 2400, 20, seeds=32),
     Program("dcgan_montage b1", "dcgan_montage", "montage", 1, 2, 1, _FACES),
+    Program("dcgan_montage b1 bf16", "dcgan_montage:bfloat16", "montage", 1, 2, 1.8, _FACES),
     Program("dcgan_montage b8", "dcgan_montage", "montage", 8, 1, 1.3, _FACES),
 ]
 
@@ -140,10 +141,22 @@ def peer(program: Program, threads: int) -> Run:
 
 
 def rivals(program: Program, threads: int) -> dict[str, Run]:
-    """The best programs that one would write for the same game: PyTorch tuned, and JAX (if installed)."""
-    if program.seeds > 1 or program.peer in ("montage", "tf1") or program.peer_train:
+    """The best programs that one would write for the same game: PyTorch tuned, and JAX (if installed).
+
+    Of the montage, whose time is its convolutions', PyTorch's own bfloat16 beside ours; else none.
+    """
+    if program.seeds > 1 or program.peer == "tf1" or program.peer_train:
         return {}
     import torch
+
+    if program.peer == "montage":
+        posts, precision = peer(program, threads), config_of(program).precision
+
+        def autocast(steps: int) -> None:
+            with torch.autocast("cpu", torch.bfloat16):
+                posts(steps)
+
+        return {"tuned": autocast} if precision == "bfloat16" else {}
 
     from benchmarks import torch_peer
 

@@ -35,7 +35,7 @@ NAMES = {
     "g_init": "start", "d_init": "start", "optimizer": "rate|Adam", "g_optimizer": "rate|Adam", "d_optimizer": "rate|Adam",
     "game.d_steps": r"k = \d", "game.fresh_real": "own real", "game.loss": r"log\(1 - D",
     "generator": "dropout after|ablation|activation|layers|BatchNorm", "discriminator": "in D|shows D|activation|BatchNorm",
-    "classifier": "statistics",
+    "classifier": "statistics", "precision": "bfloat16",
 }  # fmt: skip
 
 
@@ -68,4 +68,4 @@ def test_the_wheel_lists_every_package() -> None:
         for path in (ROOT / "tfgan_lab").rglob("*.py")
         if "configs" not in path.parts
     }
-    assert listed == found | {"tfgan_lab.configs"}
+    assert listed == found | {"tfgan_lab.configs", "tfgan_lab.evidence"}

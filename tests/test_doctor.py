@@ -98,3 +98,21 @@ def test_every_config_is_listed_with_its_post_and_its_time(capsys: pytest.Captur
         assert summary.post == load_config(summary.name).post
         assert any(unit in summary.time for unit in ("minute", "hour", "second")), summary
     assert {summary.name: summary.post for summary in summaries()}["gaussian"] == "P004"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx512f amx_bf16 avx512_bf16\n", "which multiply in bfloat16 (amx_bf16, avx512_bf16)"),
+        ("processor : 0\nflags\t\t: fpu avx512f\n", "without bfloat16"),
+        ("Features : fp asimd\n", "bfloat16 unknown"),
+        (None, "bfloat16 unknown"),
+    ],
+)  # fmt: skip
+def test_it_says_whether_the_cpu_multiplies_in_bfloat16(
+    text: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_CPU", tmp_path / "cpuinfo")
+    if text:
+        (tmp_path / "cpuinfo").write_text(text)
+    assert doctor._bfloat16() == said

@@ -171,7 +171,7 @@ class RunConfig:
     # xla: one program for tiny nets; equal to rounding, on one device.
     compile: Annotated[Literal["loop", "xla"], Changes.ROUNDING] = "loop"
     precision: Literal["float32", "bfloat16"] = (
-        "float32"  # bfloat16: of products and activations, for GPUs; weights, norms and losses stay float32
+        "float32"  # bfloat16: of products and activations, for GPUs and CPUs that have it; weights, norms, losses stay float32
     )
     # Same seed, same bits (same machine and thread count).
     deterministic: Annotated[bool, Changes.ROUNDING] = True

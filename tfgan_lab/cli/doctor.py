@@ -33,7 +33,7 @@ _EXTRAS = {
     "safetensors": ({"safetensors": "safetensors"}, "compare import-torch and export-torch of .safetensors"),
 }
 
-_DRIVER = Path("/proc/driver/nvidia/gpus")
+_DRIVER, _CPU = Path("/proc/driver/nvidia/gpus"), Path("/proc/cpuinfo")
 
 
 def report(data_dir: str | None) -> Iterator[str]:
@@ -48,7 +48,7 @@ def report(data_dir: str | None) -> Iterator[str]:
     yield f"  {', '.join(f'{name} {_version(name)}' for name, module in every.items() if _there(module))}"
     missing = [name for name, module in _REQUIRED.items() if not _there(module)]
     yield "devices"
-    yield f"  {_cores()}{'; ' + _gpus() if _there('tensorflow') else ''}"
+    yield f"  {_cores()}, {_bfloat16()}{'; ' + _gpus() if _there('tensorflow') else ''}"
     yield "data"
     if _there("numpy"):
         yield f"  MNIST: {_mnist(data_dir)}"
@@ -79,6 +79,16 @@ def _version(name: str) -> str:
 def _cores() -> str:
     cores, usable = os.cpu_count() or 1, usable_cores()
     return f"{usable} of {cores} CPU cores" if usable < cores else f"{cores} CPU core{'s' if cores > 1 else ''}"
+
+
+def _bfloat16() -> str:
+    """Whether --config.precision=bfloat16 pays on this CPU, as far as Linux says it."""
+    try:
+        flags = set(re.search(r"^flags\s*:(.*)$", _CPU.read_text(errors="replace"), re.MULTILINE)[1].split())  # type: ignore[index]
+    except (OSError, TypeError):
+        return "bfloat16 unknown"
+    has = sorted(flags & {"avx512_bf16", "amx_bf16"})
+    return f"which multiply in bfloat16 ({', '.join(has)})" if has else "without bfloat16"
 
 
 def _gpus() -> str:
