@@ -18,7 +18,7 @@ from tfgan_lab.training.workdir import Workdir
 
 def train(
     config: Config | str, workdir: str | os.PathLike[str], data_dir: str | None = None, *, generator: Any = None,
-    discriminator: Any = None, verbose: bool = True,
+    discriminator: Any = None, start: str | os.PathLike[str] | None = None, verbose: bool = True,
 ) -> Any:  # fmt: skip
     """Trains a config in a folder, resuming what is there: bit for bit what `tfgan-lab train` does.
 
@@ -32,6 +32,9 @@ def train(
       generator: Any built Keras model, in the place of the config's: latents [B, Z] (of a conditional GAN [latents,
         labels]) to data of the config's shape and range. The latents become as wide as its input.
       discriminator: Likewise: images (or [images, labels]) to logits [B, 1].
+      start: What a new run starts from instead of the config's start values: a run's folder, whose newest checkpoint
+        counts, or "FOLDER@STEP"; or "pretrained:NAME", whose generator starts. Steps are counted on. What cannot be
+        carried over is said, and is in run.json ("fork").
       verbose: False prints nothing.
 
     Returns:
@@ -59,7 +62,7 @@ def train(
     with contextlib.nullcontext() if verbose else muted():
         if lost:
             say(lost)
-        return trainer.train(config, workdir, data_dir)
+        return trainer.train(config, workdir, data_dir, start)
 
 
 def _with_models(config: Config, generator: Any, discriminator: Any) -> Config:

@@ -42,7 +42,7 @@ def printable(text: str) -> str:
 def as_arguments(text: str) -> str:
     """A message that names flags, as it is said in a program: `--workdir` is the argument `workdir`."""
     text = re.sub(r"`tfgan-lab (train|evaluate)\b[^`]*`", r"`tfgan_lab.\1`", text)
-    parts = text.split("`")  # what stands in backticks now is a command or code as it is
+    parts = text.replace("--from=", "--start=").split("`")  # what stands in backticks now is a command or code as it is
     parts[::2] = [re.sub(r"(?<![\w-])--(config\.)?(?=[A-Za-z])", "", part) for part in parts[::2]]
     return "`".join(parts)
 

@@ -59,9 +59,7 @@ class Network(keras.Model):
         for place, node in enumerate(every_node(self.nodes)):
             for weight_name, weight in node.weights.items():
                 node.weights[weight_name] = self._variable(f"{place}_{node.layer.kind}_{weight_name}", weight, streams)
-        for node in every_node(self.nodes):
-            for spectral in [name for name in node.weights if f"{name}_u" in node.weights] * FIRST_ITERATIONS:
-                node.value(spectral, moves=True)
+        self.begin_norms()
         self.built = True
 
     @property
@@ -88,6 +86,12 @@ class Network(keras.Model):
         for node in found:
             node.layer = dataclasses.replace(node.layer, statistics=which)  # type: ignore[type-var]
         return bool(found)
+
+    def begin_norms(self) -> None:
+        """Brings the state of spectral normalisation to where the kernels are now."""
+        for node in every_node(self.nodes):
+            for name in [name for name in node.weights if f"{name}_u" in node.weights] * FIRST_ITERATIONS:
+                node.value(name, moves=True)
 
     def get_config(self) -> dict[str, Any]:
         layers = [dataclasses.asdict(one) for one in self.network_layers]  # type: ignore[call-overload]

@@ -67,8 +67,9 @@ def config_of(name: str) -> Any:
     """The config that a generator was trained with. Raises `UserError` as `load`."""
     from tfgan_lab.config import GanConfig, from_dict
 
+    card = card_of(name)
     try:
-        config = from_dict(card_of(name)["fields"])
+        config = from_dict(card["fields"])
         assert isinstance(config, GanConfig)
     except (KeyError, TypeError, AttributeError, AssertionError, UserError):
         raise _damaged(file_of(name, "json"), "it holds no config of a GAN") from None

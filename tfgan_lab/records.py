@@ -67,6 +67,16 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
         and all(isinstance(s, dict) and set(s) == _SESSION and all(map(_is_number, s.values())) for s in fact)
     ),
     "imported": lambda fact: isinstance(fact, dict) and all(map(_is_imported, fact.values())),
+    "fork": lambda fact: (
+        isinstance(fact, dict)
+        and set(fact) == {"from", "step", "changed", "notes"}
+        and isinstance(fact["from"], str)
+        and _is_count(fact["step"])
+        and all(
+            isinstance(part, list) and all(isinstance(line, str) for line in part)
+            for part in (fact["changed"], fact["notes"])
+        )
+    ),
     "fields": lambda fact: isinstance(fact, dict),
     "class_names": lambda fact: isinstance(fact, list) and all(isinstance(name, str) for name in fact),
     "versions": lambda fact: isinstance(fact, dict) and all(isinstance(value, str) for value in fact.values()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from tfgan_lab.config import Config, GanConfig, validate
+from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.report.reporter import Reporter
 from tfgan_lab.training import train as plain
@@ -15,16 +16,22 @@ from tfgan_lab.training.run import Run
 from tfgan_lab.training.terminal import say
 
 
-def train(config: Config, workdir: str | os.PathLike[str], data_dir: str | None = None) -> Run | list[Run]:
+def train(
+    config: Config, workdir: str | os.PathLike[str], data_dir: str | None = None, start: str | os.PathLike[str] | None = None
+) -> Run | list[Run]:  # fmt: skip
     """Trains a config in a folder, resuming what is there, and reports it: see `tfgan_lab.training.train.train`.
 
     With `num_seeds` > 1 it returns a run for each seed (`tfgan_lab.training.many_seeds.train_seeds`).
     """
     config = validate(config)
     if isinstance(config, GanConfig) and config.num_seeds > 1:
+        if start is not None:
+            raise UserError(
+                f"--from={os.fspath(start)} starts one run, not num_seeds={config.num_seeds}: start one for each seed."
+            )
         with out_of_memory_in_one_line():
             return train_seeds(config, workdir, data_dir)
-    return plain.train(config, workdir, data_dir, [Reporter()], _monitor)
+    return plain.train(config, workdir, data_dir, [Reporter()], _monitor, start)
 
 
 def _monitor(experiment: Experiment) -> Monitor:

@@ -7,17 +7,26 @@ from typing import Any
 from absl import flags
 
 from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb, config_flag, data_flag, judge_flag, load, required, workdir_flag
+from tfgan_lab.errors import UserError
 
 
 def _train_flags(values: flags.FlagValues) -> None:
     config_flag(values, f"Omitted: the one in --workdir, else {DEFAULT_CONFIG}.")
     data_flag(values)
     workdir_flag(values, "The run's folder; a run that is there is resumed. Omitted: runs/CONFIG.")
+    flags.DEFINE_string(
+        "from", None, "What a new run in --workdir starts from: a run's folder (its newest checkpoint), FOLDER@STEP, or "
+        "pretrained:NAME (its generator alone). Its config counts, changed by --config.FIELD, unless --config names another.",
+        flag_values=values,
+    )  # fmt: skip
     flags.DEFINE_bool("dry_run", False, "Print the resolved config and stop.", flag_values=values)
 
 
 def _train(values: Any, overrides: dict[str, str]) -> None:
-    config = load(values.config, values.workdir, overrides)
+    start = getattr(values, "from")
+    if start and not values.workdir:
+        raise UserError(f"--from={start} needs --workdir: a new folder for the run that starts there.")
+    config = load(values.config, values.workdir, overrides, start)
     if values.dry_run:
         from tfgan_lab.config import to_json
 
@@ -27,7 +36,7 @@ def _train(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.training.terminal import speaking_of_commands
 
     with speaking_of_commands():
-        train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir)
+        train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir, start=start)
 
 
 def _sweep_flags(values: flags.FlagValues) -> None:
@@ -66,6 +75,7 @@ VERBS = {
         "tfgan-lab train",
         "tfgan-lab train --config=mlp_gan --data_dir=MNIST_FOLDER --config.seed=1",
         "tfgan-lab train --workdir=runs/mlp_gan            (resumes it)",
+        "tfgan-lab train --from=runs/mlp_gan@1000 --config.game.penalty=r1 --workdir=runs/rescued",
     ]),
     "sweep": Verb(_sweep, _sweep_flags, "trains a config for each value of one field and compares them", [
         "tfgan-lab sweep --config=mlp_gan --field=game.d_steps --values=1,5,20 --workdir=runs/k_sweep",

@@ -114,12 +114,15 @@ def no_flags(values: flags.FlagValues) -> None:
     del values
 
 
-def load(reference: str | None, workdir: str | None, overrides: dict[str, str]) -> Any:
+def load(reference: str | None, workdir: str | None, overrides: dict[str, str], start: str | None = None) -> Any:
     from tfgan_lab import config as config_lib
     from tfgan_lab.config_files import load_config
+    from tfgan_lab.training.starts import config_at
     from tfgan_lab.training.workdir import Workdir
 
-    if reference is None and workdir is not None and Workdir(workdir).exists():
+    if reference is None and start:
+        config = config_at(start)
+    elif reference is None and workdir is not None and Workdir(workdir).exists():
         config = Workdir(workdir).read_config()
     else:
         config = config_lib.validate(load_config(reference or DEFAULT_CONFIG))

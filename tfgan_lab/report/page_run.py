@@ -126,6 +126,10 @@ def _facts(config: Config, record: dict[str, Any], step: int) -> list[tuple[str,
         ("config", f"{config.name}, {of_post(config.post)}"),
         ("trained", f"{counted(step, 'step')}{epochs} of batch {config.batch_size}"),
     ]
+    if fork := record.get("fork"):
+        changed = "; ".join(fork["changed"]) or "nothing"
+        said = [f"{fork['from']} at step {fork['step']:,}, changed: {changed}", *fork["notes"]]
+        facts.append(("a fork of", shown("; ".join(said))))
     if isinstance(config, GanConfig) and config.ema:
         which = f"an average of the generator's weights (ema {config.ema:g}), also in evaluations during training"
         facts.append(("drawn, judged", which))
@@ -175,6 +179,8 @@ def repeat_command(config: Config, record: dict[str, Any], workdir: Path) -> str
         return shlex.join(["tfgan-lab", *map(shown, typed[1:])]) if typed else f"tfgan-lab train --config={config.name}"
     data = [f"--data_dir={shown(record['data_dir'])}"] if record.get("data_dir") else []
     flags = [f"--config.{field}={value}" for field, value in changes.items()]
+    if fork := record.get("fork"):
+        flags.append(f"--from={shown(fork['from'])}" + (f"@{fork['step']}" if fork["step"] else ""))
     return shlex.join(["tfgan-lab", "train", f"--config={config.name}", *flags, *data, f"--workdir={workdir}"])
 
 

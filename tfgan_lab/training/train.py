@@ -23,6 +23,7 @@ from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import Engine, make_engine
 from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
+from tfgan_lab.training.forks import begun_from
 from tfgan_lab.training.loop import (
     Event,
     Interrupted,
@@ -48,7 +49,7 @@ Monitor = Callable[[Experiment], Callable[[], dict[str, float]]]
 
 def train(
     config: Config, workdir: str | os.PathLike[str], data_dir: str | None = None, observers: Sequence[Observer] = (),
-    monitor: Monitor | None = None,
+    monitor: Monitor | None = None, start: str | os.PathLike[str] | None = None,
 ) -> Run:  # fmt: skip
     """Trains a config in a folder, resuming what is there.
 
@@ -59,6 +60,7 @@ def train(
       observers: Who looks on.
       monitor: Makes what measures the generator every `config.metrics` (`tfgan_lab.evaluation.monitor.Monitor`); None:
         nothing does.
+      start: The run that a new one starts from, see `tfgan_lab.training.forks.Start`; None: from the config's start values.
 
     Returns:
       The run: checkpoints, metrics and samples are in its folder.
@@ -72,7 +74,7 @@ def train(
     team = make_team(config)
     with team.naming_the_lost(), out_of_memory_in_one_line():
         if team.is_chief:
-            return _lead(config, Workdir(workdir), data_dir, team, observers, monitor)
+            return _lead(config, Workdir(workdir), data_dir, team, observers, monitor, start)
         return _follow(config, workdir, data_dir, team)
 
 
@@ -87,7 +89,8 @@ def say_what_is_lost(config: Config) -> None:
 
 
 def _lead(
-    config: Config, folder: Workdir, data_dir: str | None, team: Team, observers: Sequence[Observer], monitor: Monitor | None
+    config: Config, folder: Workdir, data_dir: str | None, team: Team, observers: Sequence[Observer], monitor: Monitor | None,
+    start: str | os.PathLike[str] | None,
 ) -> Run:  # fmt: skip
     folder.claim()
     try:
@@ -95,9 +98,14 @@ def _lead(
         folder.refuse_drift(config)
         refuse_no_export(folder.export)
         record = folder.record_of(config)
+        fork, given = begun_from(start, folder, record), data_dir
+        data_dir = data_dir or (fork.data_dir if fork else None)
         source = data_lib.open_source(config.data, folder.data_dir(data_dir))
         refuse_other_data(folder, record, source)
+        if fork and not given and fork.config.data == config.data:
+            refuse_other_data(Workdir(fork.place), {"data": fork.data}, source)
         experiment = build(config, source)
+        begun = fork.into(experiment) if fork else None
         engine = make_engine(
             config.compile, experiment.strategy, experiment.task, experiment.batches, (team.index, team.size)
         )
@@ -110,6 +118,8 @@ def _lead(
             replicas=experiment.strategy.num_replicas_in_sync, workers=team.size, **environment(),
         )  # fmt: skip
         say(source.chosen)
+        if begun:
+            begun.keep(folder)
         with advising(config, folder.checkpoints):
             run = Training(experiment, engine, folder, team, observers, monitor).go()
         team.wait()

@@ -245,7 +245,7 @@ class Workdir:
             return record
         if not self.exists() or _in_words(self._written_config(), config):
             return {}
-        return {name: fact for name, fact in record.items() if name in ("data_dir", "diverged")}
+        return {name: fact for name, fact in record.items() if name in ("data_dir", "diverged", "fork")}
 
     def read_record(self) -> dict[str, Any]:
         """run.json as a dict without what this program would not have written there; empty if there is none."""
