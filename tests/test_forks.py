@@ -139,6 +139,17 @@ def test_what_cannot_be_carried_over_is_named(source: Path, tmp_path: Path, monk
     assert int(experiment.optimizers["generator"].iterations) == 0
 
 
+def test_replicas_start_alike(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of(placement="mirrored", **{"discriminator.1.spectral_norm": "true", "ema": "0.9"})
+    experiment, _ = begun(config, f"{source}@14", tmp_path / "fork", monkeypatch)
+    assert experiment.strategy.num_replicas_in_sync == 2
+    alone, _ = begun(override(config, {"placement": "one"}), f"{source}@14", tmp_path / "one", monkeypatch)
+    for owner, variables in experiment.state().items():
+        for variable, expected in zip(variables, alone.state()[owner], strict=True):
+            for replica in variable.values:  # type: ignore[attr-defined]
+                assert_array_equal(replica, expected)
+
+
 def test_a_new_rate_counts_and_an_average_can_be_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = run_of("keras", tmp_path / "source")
     fields = {"d_optimizer.learning_rate": "0.5", "steps": "30"}
@@ -148,6 +159,10 @@ def test_a_new_rate_counts_and_an_average_can_be_left(tmp_path: Path, monkeypatc
     assert np.abs(optimizer.state[2].numpy()).max() > 0, "its memory"
     assert (fork["step"], fork["notes"]) == (20, [])
     train(config_of("average and norm"), tmp_path / "other")
+    config = config_of("average and norm", steps="30")
+    config.g_optimizer = KerasOptimizer(name="rmsprop", learning_rate=0.02)
+    _, fork = begun(config, str(tmp_path / "other"), tmp_path / "c", monkeypatch)
+    assert fork["notes"][-1] == "ema: its warm-up begins anew, as it counts g_optimizer's steps"
     _, fork = begun(config_of(steps="30"), str(tmp_path / "other"), tmp_path / "b", monkeypatch)
     assert fork["notes"] == [
         "discriminator: 0_dense_kernel_u of that run is left behind",

@@ -54,9 +54,14 @@ class Start:
             record = folder.read_record()
             self.data_dir, self.data = record.get("data_dir"), record.get("data", {})
             self._held, networks = _checkpoint(folder.checkpoints, self.step), fresh_networks(self.config)
-            for role, network in networks.items():
-                for variable, value in zip(network.variables, self._held[role], strict=True):
-                    variable.assign(value)
+            try:
+                for role, network in networks.items():
+                    for variable, value in zip(network.variables, self._held[role], strict=True):
+                        variable.assign(value)
+            except (KeyError, ValueError):
+                raise UserError(
+                    f"--from={os.fspath(start)}: its checkpoint is of other networks than its config's."
+                ) from None
         self._networks = {role: _named(network) for role, network in networks.items()}
 
     def into(self, experiment: Experiment) -> Fork:
@@ -89,6 +94,8 @@ class Start:
                 notes += self._remember(role, optimizer, new)
         if "average" in self._networks and "average" not in experiment.networks:
             notes.append("ema: the average of that run is left behind")
+        elif "average" in self._networks and any(note.startswith("g_optimizer") for note in notes):
+            notes.append("ema: its warm-up begins anew, as it counts g_optimizer's steps")
         pending = self._held["pending"][0] if self._held and _logged(old) == _logged(new) else None
         return Fork(self, experiment, notes, pending)
 
