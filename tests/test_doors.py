@@ -117,7 +117,7 @@ def test_what_this_process_cannot_have_is_named() -> None:
 
 def test_train_takes_a_name_or_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(trainer, "train", lambda config, workdir, data_dir: seen.append(config.name))
+    monkeypatch.setattr(trainer, "train", lambda config, workdir, data_dir, start: seen.append(config.name))
     tfgan_lab.train("mlp_gan:smoke", tmp_path)
     tfgan_lab.train(tfgan_lab.load_config("mlp_gan"), tmp_path)
     assert seen == ["mlp_gan:smoke", "mlp_gan"]

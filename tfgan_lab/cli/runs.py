@@ -16,7 +16,8 @@ def _train_flags(values: flags.FlagValues) -> None:
     workdir_flag(values, "The run's folder; a run that is there is resumed. Omitted: runs/CONFIG.")
     flags.DEFINE_string(
         "from", None, "What a new run in --workdir starts from: a run's folder (its newest checkpoint), FOLDER@STEP, or "
-        "pretrained:NAME (its generator alone). Its config counts, changed by --config.FIELD, unless --config names another.",
+        "pretrained:NAME (its generator alone). Its config counts, changed by --config.FIELD, unless --config names another. "
+        "Omitted: the config's start values.",
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_bool("dry_run", False, "Print the resolved config and stop.", flag_values=values)
