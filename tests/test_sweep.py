@@ -20,7 +20,8 @@ from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation.judge import load_judge
 from tfgan_lab.evaluation.pieces import draw
 from tfgan_lab.studies import sweep as sweep_lib
-from tfgan_lab.studies.sweep import folder_name, markdown, sweep
+from tfgan_lab.studies.grid import folder_name
+from tfgan_lab.studies.sweep import markdown, sweep
 from tfgan_lab.training.workdir import Workdir
 
 

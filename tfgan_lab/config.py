@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab import fields
@@ -108,7 +108,8 @@ class Game:
     d_loss: Literal["sum", "half_sum"] = "sum"
     smoothing: Share = 0.0  # one-sided: real labels are 1 - smoothing
     loss: str = "non_saturating"  # what both players minimise: a name of `tfgan_lab.losses.LOSSES`
-    penalty: str = ""  # on D's gradient: a name of `tfgan_lab.penalties.PENALTIES`; "": none
+    # On D's gradient: a name of `tfgan_lab.penalties.PENALTIES`; "" or "none": none.
+    penalty: Annotated[str, BeforeValidator(lambda name: "" if name == "none" else name)] = ""
     penalty_weight: NonNegative = 10.0  # as in the papers of WGAN-GP, R1 and DRAGAN
     pack: Annotated[int, Field(gt=0, le=100)] = 1  # D judges so many examples at once, one behind the other (PacGAN)
     clip: NonNegative = 0.0  # the largest size of D's weights, cut after each of its updates (WGAN: 0.01); 0: any

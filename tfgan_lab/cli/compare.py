@@ -6,7 +6,17 @@ from typing import Any
 
 from absl import flags
 
-from tfgan_lab.cli.verb import Verb, config_flag, data_flag, kinds_flag, know_kinds, required, start, workdir_flag
+from tfgan_lab.cli.verb import (
+    Verb,
+    config_flag,
+    data_flag,
+    jobs_flag,
+    kinds_flag,
+    know_kinds,
+    required,
+    start,
+    workdir_flag,
+)
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import refuse_foreign
 
@@ -107,9 +117,7 @@ def _ledger_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "store", None, "A file of outcomes: those of this folder's runs are added to it, and it is what is judged. Omitted: none.", flag_values=values
     )  # fmt: skip
-    flags.DEFINE_integer(
-        "jobs", None, "Runs at a time, one thread each. Omitted: one per core.", lower_bound=1, upper_bound=256, flag_values=values
-    )  # fmt: skip
+    jobs_flag(values)
     workdir_flag(
         values, "The ledger's folder, with all its runs; finished ones are not run again. Omitted: runs/ledger."
     )

@@ -1,4 +1,4 @@
-"""The verbs that train: train, sweep."""
+"""The verbs that train: train, sweep, study."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import Any
 
 from absl import flags
 
-from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb, config_flag, data_flag, judge_flag, load, required, workdir_flag
+from tfgan_lab.cli.verb import (
+    DEFAULT_CONFIG,
+    Verb,
+    config_flag,
+    data_flag,
+    jobs_flag,
+    judge_flag,
+    load,
+    required,
+    workdir_flag,
+)  # fmt: skip
 from tfgan_lab.errors import UserError
 
 
@@ -65,10 +75,46 @@ def _sweep(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.studies.sweep import markdown, sweep
     from tfgan_lab.training.terminal import speaking_of_commands
 
-    options = [value.strip() for value in listed.split(";" if ";" in listed else ",") if value.strip()]
     with speaking_of_commands():
-        result = sweep(config, field, options, workdir, values.data_dir, values.judge)
+        result = sweep(config, field, _options(listed), workdir, values.data_dir, values.judge)
     print(f"\n{markdown(result)}\n\nlook at: {workdir}/sweep.png, {workdir}/sweep.md", flush=True)
+
+
+def _options(listed: str) -> list[str]:
+    return [value.strip() for value in listed.split(";" if ";" in listed else ",") if value.strip()]
+
+
+def _study_flags(values: flags.FlagValues) -> None:
+    config_flag(values)
+    flags.DEFINE_multi_string(
+        "vary", None, "A field and its values, such as game.loss=hinge,wasserstein; of its name the last part is enough where no other field "
+        "ends so. Give the flag again for every combination with other fields. Semicolons separate where a value has commas in it.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_integer("seeds", 5, "How many seeds of each combination.", lower_bound=1, upper_bound=1000, flag_values=values)  # fmt: skip
+    flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0, upper_bound=2**31, flag_values=values)
+    jobs_flag(values)
+    workdir_flag(values, "A folder for all runs; finished ones are not run again. Omitted: runs/CONFIG-study.")
+    data_flag(values)
+
+
+def _study(values: Any, overrides: dict[str, str]) -> None:
+    vary: dict[str, list[str]] = {}
+    for given in values.vary or []:
+        field, equals, listed = given.partition("=")
+        if not equals or field in vary:
+            raise UserError(f"--vary={given}: say --vary=FIELD=VALUE,VALUE, once for each field.")
+        vary[field] = _options(listed)
+    if not vary:
+        raise UserError("--vary is missing: say --vary=FIELD=VALUE,VALUE, such as --vary=game.loss=hinge,wasserstein.")
+    config = load(values.config, None, overrides)
+    workdir = values.workdir or f"runs/{config.name.replace(':', '-')}-study"
+    from tfgan_lab.studies.study import markdown, study
+    from tfgan_lab.system.cache import usable_cores
+
+    seeds = range(values.first_seed, values.first_seed + values.seeds)
+    result = study(config, vary, seeds, workdir, values.data_dir, values.jobs or usable_cores(), values.config)
+    print(f"\n{markdown(result)}\n\nlook at: {workdir}/study.png, {workdir}/study.md", flush=True)
 
 
 VERBS = {
@@ -81,5 +127,8 @@ VERBS = {
     "sweep": Verb(_sweep, _sweep_flags, "trains a config for each value of one field and compares them", [
         "tfgan-lab sweep --config=mlp_gan --field=game.d_steps --values=1,5,20 --workdir=runs/k_sweep",
         "tfgan-lab sweep --config=gaussian --field=seed --values=0,1,2,3",
+    ]),
+    "study": Verb(_study, _study_flags, "trains every combination of fields' values over seeds and compares them", [
+        "tfgan-lab study --config=plane:grid25 --vary=loss=non_saturating,hinge --vary=penalty=none,r1 --seeds=10",
     ]),
 }  # fmt: skip

@@ -95,6 +95,12 @@ def judge_flag(values: flags.FlagValues) -> None:
     )  # fmt: skip
 
 
+def jobs_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "jobs", None, "Runs at a time, one thread each. Omitted: one per core.", lower_bound=1, upper_bound=256, flag_values=values
+    )  # fmt: skip
+
+
 def kinds_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "config", None, "The run's config file (path.py), if it defines layers, data, losses or penalties of its own. "

@@ -16,6 +16,7 @@ import filelock
 from tqdm import tqdm
 
 from tfgan_lab.config import Changes, Config, GanConfig, differences, from_json, override, to_json
+from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.studies.outcome_files import read_outcome
 from tfgan_lab.studies.worker_pool import run_calls
@@ -93,8 +94,14 @@ def alone_in(folder: Path, what: str) -> Iterator[None]:
         yield
 
 
-def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int) -> None:
+def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int, config_file: str | None = None) -> None:
     """Runs what is not done yet, `workers` groups at a time, each in a process of one thread.
+
+    Args:
+      jobs: All of them.
+      data_dir: Where data is, if not to be found by itself.
+      workers: How many groups at a time.
+      config_file: What `load_config` takes: the layers, data, losses and penalties that it defines are known then.
 
     Raises:
       UserError: A run could not be done, or all was stopped; what is finished stays.
@@ -103,7 +110,13 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int) -> None:
     refuse_foreign(*(_log_of(group[0].folder) for group in todo))
     left = sum(len(group) for group in todo)
     calls = [
-        ([to_json(job.config) for job in group], [str(job.folder) for job in group], group[0].peer, data_dir)
+        (
+            [to_json(job.config) for job in group],
+            [str(job.folder) for job in group],
+            group[0].peer,
+            data_dir,
+            config_file,
+        )
         for group in todo
     ]
     bar = tqdm(total=len(jobs), initial=len(jobs) - left, unit="run", disable=not sys.stderr.isatty())
@@ -133,10 +146,14 @@ def _start_worker() -> None:
     tf.get_logger().setLevel("ERROR")  # many networks in one process are many traces
 
 
-def _run(configs: list[str], folders: list[str], peer: bool, data_dir: str | None) -> tuple[str, list[str]]:
+def _run(
+    configs: list[str], folders: list[str], peer: bool, data_dir: str | None, config_file: str | None
+) -> tuple[str, list[str]]:
     """A group's runs in a worker: (error, a line each). What they print goes to logs beside their folders."""
     from tfgan_lab.training.loop import Interrupted
 
+    if config_file:
+        load_config(config_file)
     jobs = [Job(from_json(config, folder), Path(folder), peer) for config, folder in zip(configs, folders, strict=True)]
     try:
         make_log(log := _log_of(folders[0]))

@@ -17,8 +17,8 @@ from tfgan_lab.config import ClassifierConfig, Config
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation.judge import load_judge
 from tfgan_lab.evaluation.monitor import Monitor
+from tfgan_lab.studies.grid import finished
 from tfgan_lab.studies.outcome_files import keep_outcome
-from tfgan_lab.studies.sweep import finished
 from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.restored import restore_run
@@ -54,7 +54,7 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
     experiment = build(config, source)
     restored = restore_run(folder)
     if restored.step != experiment.total_steps:
-        raise UserError(f"{folder}: {'; '.join(restored.notes)} Delete that folder and run the ledger again.")
+        raise UserError(f"{folder}: {'; '.join(restored.notes)} Delete that folder and run the same command again.")
     for role, network in restored.networks.items():
         for new, old in zip(experiment.networks[role].variables, network.variables, strict=True):
             new.assign(old)

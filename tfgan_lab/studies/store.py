@@ -113,9 +113,8 @@ def of_runs(folder: str | os.PathLike[str]) -> Store:
             if side is None or outcome is None or drift_of(outcome[0], config_of(arm, budget, int(seed))):
                 continue
             store.configs.setdefault(name, outcome[0])
-            row = _row(outcome[1])
-            row["minutes"] = round(row.pop("seconds") / (together.get(int(seed), 1) if side == "ours" else 1) / 60, 3)
-            store.outcomes.setdefault((name, side), {})[int(seed)] = row
+            sharing = together.get(int(seed), 1) if side == "ours" else 1
+            store.outcomes.setdefault((name, side), {})[int(seed)] = row_of(outcome[1], sharing)
     for key, rows in store.outcomes.items():
         store.outcomes[key] = dict(sorted(rows.items()))
     return store
@@ -132,9 +131,10 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in _FACTS if name in row}
 
 
-def _row(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    row = _facts(outcome)
-    row["seconds"] = outcome.get("train_seconds", outcome.get("seconds", 0))
+def row_of(outcome: Mapping[str, Any], sharing: int = 1) -> dict[str, Any]:
+    """What the store keeps of an outcome; its time is shared by so many seeds that were trained in one graph."""
+    row, seconds = _facts(outcome), outcome.get("train_seconds", outcome.get("seconds", 0))
+    row["minutes"] = round(seconds / sharing / 60, 3)
     return row | {"numbers": {name: float(f"{value:.6g}") for name, value in outcome["numbers"].items()}}
 
 

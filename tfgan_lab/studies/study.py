@@ -1,0 +1,157 @@
+"""`study`: every combination of some fields' values over seeds, and what comes out: a table, a picture, the outcomes."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfgan_lab.config import Config, override
+from tfgan_lab.errors import UserError
+from tfgan_lab.studies.grid import Variant, full_name, try_all, variants
+from tfgan_lab.studies.jobs import Job, alone_in, run_jobs
+from tfgan_lab.studies.outcome_files import read_outcome
+from tfgan_lab.studies.store import Store, row_of
+from tfgan_lab.system.files import json_bytes, markdown_bytes, refuse_foreign, write_atomically
+from tfgan_lab.system.runtime import start_for
+from tfgan_lab.words import of_post
+
+CONFIDENCE = 0.95
+_WRITTEN = ("study.json", "study.md", "study.svg", "study.png", "outcomes.jsonl")
+RULE = (
+    f"Medians over seeds; in brackets the {CONFIDENCE:.0%} interval of the median by order statistics, which needs 6 seeds. "
+    "Runs that diverged are counted, and have no numbers."
+)
+
+
+def study(
+    config: Config, vary: Mapping[str, Sequence[str]], seeds: range, workdir: str | os.PathLike[str], data_dir: str | None = None,
+    workers: int = 1, config_file: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Trains every combination of values with every seed, a run folder each, and compares the outcomes.
+
+    Finished runs are not run again, unfinished ones are resumed. A run has one thread, whatever `workers` is.
+
+    Args:
+      config: Any config.
+      vary: Values by field, as typed; of a field the last part of its name is enough where only one ends so.
+      seeds: Which.
+      workdir: Where the runs, study.json, study.md, study.png and outcomes.jsonl go.
+      data_dir: Where data is, if not to be found by itself.
+      workers: Runs at a time.
+      config_file: Where layers, data, losses or penalties of the config's own are defined.
+
+    Returns:
+      What is written to study.json.
+
+    Raises:
+      UserError: A wrong field or value, a combination that a config cannot be or that cannot be built (before anything is
+        trained); a folder with runs of other configs, or that another process writes. A run that diverges is a result.
+    """
+    found = variants(config, _full_names(config, vary))
+    folder = Path(workdir)
+    refuse_foreign(*(folder / name for name in _WRITTEN))
+    jobs = [job for seed in seeds for job in (_job(one, seed, folder) for one in found)]
+    first = {job.folder: job.config for job in jobs[: len(found)] if not job.done()}
+    if first:
+        start_for(next(iter(first.values())))
+        try_all(first, data_dir)
+    with alone_in(folder, "study"):
+        run_jobs(jobs, data_dir, workers, config_file)
+        return _write(config, found, seeds, folder)
+
+
+def _full_names(config: Config, vary: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    names = {full_name(config, field): values for field, values in vary.items()}
+    if len(names) < len(vary):
+        raise UserError(f"--vary={', '.join(vary)}: a field is named twice.")
+    if "seed" in names:
+        raise UserError("--vary=seed: which seeds there are is said by --seeds and --first_seed.")
+    return names
+
+
+def _job(variant: Variant, seed: int, folder: Path) -> Job:
+    config = override(variant.config, {"seed": str(seed), "placement": "one"})
+    return Job(config, folder / variant.folder / f"seed={seed}", peer=False)
+
+
+def _write(config: Config, found: Sequence[Variant], seeds: range, folder: Path) -> dict[str, Any]:
+    from tfgan_lab.figures import write_figure
+    from tfgan_lab.report import study_plots
+
+    store, rows, data = Store(), [], ""
+    for one in found:
+        outcomes = {}
+        for seed in seeds:
+            job = _job(one, seed, folder)
+            kept = read_outcome(job.folder) if job.done() else None
+            if kept is not None:
+                store.configs.setdefault(one.folder, kept[0])
+                outcomes[seed] = row_of(kept[1])
+        store.outcomes[one.folder, "ours"] = outcomes
+        rows.append({"values": one.values, "folder": one.folder, **_summary(outcomes)})
+        data = data or _data_of(outcomes)
+    result = {
+        "config": config.name, "post": config.post, "seeds": [*seeds], "data": data or "; ".join(dict.fromkeys(str(one.config.data) for one in found)), "rule": RULE,
+        "fields": [*found[0].values], "numbers": list(dict.fromkeys(name for row in rows for name in row["numbers"])), "rows": rows,
+    }  # fmt: skip
+    store.write(folder / "outcomes.jsonl")
+    write_atomically(folder / "study.json", json_bytes(result))
+    write_atomically(folder / "study.md", markdown_bytes(markdown(result)))
+    write_figure(folder, "study", study_plots.dots_of_seeds(result))
+    return result
+
+
+def _data_of(outcomes: Mapping[int, Mapping[str, Any]]) -> str:
+    from tfgan_lab.data.examples import Provenance
+
+    parts = [Provenance(**part) for outcome in outcomes.values() for part in outcome["data"].values()]
+    return "; ".join(dict.fromkeys(map(str, parts)))
+
+
+def _summary(outcomes: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of one combination: how many seeds there are, how many diverged, and of each number what the seeds gave."""
+    whole = {seed: outcome["numbers"] for seed, outcome in outcomes.items() if "diverged" not in outcome}
+    names = dict.fromkeys(name for numbers in whole.values() for name in numbers)
+    values = {name: [numbers[name] for numbers in whole.values() if name in numbers] for name in names}
+    return {
+        "n": len(outcomes), "diverged": len(outcomes) - len(whole),
+        "numbers": {name: {**_median(found), "mean": statistics.fmean(found), "values": found} for name, found in values.items()},
+    }  # fmt: skip
+
+
+def _median(values: Sequence[float]) -> dict[str, float]:
+    """The median, and its interval by order statistics if there are values enough for one."""
+    from scipy.stats import quantile_test
+
+    ends = quantile_test(values).confidence_interval(CONFIDENCE)
+    interval = {"low": float(ends.low), "high": float(ends.high)}
+    return {"median": statistics.median(values)} | (interval if all(map(math.isfinite, interval.values())) else {})
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The table of a study, in Markdown."""
+    head = [
+        *result["fields"],
+        "seeds",
+        *(["diverged"] if any(row["diverged"] for row in result["rows"]) else []),
+        *result["numbers"],
+    ]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for row in result["rows"]:
+        cells = [*row["values"].values(), str(row["n"]), *([str(row["diverged"])] if "diverged" in head else [])]
+        cells += [_text(row["numbers"].get(name)) for name in result["numbers"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    seeds = result["seeds"]
+    facts = f"{result['config']} ({of_post(result['post'])}), seeds {seeds[0]} to {seeds[-1]}. {result['rule']} Data: {result['data']}."
+    return "\n".join([*lines, "", facts])
+
+
+def _text(number: Mapping[str, float] | None) -> str:
+    if number is None:
+        return "-"
+    interval = f" [{number['low']:.4g}, {number['high']:.4g}]" if "low" in number else ""
+    return f"{number['median']:.4g}{interval}"
