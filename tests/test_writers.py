@@ -62,6 +62,7 @@ MAKERS = {
     "sweep --config=gaussian:smoke --config.steps=2 --field=seed --values=0 --workdir=": "sweep.svg",
     "compare import-torch --config=gaussian:smoke --state_dict=RUN/state.npz --workdir=": "config.json",
     "compare ledger --config=gaussian --seeds=1 --workdir=": "ledger.md",
+    "study --config=gaussian:smoke --vary=steps=2 --seeds=1 --workdir=": "study.md",
 }
 # Where nobody says where: with CLASSIFIER, RUN for a folder of its run.
 PLACES = [
