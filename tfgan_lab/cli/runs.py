@@ -87,7 +87,7 @@ def _options(listed: str) -> list[str]:
 def _study_flags(values: flags.FlagValues) -> None:
     config_flag(values)
     flags.DEFINE_multi_string(
-        "vary", None, "A field and its values, such as game.loss=hinge,wasserstein; of its name the last part is enough where no other field "
+        "vary", None, "A field and its values (required), such as game.loss=hinge,wasserstein; of its name the last part is enough where no other field "
         "ends so. Give the flag again for every combination with other fields. Semicolons separate where a value has commas in it.",
         flag_values=values,
     )  # fmt: skip
