@@ -25,6 +25,8 @@ from tfgan_lab.data_kinds import Data, Gaussian, ImageData, Mnist, Montage, Numb
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.fields import STRICT, Argument, Changes, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
 from tfgan_lab.layer_base import KINDS, AnyLayer
+from tfgan_lab.losses import known_loss
+from tfgan_lab.penalties import known_penalty
 
 # Networks.
 
@@ -107,9 +109,10 @@ class Game:
     d_dropout_in_g_step: bool = True  # post P000 switches D to eval mode there
     d_loss: Literal["sum", "half_sum"] = "sum"
     smoothing: Share = 0.0  # one-sided: real labels are 1 - smoothing
-    loss: str = "non_saturating"  # what both players minimise: a name of `tfgan_lab.losses.LOSSES`
-    # On D's gradient: a name of `tfgan_lab.penalties.PENALTIES`; "" or "none": none.
-    penalty: Annotated[str, BeforeValidator(lambda name: "" if name == "none" else name)] = ""
+    # What both players minimise: a name of `tfgan_lab.losses.LOSSES`, or a function of yours.
+    loss: Annotated[str, BeforeValidator(known_loss)] = "non_saturating"
+    # On D's gradient: a name of `tfgan_lab.penalties.PENALTIES`, or a function of yours; "" or "none": none.
+    penalty: Annotated[str, BeforeValidator(known_penalty)] = ""
     penalty_weight: NonNegative = 10.0  # as in the papers of WGAN-GP, R1 and DRAGAN
     pack: Annotated[int, Field(gt=0, le=100)] = 1  # D judges so many examples at once, one behind the other (PacGAN)
     clip: NonNegative = 0.0  # the largest size of D's weights, cut after each of its updates (WGAN: 0.01); 0: any

@@ -63,6 +63,14 @@ def docstring(name: str) -> str | None:
     return ast.get_docstring(ast.parse((configs_folder() / f"{name}.py").read_text(encoding="utf-8")))
 
 
+_READ: dict[str, str] = {}
+
+
+def file_of(name: str) -> str | None:
+    """The file that this program read the config of that name from, if any."""
+    return _READ.get(name)
+
+
 def load_config(reference: str) -> Any:
     """Runs a config file's `get_config(variant, …)`.
 
@@ -93,6 +101,7 @@ def load_config(reference: str) -> Any:
             kind = "None" if config is None else f"a {type(config).__name__}"
             raise TypeError(f"get_config returns {kind}: it must return a GanConfig or a ClassifierConfig")
         config.name = f"{path.stem}:{variant}" if variant else path.stem
+        _READ[config.name] = os.path.abspath(path)
         return config
     except (UserError, KeyboardInterrupt):
         raise

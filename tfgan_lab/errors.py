@@ -6,7 +6,8 @@ import contextlib
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 RESUME_CODE = 75  # EX_TEMPFAIL of sysexits.h: "a temporary failure, the user is invited to retry"
 READER_GONE_CODE = 141  # 128 + SIGPIPE
@@ -64,6 +65,15 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     if close:
         return f" Did you mean {' or '.join(repr(name) for name in close)}?"
     return f" Valid: {', '.join(names)}."
+
+
+def own_name(function: Callable[..., Any], shipped: Iterable[str]) -> str:
+    """The name under which a config keeps a function of its user's. Raises `UserError` if the package has one of that name."""
+    name = function.__name__
+    if not name.isidentifier() or name in shipped:
+        fault = "the package has one of that name" if name.isidentifier() else "it has no name"
+        raise UserError(f"{name}: {fault}: define yours with def, under a name of its own.")
+    return name
 
 
 def shortened(text: str, most: int = 120) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import itertools
 import math
 import re
@@ -17,7 +18,7 @@ from pydantic import BeforeValidator, InstanceOf, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest, own_name
 from tfgan_lab.fields import STRICT, explain
 from tfgan_lab.spectral import normalised
 
@@ -202,7 +203,12 @@ KINDS: dict[str, Any] = {}  # the class of each
 
 @dataclass_transform(frozen_default=True)
 def layer(cls: type[Any]) -> type[Any]:
-    """Makes a class a kind of layer: a frozen dataclass, checked when it is made, known by the class' name."""
+    """Makes a class a kind of layer: a frozen dataclass, checked when it is made, known by the class' name.
+
+    Or a function x [B, …] -> [B, …] of each example by itself: a kind without fields and weights, of the function's name.
+    """
+    if not isinstance(cls, type):
+        return layer(_of_function(cls))
     kind = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
     cls.__annotations__ = {**cls.__annotations__, "kind": Literal[kind]}
     cls.kind = dataclasses.field(default=kind, repr=False, kw_only=True)
@@ -210,10 +216,28 @@ def layer(cls: type[Any]) -> type[Any]:
     return KINDS[kind]
 
 
+def _of_function(function: Callable[[Any], Any]) -> type[Any]:
+    name = own_name(function, (kind for kind, cls in KINDS.items() if cls.__module__.startswith("tfgan_lab.")))
+
+    def plan(self: Layer, node: Node) -> Shape:
+        try:
+            return tuple(function(tf.zeros([1, *node.inputs])).shape[1:])
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            raise UserError(f"takes no {list(node.inputs)}: {str(error).splitlines()[0]}") from None
+
+    def call(self: Layer, x: Any, node: Node, now: Pass) -> Any:
+        return function(x)
+
+    own = {"plan": plan, "call": call, "stacks": False, "__doc__": function.__doc__, "__module__": function.__module__}
+    return type(name, (Layer,), own | {"__annotations__": {}})
+
+
 def _parsed(value: Any) -> Layer:
-    """A layer from a layer, or from the dict that JSON holds of it."""
+    """A layer from a layer, from the dict that JSON holds of it, or from a function."""
     if isinstance(value, Layer):
         return value
+    if inspect.isfunction(value):
+        return layer(value)()  # type: ignore[arg-type]
     if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
         raise PydanticCustomError("layer", "this is no layer: a layer is a group of fields with a kind")
     kind = value["kind"]

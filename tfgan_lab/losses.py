@@ -9,6 +9,8 @@ A loss of your own is one function and one row, in your config file too:
     LOSSES["mine"] = lambda: Loss(
         d={"d_real": lambda real, fake: …, "d_fake": lambda real, fake: …}, g=lambda real, fake: …
     )
+
+or the function alone, `Game(loss=mine)`, with def mine() -> Loss.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest, own_name
 
 Term = Callable[[Any, Any], Any]  # (real logits [B], fake logits [B]) -> [B]
 
@@ -125,6 +127,17 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "wasserstein": wasserstein,
     "relativistic": relativistic,
 }
+
+
+_SHIPPED = frozenset(LOSSES)
+
+
+def known_loss(value: Any) -> Any:
+    """The name of a loss; a function that makes one becomes a row under its own name."""
+    if inspect.isfunction(value):
+        LOSSES[own_name(value, _SHIPPED)] = value
+        return value.__name__
+    return value
 
 
 def has_targets(name: str) -> bool:

@@ -6,15 +6,18 @@ it names. TensorFlow is loaded when one is computed: configs are checked without
 A penalty of your own is one row, in your config file too:
 
     PENALTIES["mine"] = Penalty(lambda real, fakes, noise: {"real": real}, lambda squares: squares**2)
+
+or a function that makes it, `Game(penalty=mine)`, with def mine() -> Penalty.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest, own_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +96,17 @@ PENALTIES: dict[str, Penalty] = {
     # DRAGAN (Kodali et al., 2017, algorithm 1); weight 10.
     "dragan": Penalty(_near_real, two_sided),
 }
+
+
+_SHIPPED = frozenset(PENALTIES)
+
+
+def known_penalty(value: Any) -> Any:
+    """The name of a penalty ("" for "none"); of a function that makes one the result becomes a row under the function's name."""
+    if inspect.isfunction(value):
+        PENALTIES[own_name(value, _SHIPPED)] = value()
+        return value.__name__
+    return "" if value == "none" else value
 
 
 def make_penalty(name: str) -> Penalty | None:

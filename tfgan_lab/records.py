@@ -61,7 +61,7 @@ def _is_data(fact: Any) -> bool:
 
 _FACTS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("data", "trained_on"), _is_data),
-    "data_dir": lambda fact: fact is None or isinstance(fact, str),
+    **dict.fromkeys(("data_dir", "config_file"), lambda fact: fact is None or isinstance(fact, str)),
     "sessions": lambda fact: (
         isinstance(fact, list)
         and all(isinstance(s, dict) and set(s) == _SESSION and all(map(_is_number, s.values())) for s in fact)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfgan_lab import data as data_lib
 from tfgan_lab.averages import Average
 from tfgan_lab.config import GanConfig, override
+from tfgan_lab.config_files import file_of
 from tfgan_lab.data.seed_batches import SeedsBatches
 from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.export.saved_model import export_network
@@ -277,6 +278,7 @@ def train_seeds(
         total, per_epoch = many.slot.total_steps, many.batches.steps_per_epoch
         facts: dict[str, Any] = {
             "data_dir": os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
+            "config_file": file_of(config.name) or record.get("config_file"),
             "data": {name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
             "total_steps": total, "steps_per_epoch": per_epoch, **environment(),
         }  # fmt: skip

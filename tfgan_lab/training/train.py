@@ -15,6 +15,7 @@ import numpy as np
 
 from tfgan_lab import data as data_lib
 from tfgan_lab.config import Config, GanConfig, validate
+from tfgan_lab.config_files import file_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.export.saved_model import refuse_no_export
 from tfgan_lab.placement.team import Team, facts_to_agree_on, make_team
@@ -113,6 +114,7 @@ def _lead(
         folder.keep_config(config)
         folder.write_record(
             data_dir=os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
+            config_file=file_of(config.name) or record.get("config_file"),
             data={name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
             total_steps=experiment.total_steps, steps_per_epoch=experiment.batches.steps_per_epoch, command=shlex.join(sys.argv),
             replicas=experiment.strategy.num_replicas_in_sync, workers=team.size, **environment(),

@@ -17,7 +17,7 @@ import filelock
 
 from tfgan_lab import config as config_lib
 from tfgan_lab.config import Changes
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError
 from tfgan_lab.records import is_row, known_facts
 from tfgan_lab.system.cache import usable_cores
 from tfgan_lab.system.files import read_bytes, write_atomically
@@ -181,6 +181,12 @@ class Workdir:
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read: {error}.") from None
+        except UserError as error:
+            file = self.read_record().get("config_file")
+            if file is None or DEFINED_ELSEWHERE not in str(error):
+                raise
+            named = f"The run was begun with {file}: name that file with --config (in Python: load_config it first)."
+            raise UserError(str(error).replace(DEFINED_ELSEWHERE, named)) from None
 
     def _has_checkpoints(self) -> bool:
         """Whether anything was trained here, in the folders of its seeds included."""
