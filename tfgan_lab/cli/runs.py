@@ -1,7 +1,8 @@
-"""The verbs that train: train, sweep, study."""
+"""The verbs that train, and look on: train, watch, sweep, study."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from absl import flags
@@ -13,6 +14,8 @@ from tfgan_lab.cli.verb import (
     data_flag,
     jobs_flag,
     judge_flag,
+    kinds_flag,
+    know_kinds,
     load,
     required,
     workdir_flag,
@@ -31,6 +34,14 @@ def _train_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_bool("dry_run", False, "Print the resolved config and stop.", flag_values=values)
+    flags.DEFINE_bool("live", False, "Serve the run's page while it trains, on this machine alone.", flag_values=values)
+    _port_flag(values)
+
+
+def _port_flag(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "port", 0, "Where the live page is served, on 127.0.0.1; 0 takes a free port.", lower_bound=0, upper_bound=65535, flag_values=values
+    )  # fmt: skip
 
 
 def _train(values: Any, overrides: dict[str, str]) -> None:
@@ -43,11 +54,33 @@ def _train(values: Any, overrides: dict[str, str]) -> None:
 
         print(to_json(config), end="")
         return
-    from tfgan_lab.api import train
+    from tfgan_lab.report.live import beside
     from tfgan_lab.training.terminal import speaking_of_commands
 
-    with speaking_of_commands():
-        train(config, values.workdir or f"runs/{config.name.replace(':', '-')}", values.data_dir, start=start)
+    workdir = values.workdir or f"runs/{config.name.replace(':', '-')}"
+    with beside(workdir, values.port, values.config) if values.live else contextlib.nullcontext():
+        from tfgan_lab.api import train
+
+        with speaking_of_commands():
+            train(config, workdir, values.data_dir, start=start)
+
+
+def _watch_flags(values: flags.FlagValues) -> None:
+    kinds_flag(values)
+    workdir_flag(
+        values,
+        "A run, trained or in training (required); the folder of a sweep, or of many seeds, stands for its runs.",
+    )
+    _port_flag(values)
+
+
+def _watch(values: Any, overrides: dict[str, str]) -> None:
+    workdir = required(values, "workdir")
+    from tfgan_lab.report.live import listen, watch
+
+    listening = listen(values.port)  # a port in use is told before TensorFlow starts
+    know_kinds(values)
+    watch(workdir, listening)
 
 
 def _sweep_flags(values: flags.FlagValues) -> None:
@@ -123,7 +156,11 @@ VERBS = {
         "tfgan-lab train --config=mlp_gan --data_dir=MNIST_FOLDER --config.seed=1",
         "tfgan-lab train --workdir=runs/mlp_gan            (resumes it)",
         "tfgan-lab train --from=runs/mlp_gan@1000 --config.game.penalty=r1 --workdir=runs/rescued",
+        "tfgan-lab train --live            (with a page that shows its samples and curves as they come)",
     ]),
+    "watch": Verb(_watch, _watch_flags, "serves a run's page on this machine, which follows the run while it trains", [
+        f"tfgan-lab watch --workdir=runs/{DEFAULT_CONFIG}            (stop it with Ctrl-C: the training does not notice)",
+    ], takes_fields=False),
     "sweep": Verb(_sweep, _sweep_flags, "trains a config for each value of one field and compares them", [
         "tfgan-lab sweep --config=mlp_gan --field=game.d_steps --values=1,5,20 --workdir=runs/k_sweep",
         "tfgan-lab sweep --config=gaussian --field=seed --values=0,1,2,3",

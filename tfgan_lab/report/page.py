@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,28 +39,42 @@ def report(workdirs: Sequence[str | os.PathLike[str]], out: str | None = None, d
     Raises:
       UserError: A folder holds no run, or the file cannot be written.
     """
-    folders = [Workdir(path) for given in workdirs for path in _runs_in(Path(given))]
+    folders = [Workdir(path) for given in workdirs for path in runs_in(Path(given))]
     if out is not None and not out.endswith((".html", ".htm")):
         raise UserError(f"--out={out}: the file's name must end in .html.")
     if len({folder.path.resolve() for folder in folders}) < len(folders):
         raise UserError("--workdir: the same run is named twice.")
     target = Path(out) if out else _default_target([folder.path for folder in folders])
     refuse_foreign(target)
+    write_atomically(target, content_of(folders, lambda folder: parts_of(folder, data_dir)))
+    return target
+
+
+def content_of(folders: Sequence[Workdir], parts: Callable[[Workdir], Parts], live: str = "") -> bytes:
+    """The page of runs, of what each is drawn from.
+
+    Args:
+      folders: The runs'.
+      parts: Of a folder.
+      live: Names the state of the folders that is shown, on a page that follows them (`tfgan_lab.report.live`).
+
+    Raises:
+      UserError: A run cannot be read, or all together are too many.
+    """
     names = [folder.path.resolve().name for folder in folders]
     names = [str(folder.path) if names.count(name) > 1 else name for name, folder in zip(names, folders, strict=True)]
     rows = {name: folder.read_metrics() for name, folder in zip(names, folders, strict=True)}
     common = page_charts.common_curves(rows)
     share = (MOST_BYTES - _FRAME - sum(map(len, common))) // len(folders)
-    runs = [gather(folder, parts_of(folder, data_dir), f"r{i}", share) for i, folder in enumerate(folders)]
+    runs = [gather(folder, parts(folder), f"r{i}", share) for i, folder in enumerate(folders)]
     for run, name in zip(runs, names, strict=True):
         run.name = name
-    content = render(runs, common).encode()
+    content = render(runs, common, live).encode()
     if len(content) > MOST_BYTES:
         raise UserError(
             f"--workdir: {len(runs)} runs make a page of {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:g}: name fewer."
         )
-    write_atomically(target, content)
-    return target
+    return content
 
 
 def write_page(folder: Workdir, network: Any, source: Any, step: int) -> Path:
@@ -71,10 +85,10 @@ def write_page(folder: Workdir, network: Any, source: Any, step: int) -> Path:
     return target
 
 
-def render(runs: Sequence[RunPage], common: Sequence[str] = ()) -> str:
-    """The page's HTML; `common` are charts of all runs together, an <svg> each."""
+def render(runs: Sequence[RunPage], common: Sequence[str] = (), live: str = "") -> str:
+    """The page's HTML; `common` are charts of all runs together, an <svg> each; `live` as in `content_of`."""
     return environment().get_template("page.html").render(
-        runs=runs, common=common, mark=MARK, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
+        runs=runs, common=common, live=live, mark=MARK, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
         data={run.key: {"moments": run.moments, "densities": run.densities, "net": run.net} for run in runs},
         steps_of_layers=Markup(javascript_of_layers()), config_json={run.key: config.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
     )  # fmt: skip
@@ -102,7 +116,7 @@ def _code_marks(text: str) -> Markup:
     return Markup("").join(marked)
 
 
-def _runs_in(path: Path) -> list[Path]:
+def runs_in(path: Path) -> list[Path]:
     """The run that a folder holds, or all runs of a sweep or of many seeds."""
     folder = Workdir(path)
     holds_many = folder.read_config().num_seeds > 1 if folder.exists() else (path / "sweep.json").is_file()

@@ -74,7 +74,8 @@ class Workdir:
             self._refuse_others(but=(*_FILES, *_FOLDERS))
             self._refuse_links()
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            # Whoever asks whether it is being written holds the lock for a moment.
+            self._lock.acquire(timeout=0.2)
             try:
                 self._refuse_others(but=_FILES[:2])
                 self._clear_leftovers()
