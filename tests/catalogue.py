@@ -27,7 +27,8 @@ REFERENCES = [reference for name in config_names() for reference in (name, *(f"{
 def offline(reference: str, **changes: str) -> Config:
     """A config on data that the package brings, with dotted fields changed (`game__d_steps="2"`)."""
     config: Any = validate(load_config(reference))
-    sources = {"mnist": {"data.source": "embedded"}, "montage": {"data.source": "faces"}}
+    embedded = {"data.source": "embedded"}
+    sources = {"mnist": embedded, "stacked": embedded, "montage": {"data.source": "faces"}}
     return override(
         config, sources.get(config.data.kind, {}) | {key.replace("__", "."): value for key, value in changes.items()}
     )

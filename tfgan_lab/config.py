@@ -21,7 +21,18 @@ from pydantic.dataclasses import dataclass
 
 from tfgan_lab import fields
 from tfgan_lab.config_checks import contradictions, line_faults
-from tfgan_lab.data_kinds import Data, Gaussian, ImageData, Mnist, Montage, NumberData, Plane, data_kind, of_its_kind  # noqa: F401
+from tfgan_lab.data_kinds import (  # noqa: F401
+    Data,
+    Gaussian,
+    ImageData,
+    Mnist,
+    Montage,
+    NumberData,
+    Plane,
+    Stacked,
+    data_kind,
+    of_its_kind,
+)
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.fields import STRICT, Argument, Changes, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
 from tfgan_lab.layer_base import KINDS, AnyLayer

@@ -213,6 +213,32 @@ class Mnist(ImageData):
 
 @data_kind
 @dataclass(config=STRICT, kw_only=True, slots=True)
+class Stacked(ImageData):
+    """Three digits as the colours of one image, drawn once and at random: 1,000 modes (Metz et al., 2017, section 3.3)."""
+
+    num: Annotated[int, Field(ge=1000, le=1_000_000)]  # training images
+    test_num: Annotated[int, Field(ge=1000, le=1_000_000)]  # images of test digits
+    source: Annotated[Literal["auto", "tfds", "idx", "embedded"], Changes.DATA] = "auto"
+    train_split: Literal["train", "train+validation"] = "train+validation"
+    draw_seed: Seed = 0  # which images: not the run's seed, so that all seeds train on the same data
+    pixels: Literal["tanh", "unit"] = "tanh"
+    kind: Literal["stacked"] = "stacked"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (28, 28, 3)
+
+    @property
+    def digits(self) -> Mnist:
+        """What they are made of."""
+        return Mnist(source=self.source, train_split=self.train_split)
+
+    def shipped(self) -> Self:
+        return dataclasses.replace(self, source="embedded", num=1000, test_num=1000)
+
+
+@data_kind
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Montage(ImageData):
     """RGB images, centre-cropped with the post's arithmetic."""
 

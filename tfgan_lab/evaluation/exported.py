@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.config import ClassifierConfig, Config, Data, ImageData, Mnist, NumberData, Plane, from_dict
+from tfgan_lab.config import ClassifierConfig, Config, Data, ImageData, Mnist, NumberData, Plane, Stacked, from_dict
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.data_kinds import of_kind
 from tfgan_lab.errors import UserError
-from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, distribution, plane
+from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, distribution, modes, plane
 from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
 from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
 from tfgan_lab.evaluation.rows import lines, table
@@ -53,7 +53,7 @@ def evaluate(
     Args:
       run: A run folder, or a SavedModel folder that tfgan-lab exported.
       data_dir: Where the real data is, if not where it was for training.
-      num: Samples to draw; None for 10,000 images, 100,000 numbers or 2,500 points. Montages: at most half the real
+      num: Samples to draw; None for 10,000 images, 100,000 numbers, 2,500 points or 26,000 stacked digits. Montages: at most half the real
         images, and 1,000.
       judge: The run folder of a classifier; None for the shipped one.
       seed: Same seed, same samples.
@@ -233,6 +233,29 @@ def _points(subject: Subject, source: Any, num: int | None, judge: str | None, s
     return {"n": {"points": num}, "metrics": table(plane.metrics_for(config.data), columns)}
 
 
+def _stacked(subject: Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
+    config: Any = subject.config
+    num, judge = num or modes.NUM, load_judge(judge_path)
+    digits_of = data_lib.open_source(config.data.digits, subject.data_dir)
+    right = judge.accuracy(digits_of.test)
+    if right < MUST_REACH:
+        raise UserError(
+            f"the judge {judge.facts['name']} is right on only {right:.0%} of these test digits: train one on them "
+            "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it with --judge=WORKDIR."
+        )
+    sets = {
+        "generated": draw(_sampler(subject), num, seed, _DIGITS_PIECE), "real": source.train.images[:num] / np.float32(255),
+        "untrained": draw(untrained_sampler(config), num, seed, _DIGITS_PIECE),
+    }  # fmt: skip
+    columns = {name: modes.column(modes.modes_of(images, judge), seed) for name, images in sets.items()}
+    return {
+        "n": {"samples": num, "real instead": len(sets["real"])},
+        "judge": judge.facts | {"accuracy_here": right, "line": f"{judge.facts['name']}, right on {right:.2%} of the test digits"},
+        "metrics": table(modes.METRICS, columns),
+        "notes": [*filter(None, [doubt(right)]), "real data instead: training images, which are drawn at random"],
+    }  # fmt: skip
+
+
 def _images(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
     if judge is not None:
         raise UserError(
@@ -277,7 +300,7 @@ class Measure:
 # What is measured of an exported generator, by kind of data.
 MEASURES: dict[type[Data], Measure] = {
     Mnist: Measure(_digits), ImageData: Measure(_images), NumberData: Measure(_numbers, _numbers_in_short),
-    Plane: Measure(_points),
+    Plane: Measure(_points), Stacked: Measure(_stacked),
 }  # fmt: skip
 
 

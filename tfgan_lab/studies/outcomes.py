@@ -13,10 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.config import ClassifierConfig, Config
+from tfgan_lab.config import ClassifierConfig, Config, Stacked
 from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.evaluation import modes
 from tfgan_lab.evaluation.judge import load_judge
 from tfgan_lab.evaluation.monitor import Monitor
+from tfgan_lab.evaluation.pieces import draw
+from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.networks import drawn_from
 from tfgan_lab.studies.grid import finished
 from tfgan_lab.studies.outcome_files import keep_outcome
 from tfgan_lab.training.evaluator import make_evaluator
@@ -25,6 +29,7 @@ from tfgan_lab.training.restored import restore_run
 from tfgan_lab.training.workdir import Workdir
 
 _LOSS_BATCHES = 20
+_PIECE = 1000  # samples drawn at a time
 _LAST = 20  # the end of a trace: its last twentieth
 _WIDE = 0.5  # a gap between p_real and p_fake that can close
 _FIRST_PRINTS, _LAST_PRINTS = 10, 11  # post P002's epochs 1 to 10 and 90 to 100
@@ -92,10 +97,13 @@ def measure(experiment: Experiment) -> dict[str, float]:
     """Numbers of an experiment's networks as they are.
 
     GANs on digits: p_real, p_fake (test split), d_loss_now and g_loss_now (20 training batches), digits, kl_data,
-    frechet, label_accuracy, top_digit, top_share and digit_like (2,000 samples). Numbers: fake_mean, fake_std (10,000). Classifiers: accuracy.
+    frechet, label_accuracy, top_digit, top_share and digit_like (2,000 samples). Numbers: fake_mean, fake_std (10,000). Stacked digits: modes, kl_modes
+    (26,000). Classifiers: accuracy.
     """
     config: Any = experiment.config
     numbers = make_evaluator(experiment)(experiment.total_steps)
+    if isinstance(config.data, Stacked):
+        return numbers | _modes(experiment)
     if isinstance(config, ClassifierConfig) or not config.data.are_digits:
         return numbers
     losses = tf.function(experiment.task.losses, autograph=False)
@@ -107,6 +115,18 @@ def measure(experiment: Experiment) -> dict[str, float]:
     monitor = Monitor(experiment)
     judged = monitor()
     return numbers | judged | (_digits_of(monitor, experiment.source) if "digits" in judged else {})
+
+
+def _modes(experiment: Experiment) -> dict[str, float]:
+    """modes and kl_modes of stacked digits (26,000 samples), by the shipped judge."""
+    config: Any = experiment.config
+    module = GeneratorModule(drawn_from(experiment.networks), config)
+    sample = tf.function(module.sample, autograph=False)
+    drawn = draw(
+        lambda num, seed: sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(), modes.NUM, config.seed, _PIECE
+    )
+    found = modes.modes_of(drawn, load_judge())
+    return {"modes": float(len(np.unique(found))), "kl_modes": modes.kl_to_equal_shares(found)}
 
 
 def _digits_of(monitor: Monitor, source: Any) -> dict[str, float]:
