@@ -14,7 +14,7 @@ from tfgan_lab import data
 from tfgan_lab.config import Gaussian, override
 from tfgan_lab.errors import UserError
 from tfgan_lab.training import engine as engines
-from tfgan_lab.training.engine import Engine, make_engine
+from tfgan_lab.training.engine import Engine, XlaEngine, make_engine
 from tfgan_lab.training.experiment import Experiment, build
 
 TINY = ["gaussian", "cgan_layernorm", "mnist_classifier"]
@@ -107,6 +107,18 @@ def test_chunks_made_at_once_hold_the_batches_of_the_dataset(small_source: Any) 
             found = batches.batch(images[step], labels[step])
             for ours, theirs in zip(found, expected, strict=True):
                 assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dim", ["2", "20000"])
+def test_noise_made_at_once_keeps_to_its_bytes(dim: str, small_source: Any) -> None:
+    """Latents of 20,000 numbers for 50 examples are 4 MB: two turns of two steps fill the 16 MB of a chunk."""
+    experiment = experiment_of("mlp_gan:smoke", small_source, **{"latents.dim": dim, "placement": "one"})
+    engine = make_engine("xla", experiment.strategy, experiment.task, experiment.batches)
+    assert isinstance(engine, XlaEngine)
+    engine._fetch(0)
+    made = sum(part.numpy().nbytes for part in tf.nest.flatten(engine._made) if part is not None)
+    assert engine._size == 2 if dim == "20000" else engine._size > 100
+    assert made <= engines._XLA_BYTES
 
 
 def test_compile_takes_two_values() -> None:

@@ -109,7 +109,9 @@ class XlaEngine(Engine):
         super().__init__(strategy, task, batches, part)
         if not batches.in_memory:
             raise UserError("compile='xla' needs examples that fit in memory: use --config.compile=loop.")
-        self._size = max(1, min(_XLA_STEPS, _XLA_BYTES // batches.bytes_per_step))
+        noise = tf.nest.flatten(task.draw_noise(tf.range(1, dtype=tf.int64), batches.batch_size))
+        bytes_per_step = batches.bytes_per_step + sum(part.numpy().nbytes for part in noise if part is not None)
+        self._size = max(1, min(_XLA_STEPS, _XLA_BYTES // bytes_per_step))
         self._program = tf.function(self._compiled, autograph=False, jit_compile=True)
         self._kept = False
         self._chunks: Any = None
