@@ -118,7 +118,7 @@ def test_noise_made_at_once_keeps_to_its_bytes(dim: str, small_source: Any) -> N
     engine._fetch(0)
     made = sum(part.numpy().nbytes for part in tf.nest.flatten(engine._made) if part is not None)
     assert engine._size == 2 if dim == "20000" else engine._size > 100
-    assert made <= engines._XLA_BYTES
+    assert made <= 1.01 * engines._XLA_BYTES
 
 
 def test_compile_takes_two_values() -> None:
