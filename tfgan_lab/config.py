@@ -22,6 +22,7 @@ from pydantic.dataclasses import dataclass
 from tfgan_lab import fields
 from tfgan_lab.config_checks import contradictions, line_faults
 from tfgan_lab.data_kinds import (  # noqa: F401
+    Classes,
     Data,
     Gaussian,
     ImageData,

@@ -239,6 +239,36 @@ class Stacked(ImageData):
 
 @data_kind
 @dataclass(config=STRICT, kw_only=True, slots=True)
+class Classes(ImageData):
+    """Images in folders, one for each class; the square in the middle of each, resized."""
+
+    names: Annotated[list[Annotated[str, Field(min_length=1, max_length=60)]], Field(min_length=2, max_length=10)]
+    side: Annotated[int, Field(ge=4, le=512)]
+    colour: bool = False
+    # Of each class, kept apart to judge on; where there are folders train and test, those are the splits.
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    pixels: Literal["tanh", "unit"] = "tanh"
+    kind: Literal["classes"] = "classes"
+    has_labels: ClassVar[bool] = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.side, self.side, 3 if self.colour else 1)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.names)
+
+    def faults(self, config: Any) -> list[str]:
+        faults = ImageData.faults(self, config)
+        faults += [f"data.names: {name} is there twice" for name in sorted({*self.names}) if self.names.count(name) > 1]
+        if config.num_labels not in (0, len(self.names)):
+            faults.append(f"num_labels={config.num_labels}, but data.names are {len(self.names)}: use that, or 0")
+        return faults
+
+
+@data_kind
+@dataclass(config=STRICT, kw_only=True, slots=True)
 class Montage(ImageData):
     """RGB images, centre-cropped with the post's arithmetic."""
 

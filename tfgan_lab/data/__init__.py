@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from tfgan_lab.config import Data, Mnist, Montage, NumberData, Plane, Stacked
+from tfgan_lab.config import Classes, Data, Mnist, Montage, NumberData, Plane, Stacked
 from tfgan_lab.data.examples import Examples, Provenance
 from tfgan_lab.data.source import Source
 from tfgan_lab.data_kinds import of_kind
@@ -21,7 +21,7 @@ def _ours(module: str) -> Callable[[Any, str | None], Source]:
 
 # What opens a kind of data: opener(data, data_dir), as `open_source`.
 OPENERS: dict[type[Data], Callable[[Any, str | None], Source]] = {
-    Mnist: _ours("mnist"), Montage: _ours("montage"), Stacked: _ours("stacked"), NumberData: _ours("numbers"), Plane: _ours("numbers"),
+    Mnist: _ours("mnist"), Montage: _ours("montage"), Stacked: _ours("stacked"), Classes: _ours("classes"), NumberData: _ours("numbers"), Plane: _ours("numbers"),
 }  # fmt: skip
 
 

@@ -1,0 +1,139 @@
+"""Labelled image folders: splits, labels, what is refused, and a conditional GAN on a user's own classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from tfgan_lab import cli
+from tfgan_lab.config import Classes, from_json, override, to_json, validate
+from tfgan_lab.config_files import load_config
+from tfgan_lab.data import open_source
+from tfgan_lab.errors import UserError
+
+GREYS = {"dark": 20, "light": 220, "mid": 120}
+
+
+def write_classes(root: Path, number: int = 10, names: Any = GREYS) -> Path:
+    """Images of one grey for each class: 20 x 12 pixels of which the middle 12 x 12 are a little lighter."""
+    for name in names:
+        (root / name).mkdir(parents=True)
+        for index in range(number):
+            pixels = np.full((12, 20, 3), GREYS[name], np.uint8)
+            pixels[:, 4:16] += index
+            Image.fromarray(pixels).save(root / name / f"{index}.png")
+    return root
+
+
+def data_of(**changes: Any) -> Classes:
+    return Classes(**{"names": ["light", "dark", "mid"], "side": 8, **changes})
+
+
+def test_every_image_has_the_label_of_its_folder_and_one_split(tmp_path: Path) -> None:
+    source = open_source(data_of(), str(write_classes(tmp_path / "c")))
+    assert source.train is not None and source.test is not None
+    assert (source.train.num, source.test.num, source.train.shape) == (24, 6, (8, 8, 1))
+    seen = []
+    for part in (source.train, source.test):
+        values = part.images[:, 0, 0, 0]
+        assert (part.images == values[:, None, None, None]).all(), "the middle alone, which is of one grey"
+        assert_array_equal(part.labels, np.array([1, 2, 0])[np.digitize(values, [100, 200])])
+        seen += values.tolist()
+    assert sorted(seen) == sorted(grey + index for grey in GREYS.values() for index in range(10))
+    assert "light 8" in source.train.provenance.detail
+    again = open_source(data_of(), str(tmp_path / "c")).train
+    assert again is not None
+    assert_array_equal(again.images, source.train.images)
+
+
+def test_folders_train_and_test_are_the_splits(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train", 5), write_classes(tmp_path / "test", 3)
+    source = open_source(data_of(colour=True), str(tmp_path))
+    assert source.train is not None and source.test is not None
+    assert (source.train.num, source.test.num, source.train.shape) == (15, 9, (8, 8, 3))
+
+
+def spoil(root: Path, how: str) -> None:
+    match how:
+        case "one image":
+            for index in range(1, 10):
+                (root / "mid" / f"{index}.png").unlink()
+        case "no images":
+            for path in (root / "mid").iterdir():
+                path.unlink()
+        case "another class":
+            (root / "fish").mkdir()
+        case "no class":
+            for name in GREYS:
+                (root / name).rename(root.parent / name)
+        case "splits differ":
+            write_classes(root / "train", 2), write_classes(root / "test", 2, ["dark", "light"])
+        case "a cut image":
+            for path in (root / "mid").iterdir():
+                path.write_bytes(path.read_bytes()[:60])
+        case "no folder":
+            root.rename(root.parent / "away")
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("one image", "mid holds one image: a class needs two at least"),
+        ("no images", "mid: no PNG, JPEG or WebP images"),
+        ("another class", "has the class folders dark, fish, light, mid, but .*use :classes=dark[+]fish[+]light[+]mid"),
+        ("no class", "has the class folders [(]none[)], but"),
+        ("splits differ", "train and test have other classes [(]only in train: mid[)]"),
+        ("a cut image", "mid: "),
+        ("no folder", "there is no such folder"),
+    ],
+)
+def test_a_mistake_in_the_folders_is_one_line(
+    how: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_classes(tmp_path / "c")
+    spoil(root, how)
+    with pytest.raises(UserError, match=said) as caught:
+        open_source(data_of(), str(root))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("cgan_conv:classes=cat", "names=.*at least 2 items"),
+        ("cgan_conv:classes=cat+dog+cat", "data.names: cat is there twice"),
+        ("cgan_conv:classes=cat+dog,side=30", "multiple of 4"),
+        ("cgan_conv:side=32", "go with classes"),
+        ("cgan_conv:classes=" + "+".join("abcdefghijk"), "names=.*at most 10 items"),
+    ],
+)
+def test_a_mistake_in_the_config_is_one_line(reference: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        validate(load_config(reference))
+
+
+def test_a_config_keeps_the_names() -> None:
+    config: Any = validate(load_config("cgan_conv:classes=cat+dog,side=32,colour=True"))
+    assert from_json(to_json(config)) == config
+    assert (config.num_labels, config.label_names, config.data.shape) == (2, ("cat", "dog"), (32, 32, 3))
+    with pytest.raises(UserError, match="num_labels=3, but data.names are 2"):
+        override(config, {"num_labels": "3"})
+
+
+@pytest.mark.slow
+def test_a_gan_on_a_users_own_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, run = write_classes(tmp_path / "c"), tmp_path / "run"
+    train = ["train", "--config=cgan_conv:smoke,classes=dark+light+mid,side=8,colour=True", f"--workdir={run}"]
+    assert cli.main([*train, f"--data_dir={root}", "--config.steps=4"]) == 0, capsys.readouterr().err
+    assert cli.main([*train, "--config.steps=6"]) == 0, "resumed, with the folder that run.json names"
+    assert "class folders in c, train, n=24" in (run / "report.html").read_text()
+    assert cli.main(["sample", f"--workdir={run}", "--label=light", "--num=3", f"--out={tmp_path}/x.npz"]) == 0
+    assert np.load(tmp_path / "x.npz")["samples"].shape == (3, 8, 8, 3)
+    capsys.readouterr()
+    assert cli.main(["sample", f"--workdir={run}", "--label=fish", f"--out={tmp_path}/y.npz"]) == 2
+    assert "no such class" in capsys.readouterr().err
