@@ -95,8 +95,8 @@ def _entry(key: str, name: str, verdicts: Mapping[str, str]) -> Entry:
         ("data", in_words(data) if data else str(config.data)),
         *((row["label"], _interval(row["generated"])) for row in card["metrics"] if row["name"] in _TOLD),
         *((claim.id, f"{claim.says} Verdict: {verdicts.get(claim.id, 'not run')}.") for claim in claims_with(name)),
-        ("weights", f"{size:,}; rounded for this page, which moves a sample by {net.mean * scale:.2g}{unit} on average, "
-         f"at most {net.difference * scale:.2g}"),
+        ("weights", f"{size:,}; rounded for this page, which moves a sample by {net.mean * scale:.3g}{unit} on average, "
+         f"at most {net.difference * scale:.3g}"),
     ]  # fmt: skip
     if card["note"]:
         facts.append(("note", card["note"]))
