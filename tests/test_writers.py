@@ -220,6 +220,7 @@ def test_no_verb_that_writes_is_left_out() -> None:
     assert {name for name in cli.VERBS if not any(f"{verb} --".startswith(f"{name} --") for verb in tried)} == {
         "list",
         "doctor",
+        "watch",
     }
 
 
