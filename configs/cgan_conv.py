@@ -71,6 +71,7 @@ def get_config(variant: str = "", classes: str = "", side: int = 28, colour: boo
     if classes:
         config.data = Classes(names=classes.split("+"), side=side, colour=colour)
         config.num_labels, config.metrics = len(config.data.names), Every()
+        config.num_samples = 10 * config.num_labels  # rows of ten
     match variant:
         case "":
             return config
