@@ -14,11 +14,13 @@ from tfgan_lab import metrics
 METRICS = [
     "classifier_score",
     "colour_histogram_distance",
+    "energy_distance",
     "frechet_distance",
     "kernel_distance",
     "kolmogorov_smirnov",
     "label_accuracy",
     "memorisation",
+    "mode_coverage",
     "mode_histogram",
     "moments",
     "ms_ssim_diversity",
