@@ -3,7 +3,7 @@
 Source: Lin et al., "PacGAN", 2018, section 4.2, its DCGAN without packing (numbers of the authors' code for the
 experiment of Srivastava et al., "VEEGAN", 2017).
 Run:    tfgan-lab train --config=stacked --data_dir=FOLDER_WITH_MNIST, then tfgan-lab evaluate (26,000 samples)
-Time:   a day and a half on one core (100,000 steps): work for a GPU, or for `:filters=16`.
+Time:   38 hours on one core (100,000 steps): work for a GPU, or for `:filters=16`.
 Of the code: 64 to 512 filters in four layers, latents U(-1, 1) of 100, 128,000 images drawn once, batch 64, Adam 2e-4
 with beta_1 0.5, two updates of G a step, 50 epochs.
 Not of it: our layers pad alike on all sides, so kernels are 5 in D, and 4 or 5 in G where its are 5; the images are of

@@ -232,7 +232,7 @@ def test_what_a_claim_asks_for_stays_as_it_was_fixed() -> None:
 
 # What a variant for tests may change: sizes, times and how often something is done. Nothing that is another code path.
 MAY_SHRINK = re.compile(
-    r"name|batch_size|epochs|steps|num_samples|compile|data\.num_faces|(generator|discriminator)\.\d+\.(units|filters|channels)"
+    r"name|batch_size|epochs|steps|num_samples|compile|data\.(num|test_num|num_faces)|(generator|discriminator)\.\d+\.(units|filters|channels)"
     r"|(log|evaluate|evaluate_print|sample|checkpoint|metrics)\.(epochs|steps)"
 )
 
