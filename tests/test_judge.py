@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, signal, special
 
-from tfgan_lab.config import from_dict, override
+from tfgan_lab.config import ClassifierConfig, from_dict, override, validate
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import judge as judge_lib
 from tfgan_lab.evaluation.judge import SHIPPED, Judge, judge_of, load_judge, write_judge
@@ -66,10 +66,9 @@ def test_the_facts_say_how_good_it_is_and_how_it_was_made() -> None:
 def test_the_shipped_facts_are_of_the_config_as_it_stands() -> None:
     from tfgan_lab.config_files import load_config
 
-    now = dataclasses.asdict(load_config("mnist_judge"))
-    assert {name: FACTS["fields"][name] for name in ("classifier", "optimizer")} == json.loads(
-        json.dumps({name: now[name] for name in ("classifier", "optimizer")})
-    )
+    now, then = validate(load_config("mnist_judge")), from_dict(FACTS["fields"])
+    assert isinstance(now, ClassifierConfig) and isinstance(then, ClassifierConfig)
+    assert (then.classifier, then.optimizer) == (now.classifier, now.optimizer)
 
 
 def test_it_knows_embedded_digits(shipped: Judge, digits: Any) -> None:

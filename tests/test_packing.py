@@ -145,6 +145,10 @@ def test_what_makes_no_sense_is_refused_in_one_line() -> None:
     )
     with pytest.raises(UserError, match="2 replicas in packs of 2: use a multiple of 4"):
         make_strategy(config)
+
+
+def test_no_post_packs() -> None:
+    pytest.importorskip("torch")
     with pytest.raises(UserError, match="no post packs examples"):
         make_peer(override(offline("mlp_gan"), {"game.pack": "2"}))
     g = Generator([ConcatLabel(), Dense(16), Reshape(*SHAPE)], Init(kernel="torch", bias="torch"), 3, SHAPE, 10)
