@@ -28,12 +28,14 @@ _FEW_FILTERS = {
 _SMALLER = {
     "dcgan_montage": _FEW_FILTERS,
     "dcgan_montage:leaky_relu": _FEW_FILTERS,
+    "dcgan_montage:bfloat16": _FEW_FILTERS,
     "dcgan_montage:small": {"batch_size": "4"},
+    "stacked": {"batch_size": "4"},
 }
 
 
 def source_of(config: Any, embedded: dict[str, Examples], rng: np.random.Generator) -> data.Source:
-    if config.data.kind == "gaussian":
+    if config.data.is_endless or config.data.kind == "stacked":
         return data.open_source(config.data, None)
     if config.data.kind == "mnist":
         return data.Source(embedded["train"], embedded["test"], (28, 28, 1), "data: embedded digits")
