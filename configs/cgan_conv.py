@@ -7,8 +7,8 @@ Measured (seed 0, full MNIST): the digit asked for in 99.2 %, Fréchet distance 
 0.86 (0.54), 1-NN error on real digits 6.6 % with 50,000 samples (7.4 %); but a Parzen log-likelihood of 186 (248).
 Variants: `:smoke` seconds, for tests.
 `:classes=cat+dog+fish` takes your own images: `--data_dir` is a folder with a folder for each class, or with such
-folders in `train` and `test`. `:classes=cat+dog,side=64,colour=True` also says how they are read; `side` is a multiple
-of 4, 28 if it is not said.
+folders in `train` and `test`; an .h5 file with such groups; or a folder with idx files.
+`:classes=cat+dog,side=64,colour=True` also says how they are read; `side` is a multiple of 4, 28 if it is not said.
 """
 
 from tfgan_lab.config import Adam, Classes, Every, Game, GanConfig, Init, Latents, Mnist

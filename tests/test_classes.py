@@ -1,14 +1,16 @@
-"""Labelled image folders: splits, labels, what is refused, and a conditional GAN on a user's own classes."""
+"""Labelled images in folders, HDF5 and idx files: splits, labels, what is refused, and GANs on a user's own classes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
+from test_mnist import idx
 
 from tfgan_lab import cli
 from tfgan_lab.config import Classes, from_json, override, to_json, validate
@@ -30,12 +32,41 @@ def write_classes(root: Path, number: int = 10, names: Any = GREYS) -> Path:
     return root
 
 
+def as_hdf5(root: Path, kind: str = "encoded") -> Path:
+    """The same images in a file with the same groups; `kind` as `tfgan_lab.data.montage_hdf5` calls them."""
+    file = root.with_suffix(".h5")
+    with h5py.File(file, "w") as written:
+        for folder in sorted({path.parent for path in root.rglob("*.png")}):
+            for index, path in enumerate(sorted(folder.iterdir())):
+                content = np.frombuffer(path.read_bytes(), np.uint8)
+                pixels = content if kind == "encoded" else np.asarray(Image.open(path))
+                written[f"{folder.relative_to(root).as_posix()}/{index}.png"] = pixels
+    return file
+
+
+def write_idx(root: Path, side: int, channels: int, labels: Any = (0, 1, 2)) -> Path:
+    """Six images for each label and split: bright ones of label 0, black ones of 1, grey ones of 2."""
+    root.mkdir()
+    for split in ("train", "t10k"):
+        of = np.repeat(np.array(labels, np.uint8), 6)
+        images = np.broadcast_to(
+            np.array([220, 20, 120], np.uint8)[of % 3, None, None, None], (len(of), side, side, channels)
+        )
+        rank = 3 if channels == 1 else 4
+        (root / f"{split}-images-idx{rank}-ubyte").write_bytes(idx(images[..., 0] if rank == 3 else images))
+        (root / f"{split}-labels-idx1-ubyte").write_bytes(idx(of))
+    return root
+
+
 def data_of(**changes: Any) -> Classes:
     return Classes(**{"names": ["light", "dark", "mid"], "side": 8, **changes})
 
 
-def test_every_image_has_the_label_of_its_folder_and_one_split(tmp_path: Path) -> None:
-    source = open_source(data_of(), str(write_classes(tmp_path / "c")))
+@pytest.mark.parametrize("kind", ["folders", "encoded", "arrays"])
+def test_every_image_has_the_label_of_its_folder_and_one_split(kind: str, tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "c")
+    root = root if kind == "folders" else as_hdf5(root, kind)
+    source = open_source(data_of(), str(root))
     assert source.train is not None and source.test is not None
     assert (source.train.num, source.test.num, source.train.shape) == (24, 6, (8, 8, 1))
     seen = []
@@ -46,16 +77,46 @@ def test_every_image_has_the_label_of_its_folder_and_one_split(tmp_path: Path) -
         seen += values.tolist()
     assert sorted(seen) == sorted(grey + index for grey in GREYS.values() for index in range(10))
     assert "light 8" in source.train.provenance.detail
-    again = open_source(data_of(), str(tmp_path / "c")).train
+    again = open_source(data_of(), str(tmp_path / "c")).train  # the same from folders and from a file
     assert again is not None
     assert_array_equal(again.images, source.train.images)
 
 
-def test_folders_train_and_test_are_the_splits(tmp_path: Path) -> None:
-    write_classes(tmp_path / "train", 5), write_classes(tmp_path / "test", 3)
-    source = open_source(data_of(colour=True), str(tmp_path))
+@pytest.mark.parametrize("kind", ["folders", "encoded"])
+def test_folders_train_and_test_are_the_splits(kind: str, tmp_path: Path) -> None:
+    root = tmp_path / "c"
+    write_classes(root / "train", 5), write_classes(root / "test", 3)
+    source = open_source(data_of(colour=True), str(root if kind == "folders" else as_hdf5(root)))
     assert source.train is not None and source.test is not None
     assert (source.train.num, source.test.num, source.train.shape) == (15, 9, (8, 8, 3))
+
+
+@pytest.mark.parametrize("side", [8, 13])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("colour", [False, True])
+def test_idx_files_are_of_any_side_and_one_or_three_channels(
+    side: int, channels: int, colour: bool, tmp_path: Path
+) -> None:
+    source = open_source(data_of(colour=colour), str(write_idx(tmp_path / "i", side, channels)))
+    for part in (source.train, source.test):
+        assert part is not None and part.labels is not None and part.provenance.source == "idx files in i"
+        assert part.images.shape == (18, 8, 8, 3 if colour else 1)
+        assert (part.images == np.array([220, 20, 120])[part.labels, None, None, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"), [((0, 1, 2, 3), "holds label 3: labels must be 0 to 2"), ((0, 2), "has label 1 [(]dark[)]")]
+)
+def test_idx_files_of_other_classes_are_one_line(labels: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        open_source(data_of(), str(write_idx(tmp_path / "i", 8, 1, labels)))
+
+
+def test_idx_images_of_two_channels_are_one_line(tmp_path: Path) -> None:
+    write_idx(tmp_path / "i", 8, 1)
+    (tmp_path / "i" / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((18, 8, 8, 2))))
+    with pytest.raises(UserError, match=r"shape [(]8, 8, 2[)], expected [(]height, width[)], 1 or 3 channels"):
+        open_source(data_of(), str(tmp_path / "i"))
 
 
 def spoil(root: Path, how: str) -> None:
@@ -85,8 +146,8 @@ def spoil(root: Path, how: str) -> None:
     [
         ("one image", "mid holds one image: a class needs two at least"),
         ("no images", "mid: no PNG, JPEG or WebP images"),
-        ("another class", "has the class folders dark, fish, light, mid, but .*use :classes=dark[+]fish[+]light[+]mid"),
-        ("no class", "has the class folders [(]none[)], but"),
+        ("another class", "has the classes dark, fish, light, mid, but .*use :classes=dark[+]fish[+]light[+]mid"),
+        ("no class", "has the classes [(]none[)], but"),
         ("splits differ", "train and test have other classes [(]only in train: mid[)]"),
         ("a cut image", "mid: "),
         ("no folder", "there is no such folder"),
@@ -100,6 +161,24 @@ def test_a_mistake_in_the_folders_is_one_line(
     with pytest.raises(UserError, match=said) as caught:
         open_source(data_of(), str(root))
     assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_in_a_file_of_classes_is_one_line(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "c")
+    spoil(root, "one image")
+    with pytest.raises(UserError, match="c.h5/mid holds one image"):
+        open_source(data_of(), str(as_hdf5(root)))
+    with h5py.File(tmp_path / "c.h5", "a") as file:
+        file["fish"] = h5py.ExternalLink("elsewhere.h5", "/fish")  # no class: links are not followed
+        del file["mid"]
+    with pytest.raises(UserError, match="has the classes dark, light, but"):
+        open_source(data_of(), str(tmp_path / "c.h5"))
+    (tmp_path / "c.h5").write_text("x")
+    with pytest.raises(UserError, match="not an HDF5 file"):
+        open_source(data_of(), str(tmp_path / "c.h5"))
+    write_classes(tmp_path / "all" / "train", 2), write_classes(tmp_path / "all" / "test", 2, ["dark"])
+    with pytest.raises(UserError, match="train and test have other classes [(]only in train: light, mid[)]"):
+        open_source(data_of(), str(as_hdf5(tmp_path / "all")))
 
 
 @pytest.mark.parametrize(

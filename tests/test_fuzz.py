@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from tfgan_lab.config import from_json, to_json
 from tfgan_lab.config_files import load_config
-from tfgan_lab.data.mnist import read_idx
+from tfgan_lab.data.idx import read_idx
 from tfgan_lab.data.montage_hdf5 import open_hdf5
 from tfgan_lab.errors import UserError
 from tfgan_lab.training.workdir import Workdir

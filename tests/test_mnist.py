@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from tfgan_lab.config import Mnist
+from tfgan_lab.data import idx as idx_lib
 from tfgan_lab.data import mnist, open_source
 from tfgan_lab.data.examples import digest
-from tfgan_lab.data.mnist import SPLITS, find_idx_folder, load_mnist, read_idx
+from tfgan_lab.data.idx import read_idx
+from tfgan_lab.data.mnist import SPLITS, find_idx_folder, load_mnist
 from tfgan_lab.errors import UserError
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -128,7 +130,7 @@ def test_the_validation_split_is_a_twelfth_and_5000_at_most(
     number: int, kept: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = np.zeros(1, np.uint8)
-    monkeypatch.setattr(mnist, "read_idx", lambda path, shape: np.broadcast_to(one, (number, *shape)))
+    monkeypatch.setattr(idx_lib, "read_idx", lambda path, shape: np.broadcast_to(one, (number, *shape)))
     splits = mnist._read_idx_folder(folder)
     assert {name: len(images) for name, (images, _) in splits.items()} == {
         "train": number - kept, "validation": kept, "test": number,

@@ -240,7 +240,7 @@ class Stacked(ImageData):
 @data_kind
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class Classes(ImageData):
-    """Images in folders, one for each class; the square in the middle of each, resized."""
+    """Images in folders or HDF5 groups, one for each class, or in idx files; the square in the middle of each, resized."""
 
     names: Annotated[list[Annotated[str, Field(min_length=1, max_length=60)]], Field(min_length=2, max_length=10)]
     side: Annotated[int, Field(ge=4, le=512)]

@@ -79,7 +79,7 @@ def config_flag(values: flags.FlagValues, omitted: str = f"Omitted: {DEFAULT_CON
 
 def data_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "data_dir", None, "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images, or an .h5 file. "
+        "data_dir", None, "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images (or of a folder for each class), or an .h5 file. "
         "MNIST also from $TFGAN_LAB_DATA_DIR. Omitted: what is found, else what the package brings.", flag_values=values,
     )  # fmt: skip
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import os
 import threading
 import urllib.error
 import urllib.request
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from tfgan_lab.config import Mnist
 from tfgan_lab.data.examples import Examples, Provenance, digest
+from tfgan_lab.data.idx import FILES, idx_path, read_split
 from tfgan_lab.data.source import Source
 from tfgan_lab.errors import UserError, shown
 from tfgan_lab.system.arrays import npz_bytes, read_arrays
@@ -26,13 +25,6 @@ DATA_DIR_VARIABLE = "TFGAN_LAB_DATA_DIR"
 SPLITS = ("train", "validation", "train+validation", "test")
 # The old TensorFlow tutorial reader, and so post P002, kept the first 5,000 of the training set apart.
 NUM_VALIDATION = 5000
-_FILES = {
-    ("train", "images"): "train-images-idx3-ubyte",
-    ("train", "labels"): "train-labels-idx1-ubyte",
-    ("test", "images"): "t10k-images-idx3-ubyte",
-    ("test", "labels"): "t10k-labels-idx1-ubyte",
-}
-_MOST_EXAMPLES = 1_000_000  # a header asking for more is damaged: do not allocate for it
 _DOWNLOAD_HOST = "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz"
 _Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -164,31 +156,15 @@ def find_idx_folder(data_dir: Path, given_by: str = "--data_dir") -> Path:
     if not data_dir.is_dir():
         raise UserError(f"{given_by}={data_dir} is not a folder: name one with the four MNIST idx files.")
     for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
-        if any(_idx_path(folder, name) for name in _FILES.values()):
+        if any(idx_path(folder, name) for name in FILES.values()):
             return folder
     raise UserError(
-        f"{given_by}={data_dir} holds no MNIST: expected {', '.join(_FILES.values())} (plain or .gz), or a TFDS folder."
+        f"{given_by}={data_dir} holds no MNIST: expected {', '.join(FILES.values())} (plain or .gz), or a TFDS folder."
     )
 
 
-def _idx_path(folder: Path, name: str) -> Path | None:
-    # Some distributions write a dot where others write a dash.
-    names = [name, name + ".gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz"]
-    return next((folder / candidate for candidate in names if (folder / candidate).is_file()), None)
-
-
 def _read_idx_folder(folder: Path) -> _Arrays:
-    arrays = {}
-    for split in ("train", "test"):
-        images_path, labels_path = (_required(folder, _FILES[split, what]) for what in ("images", "labels"))
-        images, labels = read_idx(images_path, (28, 28)), read_idx(labels_path, ())
-        if len(images) != len(labels):
-            raise UserError(
-                f"{images_path} has {len(images):,} images but {labels_path.name} {len(labels):,} labels: fetch both again."
-            )
-        if len(labels) and labels.max() > 9:
-            raise UserError(f"{labels_path} holds label {labels.max()}: labels must be 0 to 9.")
-        arrays[split] = (images, labels)
+    arrays = {split: read_split(folder, split, (28, 28), 10) for split in ("train", "test")}
     images, labels = arrays["train"]
     # Smaller sets of the same shape keep a twelfth, as 5,000 of 60,000 is.
     kept = min(NUM_VALIDATION, len(images) // 12)
@@ -197,51 +173,6 @@ def _read_idx_folder(folder: Path) -> _Arrays:
         "validation": (images[:kept], labels[:kept]),
         "test": arrays["test"],
     }
-
-
-def _required(folder: Path, name: str) -> Path:
-    path = _idx_path(folder, name)
-    if path is None:
-        raise UserError(f"{folder} has no {name} (nor {name}.gz): all four MNIST idx files are needed.")
-    return path
-
-
-def read_idx(path: Path, item_shape: tuple[int, ...]) -> np.ndarray:
-    """Reads one idx file of unsigned bytes, plain or .gz.
-
-    Args:
-      path: The file; gzip is recognised by its content, not its name.
-      item_shape: Required shape of one item: (28, 28) for images, () for labels.
-
-    Returns:
-      uint8 [N, *item_shape].
-
-    Raises:
-      UserError: Unreadable, wrong magic number, wrong shape, truncated or overlong.
-    """
-    rank = 1 + len(item_shape)
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        with (gzip.open if packed else open)(path, "rb") as file:
-            header = file.read(4 + 4 * rank)
-            if len(header) < 4 + 4 * rank or header[:4] != bytes([0, 0, 8, rank]):
-                raise UserError(
-                    f"{path} is no idx file of {'images' if item_shape else 'labels'}: wrong magic number {header[:4].hex() or '(empty)'}."
-                )
-            dims = [int.from_bytes(header[4 + 4 * i : 8 + 4 * i], "big") for i in range(rank)]
-            if tuple(dims[1:]) != item_shape:
-                raise UserError(f"{path} holds items of shape {tuple(dims[1:])}, expected {item_shape}.")
-            if not 0 < dims[0] <= _MOST_EXAMPLES:
-                raise UserError(f"{path} says it holds {dims[0]:,} items: expected 1 to {_MOST_EXAMPLES:,}.")
-            size = int(np.prod(dims))
-            body = file.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read: {error}. Fetch it again or fix its permissions.") from None
-    if len(body) != size:
-        wrong = "truncated" if len(body) < size else "longer than its header says"
-        raise UserError(f"{path} is {wrong} ({len(body):,} of {size:,} bytes): fetch it again.")
-    return np.frombuffer(body, np.uint8).reshape(dims)
 
 
 # TFDS.

@@ -1,12 +1,13 @@
-"""The post's data file: an HDF5 file whose members are named '0.png', '1.png', … (post P001)."""
+"""The post's data file: an HDF5 file whose members are named '0.png', '1.png', … (post P001); classes are groups of such."""
 
 from __future__ import annotations
 
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -22,19 +23,46 @@ from tfgan_lab.data.montage_sources import (
 from tfgan_lab.errors import UserError, shown
 
 _MEMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.(png|jpe?g)")
+_Seen = TypeVar("_Seen")
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError)  # What h5py raises on a broken file.
 
 
-def open_hdf5(path: str, crop: int) -> ImageSource:
+def open_hdf5(path: str, crop: int, group: str = "/") -> ImageSource:
     """Opens an HDF5 file in the post's layout, its members in any group or several.
 
     A member is a (height, width, 3) uint8 array, or the bytes of a PNG or JPEG as a 1-D uint8 or an opaque
     dataset. Of an array that is large enough, only the central crop is read.
 
+    Args:
+      path: The file.
+      crop: Side of the central crop, in pixels.
+      group: Only what is in this group, whose members are then numbered from 0.
+
     Raises:
       UserError: Not HDF5, damaged, no members, a number missing or there twice, a member of another kind,
         anything that points out of the file.
     """
+    return _looked_at(path, lambda file: _open(file, path, crop, group))
+
+
+def groups_of(path: str, group: str = "/") -> list[str]:
+    """Names of the groups in a group of an HDF5 file, but for links. Raises `UserError` as `open_hdf5`."""
+
+    def look(file: h5py.File) -> list[str]:
+        with file:
+            inside = file[group]
+            hard = [
+                name
+                for name in inside
+                if isinstance(name, str) and inside.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
+            ]
+            return sorted(name for name in hard if isinstance(inside[name], h5py.Group))
+
+    return _looked_at(path, look)
+
+
+def _looked_at(path: str, look: Callable[[h5py.File], _Seen]) -> _Seen:
+    """What `look` makes of the opened file, which is closed if it finds a fault."""
     try:
         file = h5py.File(path, "r", locking="best-effort")
     except OSError as error:
@@ -44,7 +72,7 @@ def open_hdf5(path: str, crop: int) -> ImageSource:
             raise UserError(f"{path}: not an HDF5 file; give the post's .h5 file or a folder of images.") from None
         raise UserError(f"{path}: damaged or cut short ({_reason(error)}); copy the file again.") from None
     try:
-        return _open(file, path, crop)
+        return look(file)
     except BadImage as error:
         file.close()
         raise UserError(f"{path}: {error}") from None
@@ -53,12 +81,13 @@ def open_hdf5(path: str, crop: int) -> ImageSource:
         raise UserError(f"{path}: damaged HDF5 file ({_reason(error)}); copy the file again.") from None
 
 
-def _open(file: h5py.File, path: str, crop: int) -> ImageSource:
-    members = _numbered(file)
+def _open(file: h5py.File, path: str, crop: int, group: str) -> ImageSource:
+    inside = file[group]
+    members = _numbered(inside)
     sizes: list[tuple[int, int]] = []
     encoded = False
     for name in members:
-        dataset = file[name]
+        dataset = inside[name]
         size, is_encoded = _inspect(dataset, name)
         if sizes and is_encoded != encoded:
             raise BadImage(f"'{name}' is encoded and '{members[0]}' is an array, or the reverse: use one kind.")
@@ -69,8 +98,8 @@ def _open(file: h5py.File, path: str, crop: int) -> ImageSource:
         name = members[index]
         try:
             if not encoded:
-                return file[name][*_crop_of(sizes[index], crop)]
-            data = file[name][()].tobytes()
+                return inside[name][*_crop_of(sizes[index], crop)]
+            data = inside[name][()].tobytes()
             check_encoded(data)
         except (BadImage, *_DAMAGE) as error:
             raise UserError(f"{path}: '{name}' cannot be read ({_reason(error)}).") from None
@@ -80,11 +109,11 @@ def _open(file: h5py.File, path: str, crop: int) -> ImageSource:
     return ImageSource("HDF5 montage", members, sizes, encoded, read, detail, file.close)
 
 
-def _numbered(file: h5py.File) -> list[str]:
+def _numbered(inside: h5py.Group) -> list[str]:
     """The image members in the order of their numbers, which must run from 0 without a gap."""
     members: dict[int, str] = {}
     others = []
-    for name, dataset in _datasets(file):
+    for name, dataset in _datasets(inside):
         match = _MEMBER.fullmatch(name.rpartition("/")[2])
         if match is None:
             others.append(f"'{name}' {dataset.dtype}{list(dataset.shape or ())}")
@@ -102,13 +131,13 @@ def _numbered(file: h5py.File) -> list[str]:
     return [members[number] for number in range(len(members))]
 
 
-def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Every dataset of the file, by hard links only.
+def _datasets(inside: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Every dataset in a group, by hard links only.
 
     An external link would read another file under this one's name, so it is refused; soft links are not
     followed, as one to a group would show its images twice.
     """
-    groups, seen = [("", file["/"])], set()
+    groups, seen = [("", inside)], set()
     while groups:
         prefix, group = groups.pop()
         address = h5py.h5o.get_info(group.id).addr
