@@ -4,11 +4,13 @@ Source: post P000, "Generative Adversarial Nets part3" (PyTorch); Goodfellow et 
 Run:    tfgan-lab train --config=mlp_gan --data_dir=FOLDER_WITH_MNIST
 Time:   10 to 18 minutes on one core (60,000 steps of full MNIST).
 Variants: `:smoke` seconds, for tests; `:fresh_real` gives each of k discriminator steps (here k = 2) its own real
-batch, as algorithm 1 of the paper does; `:minimax` trains G on log(1 - D(G(z))). `:hidden=64` sets the width
-of the hidden layers.
+batch, as algorithm 1 of the paper does; `:minimax` trains G on log(1 - D(G(z))); `:wgan` has the Wasserstein loss,
+clipped weights and RMSprop at the rate of Arjovsky et al., 2017, `:wgan_gp` that loss, the gradient penalty and the
+Adam of Gulrajani et al., 2017, both on the post's networks and batches. `:hidden=64` sets the width of the hidden
+layers.
 """
 
-from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, KerasOptimizer, Latents, Mnist
 from tfgan_lab.layers import Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Tanh
 
 
@@ -63,6 +65,14 @@ def get_config(variant: str = "", hidden: int | None = None) -> GanConfig:
             config.game.d_steps, config.game.fresh_real = 2, True
         case "minimax":
             config.game.loss = "minimax"
+        case "wgan":
+            config.game.loss, config.game.clip = "wasserstein", 0.01
+            config.g_optimizer = config.d_optimizer = KerasOptimizer(
+                name="rmsprop", learning_rate=5e-5, arguments={"rho": 0.99, "epsilon": 1e-16}
+            )
+        case "wgan_gp":
+            config.game.loss, config.game.penalty = "wasserstein", "wgan_gp"
+            config.g_optimizer = config.d_optimizer = Adam(learning_rate=1e-4, beta_1=0.0, beta_2=0.9)
         case _:
-            raise ValueError(f"unknown variant {variant!r}: smoke, fresh_real, minimax")
+            raise ValueError(f"unknown variant {variant!r}: smoke, fresh_real, minimax, wgan, wgan_gp")
     return config

@@ -4,7 +4,8 @@ Source: post P002, "Learning GAN" (TensorFlow 1); label smoothing from Salimans 
 Run:    tfgan-lab train --config=mlp_gan_smoothed --data_dir=FOLDER_WITH_MNIST
 Time:   2 to 3 minutes on one core (55,000 steps).
 Variants: `:smoke` seconds, for tests; `:batch_norm` adds what the post's tips ask for (BatchNorm everywhere but in G's
-last and D's first layer, real and fake batches apart; two hidden layers, so that D has one to normalise).
+last and D's first layer, real and fake batches apart; two hidden layers, so that D has one to normalise); `:two_hidden`
+has those layers without BatchNorm; `:linear_generator` has no hidden layers in G, `:linear_discriminator` none in D.
 `:hidden=64` sets the width of the hidden layers.
 """
 
@@ -58,6 +59,14 @@ def get_config(variant: str = "", hidden: int | None = None) -> GanConfig:
                 Dense(hidden), BatchNorm(), LeakyReLU(0.01),
                 Dense(1),
             ]  # fmt: skip
+        case "two_hidden":
+            config.generator[2:2] = [Dense(hidden), LeakyReLU(0.01)]
+            config.discriminator[3:3] = [Dense(hidden), LeakyReLU(0.01)]
+        case "linear_generator":
+            config.generator = [Dense(28 * 28), Tanh(), Reshape(28, 28, 1)]
+        case "linear_discriminator":
+            config.discriminator = [Flatten(), Dense(1)]
         case _:
-            raise ValueError(f"unknown variant {variant!r}: smoke, batch_norm")
+            known = "smoke, batch_norm, two_hidden, linear_generator, linear_discriminator"
+            raise ValueError(f"unknown variant {variant!r}: {known}")
     return config

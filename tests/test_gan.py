@@ -364,6 +364,9 @@ def test_real_and_fake_are_apart_where_d_takes_batch_statistics() -> None:
     table = Table(norm=[BatchNorm()])
     table.play(0)
     assert [len(call.x) for call in table.calls if call.role == "d"] == [B, B, B]
+    table = Table(norm=[BatchNorm()], d_batches="together")
+    table.play(0)
+    assert [len(call.x) for call in table.calls if call.role == "d"] == [2 * B, B]
 
 
 def test_the_separate_update_draws_its_fakes_after_the_real_update() -> None:
@@ -453,6 +456,7 @@ def test_a_plain_generator_that_hides_its_width_is_refused_in_one_line() -> None
         ({"d_update": "separate", "loss": "relativistic"}, False, "game.loss='relativistic' compares real with fake"),
         ({"fakes": "shared", "d_steps": 3}, False, "game.fakes='shared' needs one joint D update"),
         ({"first": "generator"}, False, "goes with game.fakes='shared'"),
+        ({"d_update": "separate", "d_batches": "together"}, False, "needs game.d_update='joint'"),
         ({"loss": "hing"}, False, "no loss 'hing'. Did you mean 'hinge'"),
         ({"penalty": "r1"}, True, "the discriminator's layer 'norm' mixes examples"),
     ],

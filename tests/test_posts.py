@@ -168,6 +168,7 @@ def test_the_posts_numbers(reference: str) -> None:
         assert found == expected, field
 
 
+_K10, _MLP = {"game.d_steps": "10"}, "mlp_gan_smoothed"
 # The ledger's promise: bands were fixed before its runs. By claim: arms (config and overrides), then bands.
 CLAIMS: dict[str, tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float]]]] = {
     "C000a.1": (
@@ -187,8 +188,23 @@ CLAIMS: dict[str, tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float
             ("k=1", "digits"): (5, 10),
         },
     ),
+    "C000c": (
+        {"post's": ("mlp_gan", _K10), "WGAN": ("mlp_gan:wgan", _K10), "WGAN-GP": ("mlp_gan:wgan_gp", _K10)},
+        {
+            ("post's", "top_share"): (0.9, 1),
+            ("WGAN", "digits"): (5, 10),
+            ("WGAN-GP", "digits"): (5, 10),
+            ("WGAN", "digit_like"): (0.25, 1),
+            ("WGAN-GP", "digit_like"): (0.25, 1),
+        },
+    ),
     "C001a": ({"run": ("mnist_classifier", {})}, {("run", "accuracy"): (0.95, 1)}),
     "C001b": ({"run": ("cgan_layernorm", {})}, {("run", "label_accuracy"): (0.8, 1)}),
+    "C001d": ({"GELU": ("cgan_conv:gelu", {}), "ReLU": ("cgan_conv", {})}, {("GELU/ReLU", "frechet"): (0, 0.9)}),
+    "C001e": (
+        {"convolution": ("cgan_conv", {}), "dense": ("cgan_conv:dense", {})},
+        {("convolution/dense", "frechet"): (0, 0.5)},
+    ),
     "C002a.1": (
         {"run": ("mlp_gan_smoothed", {})},
         {("run", "d_loss_end"): (0.814, 1.22), ("run", "g_loss_end"): (1.555, 2.333)},
@@ -196,6 +212,30 @@ CLAIMS: dict[str, tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float
     "C002a.2": (
         {"run": ("mlp_gan_smoothed", {})},
         {("run", "d_loss_early"): (2.066, 6.197), ("run", "g_loss_early"): (2.206, 6.617)},
+    ),
+    "C002d": (
+        {"with": (f"{_MLP}:batch_norm", {}), "without": (f"{_MLP}:two_hidden", {})},
+        {("with/without", "frechet"): (0, 0.5)},
+    ),
+    "C002e": (
+        {"flipped": (_MLP, {}), "minus": (_MLP, {"game.loss": "minimax"})},
+        {("flipped/minus", "frechet"): (0, 0.5)},
+    ),
+    "C002f": (
+        {"smoothed": (_MLP, {}), "unsmoothed": (_MLP, {"game.smoothing": "0.0"})},
+        {("smoothed/unsmoothed", "g_loss_early"): (0, 0.9)},
+    ),
+    "C002g": (
+        {
+            "both": (_MLP, {}),
+            "not in G": (f"{_MLP}:linear_generator", {}),
+            "not in D": (f"{_MLP}:linear_discriminator", {}),
+        },
+        {("both/not in G", "frechet"): (0, 0.5), ("both/not in D", "frechet"): (0, 0.5)},
+    ),
+    "C002h": (
+        {"apart": (f"{_MLP}:batch_norm", {}), "together": (f"{_MLP}:batch_norm", {"game.d_batches": "together"})},
+        {("apart/together", "frechet"): (0, 0.9)},
     ),
     "C003a": (
         {"with": ("cgan_concat:dropout_after_output", {}), "without": ("cgan_concat", {})},
@@ -214,7 +254,7 @@ def test_what_a_claim_asks_for_stays_as_it_was_fixed() -> None:
     found = {
         claim.id: (
             {name: (arm.config, dict(arm.overrides)) for name, arm in claim.arms.items()},
-            {(gauge.arm, gauge.number): (gauge.low, gauge.high) for gauge in claim.gauges},
+            {("/".join(filter(None, (g.arm, g.over))), g.number): (g.low, g.high) for g in claim.gauges},
         )
         for claim in claims.CLAIMS
     }

@@ -117,6 +117,7 @@ class Game:
     g_steps: Annotated[int, Field(gt=0, le=1000)] = 1
     fresh_real: bool = False  # each of k > 1 updates sees its own real batch (else the same one)
     d_update: Literal["joint", "separate"] = "joint"  # real and fake in one D update, or one after the other
+    d_batches: Literal["apart", "together"] = "apart"  # whether BatchNorm in D sees real and fake in one batch
     fakes: Literal["fresh", "shared"] = "fresh"  # shared: both players' updates use one set of fakes
     d_dropout_in_g_step: bool = True  # post P000 switches D to eval mode there
     d_loss: Literal["sum", "half_sum"] = "sum"

@@ -92,6 +92,8 @@ def game_faults(
         faults.append("game.first='generator' (post P003) goes with game.fakes='shared'")
     if game.fakes == "shared" and (game.d_update == "separate" or game.d_steps * game.g_steps > 1):
         faults.append("game.fakes='shared' needs one joint D update and one G update per step")
+    if game.d_batches == "together" and game.d_update == "separate":
+        faults.append("game.d_batches='together' is of one D update on real and fake: it needs game.d_update='joint'")
     return faults
 
 

@@ -241,8 +241,9 @@ class GAN:
         return tf.reshape(deviation, [*deviation.shape, *[1] * (numbers.shape.rank - deviation.shape.rank)])
 
     def _real_and_fake_logits(self, turn: Turn, real: Any, labels: Any, fakes: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """D on both: in one pass where that is the same, in two where D takes batch statistics."""
-        if self.discriminator.uses_batch_statistics:
+        """D on both: in one pass where that is the same, in two where D takes batch statistics, unless it shall take them
+        of both together."""
+        if self.discriminator.uses_batch_statistics and self.game.d_batches == "apart":
             return self._discriminate(real, labels, turn.on_real), self._discriminate(fakes, turn.labels, turn.on_fake)
         axis = self.batch_axis
         both = tf.concat([real, fakes], axis)  # [2B, …]

@@ -98,7 +98,10 @@ def _export_torch(values: Any, overrides: dict[str, str]) -> None:
 
 def _ledger_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "config", None, "Only the claims that are tested with this config. Omitted: all.", flag_values=values
+        "config",
+        None,
+        "Only the claims that are tested with this config, or one by its id, such as C000c. Omitted: all.",
+        flag_values=values,
     )
     flags.DEFINE_integer(
         "seeds", 5, "How many seeds of each run; fewer than 5 cannot settle a claim.", lower_bound=1, upper_bound=1000, flag_values=values

@@ -40,7 +40,7 @@ def write_ledger(folder: str | os.PathLike[str], store: Store, config: str | Non
     Args:
       folder: Made if need be.
       store: What is judged, all of it: so is ledger.json.
-      config: Text and pictures are of the claims that are tested with it alone; None for all.
+      config: Text and pictures are of the claims that are tested with it alone, or of the one of that id; None for all.
 
     Returns:
       What text and pictures show.
@@ -73,11 +73,12 @@ def write_ledger(folder: str | os.PathLike[str], store: Store, config: str | Non
 
 
 def _of_config(result: dict[str, Any], config: str) -> dict[str, Any]:
-    arms = [arm for claim in claims_of(config) for arm in claim.arms.values()]
+    claims = claims_of(config)
+    arms = [arm for claim in claims for arm in claim.arms.values()]
     arms += [trial.arm() for trial in PEER_TRIALS if trial.config == config]
     names = {arm.folder(budget) for arm in arms for budget in ("posted", "short")}
     return result | {
-        "claims": [claim for claim in result["claims"] if claim["config"] == config],
+        "claims": [claim for claim in result["claims"] if claim["id"] in {one.id for one in claims}],
         "peers": [trial for trial in result["peers"] if trial["config"] == config],
         "ran": [row for row in result["ran"] if row["arm"] in names],
     }

@@ -75,7 +75,7 @@ def judge_claim(claim: Claim, store: Store) -> dict[str, Any]:
         "seeds": seeds, "shown": shown, "verdict": verdict(len(shown), len(seeds)) if seeds else "not run",
         "limits": [*_data_limits(claim, used), *short] if seeds else [],
         "interval": _share_interval(len(shown), len(seeds)), "lengths": lengths, "data": _data_words(used),
-        "gauges": [_gauge(gauge, [numbers[seed][gauge.arm].get(gauge.number) for seed in seeds]) for gauge in claim.gauges],
+        "gauges": [_gauge(gauge, [gauge.value(numbers[seed]) for seed in seeds]) for gauge in claim.gauges],
     }  # fmt: skip
 
 
