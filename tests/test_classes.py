@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from catalogue import offline
 from numpy.testing import assert_array_equal
 from PIL import Image
 from test_mnist import idx
@@ -15,8 +17,11 @@ from test_mnist import idx
 from tfgan_lab import cli
 from tfgan_lab.config import Classes, from_json, override, to_json, validate
 from tfgan_lab.config_files import load_config
-from tfgan_lab.data import open_source
+from tfgan_lab.data import Examples, Provenance, open_source
 from tfgan_lab.errors import UserError
+from tfgan_lab.evaluation import accuracy, classifier_plots
+from tfgan_lab.evaluation.rows import table
+from tfgan_lab.training.experiment import build
 
 GREYS = {"dark": 20, "light": 220, "mid": 120}
 
@@ -188,7 +193,7 @@ def test_a_mistake_in_a_file_of_classes_is_one_line(tmp_path: Path) -> None:
         ("cgan_conv:classes=cat+dog+cat", "data.names: cat is there twice"),
         ("cgan_conv:classes=cat+dog,side=30", "multiple of 4"),
         ("cgan_conv:side=32", "go with classes"),
-        ("cgan_conv:classes=" + "+".join("abcdefghijk"), "names=.*at most 10 items"),
+        ("cgan_conv:classes=" + "+".join(map(str, range(1001))), "names=.*at most 1000 items"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line(reference: str, said: str) -> None:
@@ -200,8 +205,39 @@ def test_a_config_keeps_the_names() -> None:
     config: Any = validate(load_config("cgan_conv:classes=cat+dog,side=32,colour=True"))
     assert from_json(to_json(config)) == config
     assert (config.num_labels, config.label_names, config.data.shape) == (2, ("cat", "dog"), (32, 32, 3))
-    with pytest.raises(UserError, match="num_labels=3, but data.names are 2"):
+    with pytest.raises(UserError, match="num_labels=3, but classes has 2 classes"):
         override(config, {"num_labels": "3"})
+
+
+def test_more_than_ten_classes_are_drawn_and_told_apart(tmp_path: Path) -> None:
+    """Networks take their widths from the data; the table of a classifier has a row for each class, by its name."""
+    names = [f"shade{k:02}" for k in range(12)]
+    for k, name in enumerate(names):
+        (tmp_path / "c" / name).mkdir(parents=True)
+        for index in range(4):
+            Image.fromarray(np.full((8, 8), 20 * k + index, np.uint8)).save(tmp_path / "c" / name / f"{index}.png")
+    config: Any = validate(load_config(f"cgan_conv:smoke,classes={'+'.join(names)},side=8"))
+    source = open_source(config.data, str(tmp_path / "c"))
+    networks = build(config, source).networks
+    samples = networks["generator"](np.zeros((12, 64), np.float32), np.arange(12), training=False)
+    assert samples.shape == (12, 8, 8, 1) and networks["discriminator"](samples, np.arange(12)).shape == (12,)
+    assert (config.num_labels, config.num_samples, config.label_names) == (12, 120, tuple(names))
+    larger = dataclasses.replace(config.data, side=28)
+    with pytest.raises(UserError, match="classifier: its layers end in .10., not in 12 logits"):
+        build(
+            dataclasses.replace(offline("mnist_classifier:smoke"), data=larger),
+            open_source(larger, str(tmp_path / "c")),
+        )
+    answers = accuracy.Answers(np.eye(12)[[*range(11), 3]], np.arange(12))
+    rows = {
+        row["label"]: row["generated"]
+        for row in table(accuracy.metrics_for(names), {"generated": accuracy.column(answers)})
+    }
+    assert (rows["accuracy on class shade11"]["value"], rows["accuracy on class shade10"]["value"]) == (0, 1)
+    test = Examples(12, (8, 8, 1), Provenance("shades", "test", 12, "0" * 64), np.zeros((12, 8, 8, 1), np.uint8))
+    classifier_plots.write(tmp_path, answers, test, config)
+    written = (tmp_path / "confusion.svg").read_text(encoding="utf-8")
+    assert all(written.count(f">{name}</") >= 2 for name in names), "in its rows and in its columns"
 
 
 @pytest.mark.slow

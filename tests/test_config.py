@@ -169,7 +169,7 @@ def test_an_override_changes_that_field_alone_and_not_its_argument() -> None:
         ("g_optimizer.learning_rate", "1e-300", "g_optimizer.learning_rate"),
         ("game.d_steps", "1000000", "game.d_steps"),
         ("replicas", "33", "replicas"),
-        ("num_labels", "11", "num_labels"),
+        ("num_labels", "11", "num_labels=11, but mnist has 10 classes"),
         ("num_seeds", "1000000000", "num_seeds"),
     ],
 )

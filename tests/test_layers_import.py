@@ -25,7 +25,7 @@ LAYERS = [
     ("layer_base",),
     ("keras_models",),
     ("layers", "data_kinds"),
-    ("config_checks",),
+    ("image_data", "number_data", "config_checks"),
     ("config",),
     ("config_files", "pictures", "figures"),
     ("networks", "optimizers", "gan"),

@@ -38,7 +38,7 @@ def test_samples_are_drawn_in_pieces_and_labels_in_turn() -> None:
 
 def test_digits_are_drawn_when_they_are_more_than_one_percent() -> None:
     labels = np.repeat(np.arange(10), [500, 300, 100, 50, 20, 11, 10, 9, 0, 0])
-    assert digits.digits_drawn(labels) == 6
+    assert digits.classes_drawn(labels, 10) == 6
 
 
 def test_rows_keep_their_order_and_cut_intervals_at_the_smallest_value() -> None:

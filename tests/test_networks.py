@@ -212,8 +212,8 @@ def test_networks_that_do_not_fit_the_data_are_refused_in_one_line() -> None:
         UserError, match=r"discriminator: its layers end in \[3\], not in one logit: end with Dense\(1\)"
     ):
         Discriminator([Flatten(), Dense(3)], init, (28, 28, 1))
-    with pytest.raises(UserError, match=r"classifier: its layers end in \[3\]"):
-        Classifier([Flatten(), Dense(3)], init, (28, 28, 1))
+    with pytest.raises(UserError, match=r"classifier: its layers end in \[28, 28, 3\], not in a logit for each class"):
+        Classifier([Conv(3, 1)], init, (28, 28, 1))
     config: Any = offline("dcgan_montage:smoke", data__size="64", data__crop="64")
     with pytest.raises(UserError, match="generator"):
         build_generator(config, config.data.shape)

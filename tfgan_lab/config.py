@@ -4,7 +4,7 @@ A config file (see `configs/`) has `get_config(variant: str = "")` and returns a
 a `ClassifierConfig`. Fields are documented where they stand; `--config.FIELD=VALUE` overrides
 any of them on the command line, nested ones with dots (`--config.game.d_steps=5`).
 
-Kinds of data stand in `tfgan_lab.data_kinds`; configs take them from here. This module imports neither TensorFlow nor
+Kinds of data stand in `tfgan_lab.data_kinds`, `image_data` and `number_data`; configs take them from here. This module imports neither TensorFlow nor
 Keras.
 """
 
@@ -21,23 +21,13 @@ from pydantic.dataclasses import dataclass
 
 from tfgan_lab import fields
 from tfgan_lab.config_checks import contradictions, line_faults
-from tfgan_lab.data_kinds import (  # noqa: F401
-    Classes,
-    Data,
-    Gaussian,
-    ImageData,
-    Mnist,
-    Montage,
-    NumberData,
-    Plane,
-    Stacked,
-    data_kind,
-    of_its_kind,
-)
+from tfgan_lab.data_kinds import Data, ImageData, NumberData, data_kind, of_its_kind  # noqa: F401
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.fields import STRICT, Argument, Changes, Count, Epochs, Finite, NonNegative, Positive, Rate, Seed, Share
+from tfgan_lab.image_data import Classes, Mnist, Montage, Stacked  # noqa: F401
 from tfgan_lab.layer_base import KINDS, AnyLayer
 from tfgan_lab.losses import known_loss
+from tfgan_lab.number_data import Gaussian, Plane  # noqa: F401
 from tfgan_lab.penalties import known_penalty
 
 # Networks.
@@ -213,7 +203,7 @@ class GanConfig(RunConfig):
     d_optimizer: Optimizer
     game: Game
     log_losses: Literal["step", "after_update"] = "step"  # the step's own, or (P002) its batch's after the update
-    num_labels: Annotated[int, Field(ge=0, le=10)] = 0  # 10: a conditional GAN on digits; 0: unconditional
+    num_labels: Annotated[int, Field(ge=0, le=1000)] = 0  # 10: a conditional GAN on digits; 0: unconditional
     # Decay a step of a moving average of G's weights, which is then sampled, evaluated and exported; 0: none.
     ema: Share = 0.0
     sample: Annotated[Every, Changes.PICTURES] = dataclasses.field(default_factory=Every)
@@ -233,15 +223,16 @@ class GanConfig(RunConfig):
     @property
     def label_names(self) -> tuple[str, ...]:
         """What its labels are called, in order; empty for an unconditional GAN."""
-        names = self.data.class_names[: self.num_labels]
-        return (*names, *map(str, range(len(names), self.num_labels)))
+        return self.data.called(self.num_labels)
 
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class ClassifierConfig(RunConfig):
-    """A digit classifier."""
+    """A classifier of digits, or of other labelled images."""
 
-    classifier: Layers  # images to ten logits; the last is a layer of its own, and what it sees are the features
+    classifier: (
+        Layers  # images to a logit for each class; the last is a layer of its own, and what it sees are the features
+    )
     init: Init
     optimizer: Optimizer
     loss: Literal["sigmoid", "softmax"] = "sigmoid"  # sigmoid: each score against its one-hot target (post P001)

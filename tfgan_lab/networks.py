@@ -18,8 +18,6 @@ from tfgan_lab.layers import BatchNorm
 from tfgan_lab.randomness import stream_key
 from tfgan_lab.spectral import FIRST_ITERATIONS
 
-NUM_CLASSES = 10
-
 
 class Network(keras.Model):
     """A list of layers, built when it is made: it has all its variables before its first call.
@@ -178,15 +176,15 @@ class Discriminator(Network):
 
 @keras.saving.register_keras_serializable("tfgan_lab")
 class Classifier(Network):
-    """Images to one logit per class. Arguments as of `Network`; its layers must end in `NUM_CLASSES` numbers."""
+    """Images to one logit per class. Arguments as of `Network`; its layers must end in a number for each class."""
 
     def __init__(
         self, layers: Sequence[Any], init: Any, image_shape: Sequence[int], num_labels: int = 0, seed: int = 0
     ) -> None:
         super().__init__("classifier", layers, init, tuple(image_shape), num_labels, seed)
         self.image_shape = tuple(image_shape)
-        if self.outputs_shape != (NUM_CLASSES,):
-            raise UserError(f"classifier: its layers end in {list(self.outputs_shape)}, not in {NUM_CLASSES} logits")
+        if len(self.outputs_shape) != 1:
+            raise UserError(f"classifier: its layers end in {list(self.outputs_shape)}, not in a logit for each class")
 
     def call(self, images: Any, training: bool = False, seed: Any = None, part: slice = slice(None)) -> tf.Tensor:
         """[B, H, W, C] -> logits [B, classes]; `seed` as of `layers.Pass`. Of its layers those of `part` run."""
@@ -227,8 +225,12 @@ def drawn_from(networks: Mapping[str, Any]) -> Any:
 
 
 def build_classifier(config: ClassifierConfig, image_shape: Sequence[int]) -> Classifier:
-    """Makes the config's classifier."""
-    return Classifier(config.classifier, config.init, image_shape, seed=config.seed)
+    """Makes the config's classifier. Raises `UserError` where it has not a logit for each class of the data."""
+    classifier = Classifier(config.classifier, config.init, image_shape, seed=config.seed)
+    classes = len(config.data.class_names)
+    if classes and classifier.outputs_shape != (classes,):
+        raise UserError(f"classifier: its layers end in {list(classifier.outputs_shape)}, not in {classes} logits")
+    return classifier
 
 
 def _seeds(seed: int, role: str) -> Iterator[int]:

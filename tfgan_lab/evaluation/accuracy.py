@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ METRICS = {
     "accuracy": Metric("accuracy", "higher"),
     "accuracy_own": Metric("accuracy, BatchNorm on each image's own statistics", "higher"),
     "accuracy_running": Metric("accuracy, BatchNorm on running statistics", "higher"),
-    **{f"accuracy_{k}": Metric(f"accuracy on class {k}", "higher") for k in range(10)},
 }
+
+
+def metrics_for(names: Sequence[str]) -> dict[str, Metric]:
+    """The table's rows for classes of these names."""
+    return METRICS | {f"accuracy_{k}": Metric(f"accuracy on class {name}", "higher") for k, name in enumerate(names)}
 
 
 @dataclasses.dataclass(frozen=True)

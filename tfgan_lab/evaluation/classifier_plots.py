@@ -1,7 +1,8 @@
-"""A classifier on the test split: its confusion matrix, and post P001's bar of ten outputs for one image."""
+"""A classifier on the test split: its confusion matrix, and post P001's bar of the outputs for one image."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,15 @@ def files(folder: Path) -> list[Path]:
 def write(folder: Path, answers: Answers, test: Any, config: Any) -> list[str]:
     """Writes confusion.png and scores.png (and .svg) and returns their names."""
     provenance = f"{test.provenance}; {of_post(config.post)}, seed {config.seed}"
+    names = config.data.called(answers.scores.shape[1])
     right = float((answers.scores.argmax(axis=1) == answers.labels).mean())
     figures = {
-        "confusion": confusion(answers.confusion, f"{config.name}: {right:.2%} right", provenance),
+        "confusion": confusion(answers.confusion, names, f"{config.name}: {right:.2%} right", provenance),
         "scores": scores(
             test.images[0],
             answers.scores[0],
             int(answers.labels[0]),
+            names,
             f"{config.name}: the first test image",
             provenance,
         ),
@@ -36,16 +39,18 @@ def write(folder: Path, answers: Answers, test: Any, config: Any) -> list[str]:
     return [write_figure(folder, name, figure) for name, figure in figures.items()]
 
 
-def confusion(counts: np.ndarray, title: str, provenance: str) -> Figure:
+def confusion(counts: np.ndarray, names: Sequence[str], title: str, provenance: str) -> Figure:
     """A confusion matrix with its counts; colours show the mistakes, which the diagonal would outshine.
 
     Args:
       counts: int [true, predicted].
+      names: Of the classes.
       title: Above.
       provenance: Below.
     """
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        figure, axis = plt.subplots(figsize=(5.6, 5.4), layout="constrained")
+        side = min(40.0, max(5.4, 0.54 * len(counts)))
+        figure, axis = plt.subplots(figsize=(side + 0.2, side), layout="constrained")
         mistakes = np.where(np.eye(len(counts), dtype=bool), 0, counts)
         axis.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, int(mistakes.max())))
         for true, row in enumerate(counts):
@@ -62,28 +67,34 @@ def confusion(counts: np.ndarray, title: str, provenance: str) -> Figure:
                     fontweight=weight,
                     color="white" if dark else "black",
                 )
-        ticks = range(len(counts))
-        axis.set(xlabel="predicted class", ylabel="true class", xticks=ticks, yticks=ticks, title=title)
+        axis.set(xlabel="predicted class", ylabel="true class", title=title)
+        axis.set_xticks(range(len(counts)), names, rotation=_turned(names), parse_math=False)
+        axis.set_yticks(range(len(counts)), names, parse_math=False)
         for spine in axis.spines.values():
             spine.set_visible(False)
         figure.supxlabel(provenance, fontsize=7, color="#555555")
         return figure
 
 
-def scores(image: np.ndarray, values: np.ndarray, label: int, title: str, provenance: str) -> Figure:
+def scores(
+    image: np.ndarray, values: np.ndarray, label: int, names: Sequence[str], title: str, provenance: str
+) -> Figure:
     """One image and a bar for each of the classifier's outputs (post P001).
 
     Args:
-      image: uint8 [H, W, 1].
+      image: uint8 [H, W, C].
       values: [classes], in [0, 1].
       label: The true class.
+      names: Of the classes.
       title: Above.
       provenance: Below.
     """
     with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), width_ratios=(1, 1.9), layout="constrained")
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(min(40.0, max(7.2, 0.5 * len(values))), 3.2), width_ratios=(1, 1.9), layout="constrained"
+        )
         left.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        left.set_title(f"true class {label}")
+        left.set_title(f"true class {names[label]}", parse_math=False)
         left.axis("off")
         colors = [ORANGE if k == label else BLUE for k in range(len(values))]
         bars = right.bar(range(len(values)), values, color=colors)
@@ -91,11 +102,16 @@ def scores(image: np.ndarray, values: np.ndarray, label: int, title: str, proven
         right.set(
             xlabel="class (the true one orange)",
             ylabel="score",
-            xticks=range(len(values)),
             ylim=(0, 1.08),
-            title="the ten outputs",
+            title=f"the {len(values)} outputs",
         )
+        right.set_xticks(range(len(values)), names, rotation=_turned(names), parse_math=False)
         right.grid(axis="x", visible=False)
         figure.suptitle(title)
         figure.supxlabel(provenance, fontsize=7, color="#555555")
         return figure
+
+
+def _turned(names: Sequence[str]) -> int:
+    """By how many degrees names under an axis are turned, so that long ones do not meet."""
+    return 90 if max(map(len, names)) > 2 else 0

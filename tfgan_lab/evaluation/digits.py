@@ -1,4 +1,4 @@
-"""Metrics of generated digits: by the judge's features and classes, by pixels, by distance to the training data."""
+"""Metrics of generated digits, or of other classes that a judge knows: by the judge's features and classes, by pixels, by distance to the training data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfgan_lab.evaluation.judge import Judge, Opinion
 from tfgan_lab.evaluation.rows import Metric, Number
 from tfgan_lab.metrics import Estimate, bootstrap_interval, jackknife_interval
 
-# A digit counts as drawn if it is more than 1 % of the samples (a tenth of an even share).
+# A class counts as drawn if it is more than a tenth of an even share of the samples (of ten classes, 1 %).
 RARE = 0.1
 _PARZEN_START = 45_000  # the 50,000th image of the original training set: our order puts the validation 5,000 last
 _PARZEN_NUM = 1_000
@@ -31,8 +31,8 @@ METRICS = {
     "density": Metric("density (k=5), judge features", "higher"),
     "coverage": Metric("coverage (k=5), judge features", "higher"),
     "two_sample_accuracy": Metric("1-NN real-or-not, judge features", "as real"),
-    "classifier_score": Metric("classifier score (1 to 10)", "higher", 1.0),
-    "digits_drawn": Metric("classes drawn (each > 1 %)", "higher"),
+    "classifier_score": Metric("classifier score (1 to classes)", "higher", 1.0),
+    "digits_drawn": Metric("classes drawn (each > 1/10 of an even share)", "higher"),
     "kl_data": Metric("KL of class shares to the test split's", "lower"),
     "parzen_log_likelihood": Metric("Parzen log-likelihood (nats)", "higher", None),
     "ms_ssim": Metric("MS-SSIM of random pairs", "as real"),
@@ -44,7 +44,7 @@ METRICS = {
 
 @dataclasses.dataclass(frozen=True)
 class RealDigits:
-    """What samples are compared with. Images are float32 [N, 28, 28, 1] in [0, 1].
+    """What samples are compared with. Images are float32 [N, H, W, C] in [0, 1].
 
     Attributes:
       test, test_labels: The test split, shuffled.
@@ -69,16 +69,18 @@ class RealDigits:
         return self.test[:half], self.test[-half:]
 
 
-def too_few(test_labels: np.ndarray, num_features: int, num_train: int | None = None) -> str:
-    """Why data is too little to compare samples with by so many features; "" if it is not.
+def too_few(test_labels: np.ndarray, opinion: Opinion, num_train: int | None = None) -> str:
+    """Why data is too little to compare samples with by a judge's features; "" if it is not.
 
     Args:
       test_labels: Of the test split.
-      num_features: Of the judge.
+      opinion: The judge's, of any of its images.
       num_train: Training images, where these are compared too.
     """
-    least = num_features * 5 // 4  # a tenth less, as the jackknife takes, is still more than there are features
-    absent = sorted(set(range(10)) - set(test_labels.tolist()))
+    least = (
+        opinion.features.shape[1] * 5 // 4
+    )  # a tenth less, as the jackknife takes, is still more than there are features
+    absent = sorted(set(range(opinion.num_classes)) - set(test_labels.tolist()))
     if len(test_labels) < least:
         return f"{len(test_labels)} test images, wanted {least} at least"
     if num_train is not None and num_train < least:
@@ -107,7 +109,7 @@ def real_digits(source: Source, judge: Judge, seed: int) -> RealDigits:
     train_rows = np.concatenate([train_rows[~np.isin(train_rows, widths)], widths])
     test_images = _unit(test.images[test_rows])
     opinion = judge(test_images)
-    fault = too_few(test.labels, opinion.features.shape[1], train.num - len(widths))
+    fault = too_few(test.labels, opinion, train.num - len(widths))
     if fault:
         raise UserError(f"{test.provenance.source} cannot be evaluated on: {fault}. Name other data with --data_dir.")
     return RealDigits(
@@ -129,7 +131,7 @@ def samples_column(images: np.ndarray, asked: np.ndarray | None, real: RealDigit
     opinion = judge(images)
     column = common_numbers(images, opinion, real, seed)
     if asked is not None:
-        accuracy = metrics.label_accuracy(opinion.labels, asked)
+        accuracy = metrics.label_accuracy(opinion.labels, asked, opinion.num_classes)
         column.numbers["label_accuracy"] = accuracy.overall
         column.numbers["nearest_neighbour_error"] = _nearest_neighbour_error(images, asked, real)
         column.details["label_accuracy_per_class"] = [None if of is None else of.value for of in accuracy.per_class]
@@ -148,7 +150,9 @@ def real_column(num: int, conditional: bool, real: RealDigits, judge: Judge, see
     images, labels = real.train[:num], real.train_labels[:num]
     column = common_numbers(images, judge(images), real, seed)
     if conditional:
-        column.numbers["label_accuracy"] = metrics.label_accuracy(real.opinion.labels, real.test_labels).overall
+        column.numbers["label_accuracy"] = metrics.label_accuracy(
+            real.opinion.labels, real.test_labels, real.opinion.num_classes
+        ).overall
         column.numbers["nearest_neighbour_error"] = _nearest_neighbour_error(images, labels, real)
     column.numbers.update(_copying(real.unseen[1], real, seed))
     return column
@@ -160,15 +164,18 @@ def common_numbers(images: np.ndarray, opinion: Opinion, real: RealDigits, seed:
     balls = metrics.precision_recall_density_coverage(reference, features)
     equal = min(len(features), len(reference))
     parzen = metrics.parzen_log_likelihood(images, real.parzen, real.test)
-    histogram = metrics.mode_histogram(opinion.labels, data_labels=real.test_labels, rare=RARE)
+    classes = opinion.num_classes
+    histogram = metrics.mode_histogram(opinion.labels, classes, real.test_labels, RARE)
     numbers: dict[str, Number] = {
         "frechet_distance": jackknife_interval(metrics.frechet_distance, reference, features, seed=seed),
         "kernel_distance": metrics.kernel_distance(reference, features, seed=seed),
         "precision": balls.precision, "recall": balls.recall, "density": balls.density, "coverage": balls.coverage,
         "two_sample_accuracy": metrics.two_sample_accuracy(reference[:equal], features[:equal]).accuracy,
         "classifier_score": jackknife_interval(metrics.classifier_score, opinion.probabilities, seed=seed),
-        "digits_drawn": bootstrap_interval(digits_drawn, opinion.labels, resamples=200, seed=seed),
-        "kl_data": jackknife_interval(lambda labels: _kl(labels, real.test_labels), opinion.labels, seed=seed),
+        "digits_drawn": bootstrap_interval(
+            lambda labels: classes_drawn(labels, classes), opinion.labels, resamples=200, seed=seed
+        ),
+        "kl_data": jackknife_interval(lambda labels: _kl(labels, real.test_labels, classes), opinion.labels, seed=seed),
         "parzen_log_likelihood": parzen.log_likelihood,
         "ms_ssim": metrics.ms_ssim_diversity(images, pairs=_PAIRS, seed=seed).ms_ssim,
     }  # fmt: skip
@@ -179,19 +186,20 @@ def common_numbers(images: np.ndarray, opinion: Opinion, real: RealDigits, seed:
     return Column(numbers, details)
 
 
-def digits_drawn(labels: np.ndarray) -> int:
-    """How many digits are more than 1 % of the samples; `labels` int [N] are the judge's."""
-    return 10 - len(metrics.mode_histogram(labels, rare=RARE).missing)
+def classes_drawn(labels: np.ndarray, num_classes: int) -> int:
+    """How many classes are more than a tenth of an even share of the samples; `labels` int [N] are the judge's."""
+    return num_classes - len(metrics.mode_histogram(labels, num_classes, rare=RARE).missing)
 
 
-def _kl(labels: np.ndarray, data_labels: np.ndarray) -> float:
-    divergence = metrics.mode_histogram(labels, data_labels=data_labels).kl_data
+def _kl(labels: np.ndarray, data_labels: np.ndarray, num_classes: int) -> float:
+    divergence = metrics.mode_histogram(labels, num_classes, data_labels).kl_data
     assert divergence is not None
     return divergence
 
 
 def _nearest_neighbour_error(images: np.ndarray, labels: np.ndarray, real: RealDigits) -> Estimate:
-    return metrics.nearest_neighbour_error(images, labels, real.test, real.test_labels)
+    classes = real.opinion.num_classes
+    return metrics.nearest_neighbour_error(images, labels, real.test, real.test_labels, num_classes=classes)
 
 
 def _copying(images: np.ndarray, real: RealDigits, seed: int) -> dict[str, Number]:

@@ -186,7 +186,9 @@ def _digits(subject: Subject, source: Any, num: int | None, judge_path: str | No
         "untrained": digits.samples_column(draw(untrained_sampler(config), num, seed, piece), asked, real, judge, seed),
     }
     details = columns["generated"].details
-    missing = [str(k) for k, count in enumerate(details["digit_counts"]) if count <= digits.RARE / 10 * num]
+    counts, names = details["digit_counts"], config.data.class_names
+    rare = digits.RARE / len(counts)
+    missing = [name for name, count in zip(names, counts, strict=True) if count <= rare * num]
     return {
         "n": {"samples": num, "test": len(real.test), "real instead": columns["real"].details["n"], "training": len(real.train)},
         "judge": judge.facts | {
@@ -197,7 +199,7 @@ def _digits(subject: Subject, source: Any, num: int | None, judge_path: str | No
         "details": {name: column.details for name, column in columns.items()},
         "notes": [
             *filter(None, [doubt(right)]),
-            f"classes by the judge, 0 to 9: {' '.join(map(str, details['digit_counts']))}; 1 % or less: {', '.join(missing) or 'none'}",
+            f"classes by the judge, {names[0]} to {names[-1]}: {' '.join(map(str, counts))}; {100 * rare:.2g} % or less: {', '.join(missing) or 'none'}",
             f"Parzen: sigma {details['parzen_sigma']:.3g}, chosen on {real.parzen_source}",
             "real data instead: training images in the samples' place (for label accuracy and copying, test images)",
         ],
@@ -316,7 +318,7 @@ def _classifier(subject: Subject, source: Any) -> dict[str, Any]:
     }
     return {
         "n": {"test": source.test.num},
-        "metrics": table(accuracy.METRICS, columns),
+        "metrics": table(accuracy.metrics_for(config.data.called(answers.scores.shape[1])), columns),
         "details": {"confusion": answers.confusion.tolist()},
         "notes": [f"look at: {', '.join(names)}"],
     }
@@ -364,7 +366,7 @@ def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
                 f"{accuracy.METRICS[name].label} {right.value:.4f} [{right.low:.4f}, {right.high:.4f}] on {experiment.source.test.provenance}"
                 for name, right in found.items()
             ),
-            f"its mistakes, and ten outputs for one image: {', '.join(names)}",
+            f"its mistakes, and its outputs for one image: {', '.join(names)}",
         ]
     return of_kind(MEASURES, config.data, "tfgan_lab.evaluation.exported.MEASURES").in_short(subject, seed)
 

@@ -49,6 +49,10 @@ class Opinion:
         """The likeliest class of each image, int64 [N]."""
         return self.probabilities.argmax(axis=1)
 
+    @property
+    def num_classes(self) -> int:
+        return self.probabilities.shape[1]
+
 
 class Judge:
     """A trained classifier.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import metrics
-from tfgan_lab.evaluation.digits import digits_drawn, too_few
+from tfgan_lab.evaluation.digits import classes_drawn, too_few
 from tfgan_lab.evaluation.judge import MUST_REACH, load_judge
 from tfgan_lab.evaluation.pieces import draw, labels_of
 from tfgan_lab.export.saved_model import GeneratorModule
@@ -40,7 +40,7 @@ class Monitor:
         self._labels = test.labels
         opinion = self._judge(test.images[rows] / np.float32(255))
         self._right = float((opinion.labels == test.labels[rows]).mean())
-        fault = too_few(test.labels, opinion.features.shape[1])
+        fault = too_few(test.labels, opinion)
         self.note = f"metrics in training: the judge's accuracy alone ({fault})" if fault else ""
         self._real: Any = () if fault else metrics.feature_moments(opinion.features)
 
@@ -75,11 +75,12 @@ class Monitor:
 
     def _judged(self, sample: Any) -> dict[str, float]:
         opinion = self._judge(self._drawn(sample))
-        kl_data = metrics.mode_histogram(opinion.labels, data_labels=self._labels).kl_data
+        classes = opinion.num_classes
+        kl_data = metrics.mode_histogram(opinion.labels, classes, self._labels).kl_data
         mean, covariance = self._real
         frechet = metrics.frechet_from_moments(mean, covariance, *metrics.feature_moments(opinion.features))
         assert kl_data is not None
-        values = {"digits": float(digits_drawn(opinion.labels)), "kl_data": kl_data, "frechet": frechet}
+        values = {"digits": float(classes_drawn(opinion.labels, classes)), "kl_data": kl_data, "frechet": frechet}
         if self._num_labels:
             asked = labels_of(_NUM, self._num_labels, _PIECE)
             values["label_accuracy"] = float((opinion.labels == asked).mean())

@@ -30,7 +30,7 @@ from tfgan_lab.words import counted, drawn_from_which, of_post
 
 _CHARTS = (
     ("confusion", "Which classes it takes for which"),
-    ("scores", "Its ten outputs for one image"),
+    ("scores", "Its outputs for one image"),
     ("statistics", "The same latents, two statistics in BatchNorm"),
     ("normal_curves", "Normal curves of a step's two sets, the post's picture"),
 )

@@ -131,7 +131,7 @@ def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str 
     if not draws_digits(config):
         return {}
     from tfgan_lab.data import open_source
-    from tfgan_lab.evaluation.digits import digits_drawn
+    from tfgan_lab.evaluation.digits import classes_drawn
     from tfgan_lab.evaluation.judge import MUST_REACH, doubt, load_judge
     from tfgan_lab.evaluation.pieces import draw
     from tfgan_lab.export.saved_model import load_generator
@@ -144,4 +144,5 @@ def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str 
     if right < MUST_REACH:
         return {}
     opinion = judge(draw(load_generator(run.path).sample, _NUM, config.seed, _PIECE))
-    return {"digits": float(digits_drawn(opinion.labels)), "classifier_score": classifier_score(opinion.probabilities)}
+    drawn = classes_drawn(opinion.labels, opinion.num_classes)
+    return {"digits": float(drawn), "classifier_score": classifier_score(opinion.probabilities)}

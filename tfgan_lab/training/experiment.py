@@ -126,6 +126,6 @@ def make_batches(config: Config, source: data_lib.Source, per_step: int) -> Any:
         highest = int(part.labels.max()) if part is not None and part.labels is not None else 0
         if highest >= config.num_labels:  # type: ignore[union-attr]
             raise UserError(
-                f"num_labels={config.num_labels}, but the data has label {highest} ({part.provenance}): use --config.num_labels=10."  # type: ignore[union-attr]
+                f"num_labels={config.num_labels}, but the data has label {highest} ({part.provenance}): use --config.num_labels={highest + 1}."  # type: ignore[union-attr]
             )
     return source.batches(config.data, config.batch_size, per_step, config.seed)
