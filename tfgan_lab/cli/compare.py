@@ -134,7 +134,7 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.system.cache import usable_cores
 
     claims = claims_of(values.config)
-    trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config)]
+    trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config.partition(":")[0])]
     if not claims and not trials:
         testing = sorted({claim.config for claim in claims_of(None)})
         raise UserError(f"--config={values.config}: no claim is tested with it. Claims are of: {', '.join(testing)}.")

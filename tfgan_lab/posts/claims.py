@@ -326,14 +326,24 @@ class PeerTrial:
 
 _P = {"p_real": ("p_real", 0.05), "p_fake": ("p_fake", 0.05)}
 _FRECHET = {"frechet": ("Fréchet distance, judge features", 20.0)}  # an untrained generator's is about 330
+_RIGHT = {"label_accuracy": ("digits right", 0.1)}
+_TWO = {"epochs": "2"}
 PEER_TRIALS = (
     PeerTrial("gaussian", {}, {"fake_mean": ("generated mean", 0.5), "fake_std": ("generated standard deviation", 0.3)}),
-    PeerTrial("mlp_gan", {"epochs": "8"}, {**_P, **_FRECHET}),
-    PeerTrial("mlp_gan_smoothed", {"epochs": "8"}, {"d_loss_now": ("D loss", 0.2), "g_loss_now": ("G loss", 0.4), **_FRECHET}),
-    PeerTrial("mnist_classifier", {"epochs": "0.2"}, {"accuracy": ("accuracy on the test split", 0.02)}),
-    PeerTrial("cgan_layernorm", {"epochs": "0.1"}, {**_P, **_FRECHET}),
-    PeerTrial("cgan_concat", {"epochs": "0.1"}, {**_P, **_FRECHET}),
-    PeerTrial("cgan_branch", {"epochs": "0.1"}, {**_P, **_FRECHET}),
+    PeerTrial("mlp_gan", {}, {**_P, **_FRECHET}),
+    PeerTrial("mlp_gan", {"epochs": "20"}, {**_P, **_FRECHET}),
+    PeerTrial(
+        "mlp_gan", {"game.d_steps": "10", "epochs": "20"},
+        {"top_share": ("share of the commonest digit", 0.1), "digit_like": ("samples that look like a digit", 0.1), **_FRECHET},
+    ),
+    PeerTrial("mlp_gan_smoothed", {}, {"d_loss_now": ("D loss", 0.2), "g_loss_now": ("G loss", 0.4), **_FRECHET}),
+    PeerTrial("mnist_classifier", {}, {"accuracy": ("accuracy on the test split", 0.02)}),
+    PeerTrial("cgan_layernorm", {"epochs": "4"}, {**_P, **_FRECHET, **_RIGHT}),
+    PeerTrial("cgan_concat", _TWO, {**_P, **_FRECHET, **_RIGHT}),
+    PeerTrial("cgan_branch", _TWO, {**_P, **_FRECHET, **_RIGHT}),
+    PeerTrial("cgan_concat:torch_init", _TWO, {**_P, **_FRECHET, **_RIGHT}),
+    PeerTrial("cgan_branch:torch_init", _TWO, {**_P, **_FRECHET, **_RIGHT}),
+    PeerTrial("cgan_concat:dropout_after_output", _TWO, {**_FRECHET, **_RIGHT}),
 )  # fmt: skip
 
 

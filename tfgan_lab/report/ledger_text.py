@@ -108,8 +108,8 @@ def _ran_lines(ran: Sequence[Mapping[str, Any]]) -> list[str]:
     data = list(dict.fromkeys(row["data"] for row in ran))
     lines = [
         "## What ran", "",
-        "Minutes are of training, one core each, with whatever else the machine did; data are named below the table.", "",
-        "| runs | side | seeds | length | minutes | data | commit and day |", "|---|---|---|---|---|---|---|",
+        "Minutes are of training, one core each, or a share of the GPU that is named, with whatever else the machine did; data are named below the table.", "",
+        "| runs | side | seeds | length | minutes | data | commit, day and GPU |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for row in ran:
         cells = [

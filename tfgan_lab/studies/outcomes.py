@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from tfgan_lab.evaluation.pieces import draw
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.studies.grid import finished
+from tfgan_lab.studies.jobs import drift_of
 from tfgan_lab.studies.outcome_files import keep_outcome
 from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
@@ -68,29 +68,52 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
 
 
 def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str, Any]:
-    """Trains a config's PyTorch peer by its own loop on the same data, and measures its weights in our networks."""
-    from tfgan_lab.parity.peers import make_peer
+    """Trains a config's PyTorch peer by its own loop on the same data, and measures its weights in our networks.
+
+    Weights that are there already, from `evidence/train_peers.py`, are measured as they are.
+    """
+    from tfgan_lab.parity import peer_weights
     from tfgan_lab.parity.weights import from_torch
 
     started = time.perf_counter()
     source = data_lib.open_source(config.data, data_dir)
     experiment = build(config, source)
-    peer = make_peer(config, config.seed)
-    program = sys.modules[type(peer).__module__]
-    # Another seed than the start weights had: data and latents must not be the numbers that they were made of.
-    steps, seed = experiment.total_steps, config.seed + 2**31
-    if config.data.is_endless:
-        program.train(steps=steps, seed=seed, program=peer)
+    facts: dict[str, Any] = {
+        "data": {name: vars(part) for name, part in source.provenance.items()},
+        "step": experiment.total_steps,
+    }
+    if found := peer_weights.kept(folder):
+        trained, about, states = found
+        refuse_other_weights(folder, trained, config, about, facts)
+        facts |= about
     else:
-        images, labels = _for_torch(config, source)
-        program.train(images, labels, steps, config.batch_size, seed, peer)
-    facts = {"data": {name: vars(part) for name, part in source.provenance.items()}, "step": steps}
-    if not all(bool(tensor.isfinite().all()) for network in peer.networks.values() for tensor in network.parameters()):
+        train: Any = None if config.data.is_endless else source.train
+        arrays = (None, None) if train is None else (train.images, train.labels)
+        states = peer_weights.train_peer(config, experiment.total_steps, *arrays)
+    if not all(np.isfinite(array).all() for state in states.values() for array in state.values()):
         return keep_outcome(folder, config, {}, started, {**facts, "diverged": "a weight became NaN or infinite"})
     for role, network in experiment.networks.items():
-        state = {name: tensor.detach().numpy() for name, tensor in peer.networks[role].state_dict().items()}
-        from_torch(network, state, config.post, f"the peer's {role}")
+        from_torch(network, states[role], config.post, f"the peer's {role}")
     return keep_outcome(folder, config, measure(experiment), started, facts)
+
+
+def refuse_other_weights(
+    folder: Path, trained: Config, config: Config, about: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """Refuses a peer's kept weights that were trained otherwise, for another time or on other data than its run asks for.
+
+    Raises:
+      UserError: They are such.
+    """
+    drift = drift_of(trained, config)
+    if about.get("step") != facts["step"]:
+        drift.append(f"{about.get('step')} steps: {facts['step']}")
+    if about.get("train_sha256") != (facts["data"].get("train") or {}).get("sha256"):
+        drift.append("other training data")
+    if drift:
+        raise UserError(
+            f"{folder / 'weights.npz'} is of another training ({'; '.join(drift[:4])}): delete that folder."
+        )
 
 
 def measure(experiment: Experiment) -> dict[str, float]:
@@ -182,16 +205,3 @@ def _facts(run: Workdir) -> dict[str, Any]:
     data = {name: part for name, part in record.get("data", {}).items() if isinstance(part, dict)}
     seconds = sum(session["seconds"] for session in record.get("sessions", []))
     return {"data": data, "step": record.get("total_steps"), "train_seconds": seconds, "cores": record.get("cores")}
-
-
-def _for_torch(config: Any, source: Any) -> tuple[Any, Any]:
-    """A source's training split for peers: [N, 784] in the config's range (classifier [N, 1, 28, 28]), and labels."""
-    import torch
-
-    train = source.train
-    images = torch.from_numpy(train.images).permute(0, 3, 1, 2).contiguous().float() / 255  # [N, C, H, W]
-    if config.data.pixels == "tanh":
-        images = images * 2 - 1
-    if not isinstance(config, ClassifierConfig):
-        images = images.flatten(1)  # [N, H W C]
-    return images, torch.from_numpy(train.labels).long()

@@ -25,7 +25,7 @@ from tfgan_lab.studies.outcome_files import is_whole, read_outcome
 from tfgan_lab.system.files import refuse_foreign, write_atomically
 
 PREFIXES = {"ours": "seed=", "peer": "peer,seed="}
-_FACTS = ("seed", "numbers", "diverged", "step", "data", "minutes", "version", "commit", "date")
+_FACTS = ("seed", "numbers", "diverged", "step", "data", "minutes", "version", "commit", "date", "device")
 _SEED = re.compile(r"0|[1-9][0-9]{0,18}")
 _MARK = {"written_by": "tfgan-lab-output", "what": "outcomes of runs, for `tfgan-lab compare ledger --store`"}
 
@@ -113,7 +113,7 @@ def of_runs(folder: str | os.PathLike[str]) -> Store:
             if side is None or outcome is None or drift_of(outcome[0], config_of(arm, budget, int(seed))):
                 continue
             store.configs.setdefault(name, outcome[0])
-            sharing = together.get(int(seed), 1) if side == "ours" else 1
+            sharing = together.get(int(seed), 1) if side == "ours" else outcome[1].get("seeds_together", 1)
             store.outcomes.setdefault((name, side), {})[int(seed)] = row_of(outcome[1], sharing)
     for key, rows in store.outcomes.items():
         store.outcomes[key] = dict(sorted(rows.items()))

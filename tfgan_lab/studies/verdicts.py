@@ -44,7 +44,8 @@ def what_ran(store: Store) -> list[dict[str, Any]]:
             rows = store.rows(arm, budget, side)
             if rows:
                 made = dict.fromkeys(
-                    " ".join(filter(None, (row.get("commit"), row.get("date")))) for row in rows.values()
+                    " ".join(filter(None, (row.get("commit"), row.get("date"), row.get("device"))))
+                    for row in rows.values()
                 )
                 ran.append({
                     "arm": name, "side": side, "seeds": list(rows), "length": _length(arm, budget),

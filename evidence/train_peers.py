@@ -1,0 +1,164 @@
+"""Trains the PyTorch programs of the posts on a GPU, the seeds of one arm side by side, and keeps their weights.
+
+    python evidence/train_peers.py --workdir=RUNS --data_dir=MNIST_FOLDER --seeds=5 cgan_concat,epochs=2 mlp_gan
+    tfgan-lab compare ledger --peers --workdir=RUNS ...          (on a machine with TensorFlow: measures them)
+
+Needs PyTorch, and of TensorFlow nothing. An arm is a config and what is changed in it, as the ledger's folders are
+named. On a GPU an arm's seeds share one CUDA graph of ten steps, each on a stream of its own: the programs are mostly
+the launching of small kernels, and a graph launches them all at once. The arithmetic is that of the program's own
+`update`, with PyTorch's own Adam (its fused kernel). Each seed has its own start; batches and noise of seeds that
+share a graph come from one stream of random numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tfgan_lab.config import Config, override, validate
+from tfgan_lab.config_files import load_config
+from tfgan_lab.parity import peer_weights
+from tfgan_lab.parity.peers import make_peer
+
+UNROLLED = 10  # steps in a graph
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("arms", nargs="+", help="such as cgan_concat,epochs=2 (a config, then FIELD=VALUE)")
+    parser.add_argument("--workdir", type=Path, required=True, help="of the ledger: ARM/peer,seed=N/weights.npz")
+    parser.add_argument("--data_dir", help="a folder with MNIST's idx files, or an .npz with images and labels")
+    parser.add_argument("--first_seed", type=int, default=0, help="the first (default 0)")
+    parser.add_argument("--seeds", type=int, default=5, help="how many (default 5)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu")
+    parser.add_argument("--half", action="store_true", help="keep the weights in float16, to carry them")
+    values = parser.parse_args()
+    for arm in values.arms:
+        _train_arm(arm, values)
+
+
+def _train_arm(arm: str, values: Any) -> None:
+    name, *changes = arm.split(",")
+    base = {"placement": "one", **dict(change.split("=", 1) for change in changes)}
+    configs = [override(validate(load_config(name)), {**base, "seed": str(seed)}) for seed in _seeds(values)]
+    images, labels, digest = _data(configs[0], values.data_dir)
+    steps = configs[0].steps or round(configs[0].epochs * (len(images) // configs[0].batch_size))
+    made = {"train_sha256": digest, "torch": torch.__version__}
+    started = time.perf_counter()
+    if values.device == "cpu":
+        torch.set_num_threads(1)
+        trained = (peer_weights.train_peer(config, steps, images, labels) for config in configs)
+        ready = iter(trained)
+    else:
+        torch.set_default_device("cuda")
+        made |= {"device": torch.cuda.get_device_name(), "seeds_together": len(configs)}
+        ready = iter(train_together(configs, steps, images, labels))
+    for config, states in zip(configs, ready, strict=True):
+        if values.half:
+            states = {
+                role: {
+                    key: array.astype(np.float16) if array.dtype == np.float32 else array
+                    for key, array in state.items()
+                }
+                for role, state in states.items()
+            }
+        peer_weights.keep(values.workdir / arm / f"peer,seed={config.seed}", config, steps, states, made, started)
+    print(f"{arm}: {steps:,} steps, {len(configs)} seeds, {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def _seeds(values: Any) -> range:
+    return range(values.first_seed, values.first_seed + values.seeds)
+
+
+def _data(config: Any, data_dir: str | None) -> tuple[np.ndarray, np.ndarray, str]:
+    """Images [N, H, W, C] uint8, labels [N] and the digest of the training split."""
+    if data_dir and data_dir.endswith(".npz"):
+        with np.load(data_dir) as arrays:
+            return arrays["images"], arrays["labels"], str(arrays["sha256"])
+    from tfgan_lab.data import open_source
+
+    source: Any = open_source(config.data, data_dir)
+    return source.train.images, source.train.labels, source.provenance["train"].sha256
+
+
+def train_together(
+    configs: list[Config], steps: int, images: np.ndarray, labels: np.ndarray, captured: bool = True
+) -> list[peer_weights.States]:
+    """Trains one config's seeds on the GPU, `steps` (a multiple of `UNROLLED`, as an epoch's is) each.
+
+    Args:
+      configs: One for each seed.
+      steps: Of each.
+      images, labels: [N, H, W, C] uint8, [N].
+      captured: Whether by a CUDA graph; else step by step, the same random numbers.
+    """
+    first: Any = configs[0]
+    peers = [make_peer(config, config.seed) for config in configs]
+    for peer in peers:
+        for optimizer in peer.optimizers.values():
+            for group in optimizer.param_groups:
+                group.update(capturable=True, fused=True)
+    torch.manual_seed(peer_weights.data_seed(first))
+    with torch.device("cpu"):
+        pictures, classes = peer_weights.for_torch(first, images, labels)
+    pictures, classes = pictures.cuda(), classes.cuda()
+    batches = len(pictures) // first.batch_size
+    orders = [torch.empty(batches, first.batch_size, dtype=torch.int64) for _ in peers]
+    streams = [torch.cuda.Stream() for _ in peers]
+    at = torch.zeros(1, dtype=torch.int64)
+
+    def play() -> None:
+        main = torch.cuda.current_stream()
+        for peer, order, stream in zip(peers, orders, streams, strict=True):
+            stream.wait_stream(main)
+            with torch.cuda.stream(stream):
+                for ahead in range(UNROLLED):
+                    rows = order.index_select(0, at + ahead).flatten()  # [B]
+                    batch = pictures.index_select(0, rows), classes.index_select(0, rows)
+                    peer.update(*batch, *peer.draw(first.batch_size))
+        for stream in streams:
+            main.wait_stream(stream)
+        at.add_(UNROLLED)
+
+    def shuffle() -> None:
+        for order in orders:
+            order.copy_(torch.randperm(len(pictures))[: order.numel()].view_as(order))
+        at.zero_()
+
+    shuffle()
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        play()  # the first steps: what is made once must be there before capture
+    torch.cuda.current_stream().wait_stream(aside)
+    torch.cuda.synchronize()
+    again = play
+    if captured:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            play()
+        again = graph.replay
+    begin = time.perf_counter()
+    for done in range(UNROLLED, steps, UNROLLED):
+        if done % batches == 0:
+            shuffle()
+            torch.cuda.synchronize()
+            spent = time.perf_counter() - begin
+            print(
+                f"{first.name} step {done:,}/{steps:,}, {spent / done * 1000:.3f} ms a step",
+                file=sys.stderr,
+                flush=True,
+            )
+        again()
+    torch.cuda.synchronize()
+    return [peer_weights.states_of(peer) for peer in peers]
+
+
+if __name__ == "__main__":
+    main()
