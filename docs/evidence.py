@@ -30,6 +30,8 @@ compare ledger --notrain` draws the same from the package alone. These commands 
 tfgan-lab compare ledger --config=gaussian --first_seed=200 --seeds=200 --peers --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=mnist_classifier --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+python evidence/train_peers.py --workdir=RUNS --data_dir=MNIST_FOLDER mlp_gan cgan_concat,epochs=2     (on a GPU, with PyTorch alone)
+tfgan-lab compare ledger --config=mlp_gan --peers --workdir=RUNS --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 ```
 
 "Not run" is what this version has no rows of. An earlier one, whose rows were not kept, gave over seeds 0 to 4: p_real

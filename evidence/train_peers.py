@@ -33,7 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("arms", nargs="+", help="such as cgan_concat,epochs=2 (a config, then FIELD=VALUE)")
     parser.add_argument("--workdir", type=Path, required=True, help="of the ledger: ARM/peer,seed=N/weights.npz")
-    parser.add_argument("--data_dir", help="a folder with MNIST's idx files, or an .npz with images and labels")
+    parser.add_argument(
+        "--data_dir", help="as train's; without TensorFlow MNIST's idx files, or an .npz of images, labels and sha256"
+    )
     parser.add_argument("--first_seed", type=int, default=0, help="the first (default 0)")
     parser.add_argument("--seeds", type=int, default=5, help="how many (default 5)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu")
@@ -76,7 +78,7 @@ def _seeds(values: Any) -> range:
     return range(values.first_seed, values.first_seed + values.seeds)
 
 
-def _data(config: Any, data_dir: str | None) -> tuple[np.ndarray, np.ndarray, str]:
+def _data(config: Any, data_dir: str | None) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Images [N, H, W, C] uint8, labels [N] and the digest of the training split."""
     if data_dir and data_dir.endswith(".npz"):
         with np.load(data_dir) as arrays:
@@ -88,7 +90,7 @@ def _data(config: Any, data_dir: str | None) -> tuple[np.ndarray, np.ndarray, st
 
 
 def train_together(
-    configs: list[Config], steps: int, images: np.ndarray, labels: np.ndarray, captured: bool = True
+    configs: list[Config], steps: int, images: np.ndarray, labels: np.ndarray | None, captured: bool = True
 ) -> list[peer_weights.States]:
     """Trains one config's seeds on the GPU, `steps` (a multiple of `UNROLLED`, as an epoch's is) each.
 

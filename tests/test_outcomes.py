@@ -124,3 +124,31 @@ def test_a_peers_outcome_is_what_torch_says(tmp_path: Path) -> None:
         None,
     )
     assert other["numbers"]["p_real"] != found["numbers"]["p_real"]
+
+
+def test_a_peers_kept_weights_are_measured_as_if_it_had_been_trained_here(tmp_path: Path) -> None:
+    """What `evidence/train_peers.py` leaves, on a machine of its own, gives the outcome that training here gives."""
+    pytest.importorskip("torch")
+    import runpy
+    import sys
+
+    script = Path(__file__).resolve().parents[1] / "evidence" / "train_peers.py"
+    arm = "mlp_gan:hidden=16,batch_size=20,steps=30,data.source=embedded"
+    config: Any = offline("mlp_gan:hidden=16", batch_size="20", steps="30", seed="4", placement="one")
+    source: Any = open_source(config.data, None)
+    np.savez(
+        tmp_path / "digits.npz",
+        images=source.train.images,
+        labels=source.train.labels,
+        sha256=source.provenance["train"].sha256,
+    )
+    argv = ["train_peers.py", f"--workdir={tmp_path}", f"--data_dir={tmp_path / 'digits.npz'}", "--device=cpu", "--first_seed=4", "--seeds=1", arm]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", argv)
+        runpy.run_path(str(script), run_name="__main__")
+    kept = outcomes.peer_outcome(config, tmp_path / arm / "peer,seed=4", None)
+    assert kept["torch"]
+    assert kept["numbers"] == outcomes.peer_outcome(config, tmp_path / "here", None)["numbers"]
+    longer = offline("mlp_gan:hidden=16", batch_size="20", steps="31", seed="4", placement="one")
+    with pytest.raises(UserError, match="31"):
+        outcomes.peer_outcome(longer, tmp_path / arm / "peer,seed=4", None)

@@ -31,13 +31,13 @@ def data_seed(config: Config) -> int:
     return config.seed + 2**31
 
 
-def for_torch(config: Any, images: np.ndarray, labels: np.ndarray) -> tuple[Any, Any]:
+def for_torch(config: Any, images: np.ndarray, labels: np.ndarray | None) -> tuple[Any, Any]:
     """A training split as the peers take it.
 
     Args:
       config: Of a GAN or a classifier on images.
       images: [N, H, W, C] uint8.
-      labels: [N] integers.
+      labels: [N] integers; zeros if None.
 
     Returns:
       Images in the config's range, [N, C, H, W] where the first network is convolutional, else [N, H W C]; labels [N].
@@ -50,16 +50,19 @@ def for_torch(config: Any, images: np.ndarray, labels: np.ndarray) -> tuple[Any,
     convolutional = isinstance(config, ClassifierConfig) or any(
         isinstance(one, ConvTranspose) for one in every_layer(config.generator)
     )
-    return pictures if convolutional else pictures.flatten(1), torch.from_numpy(labels).long()
+    classes = torch.zeros(len(images)) if labels is None else torch.from_numpy(labels)  # [N]
+    return pictures if convolutional else pictures.flatten(1), classes.long()
 
 
-def train_peer(config: Config, steps: int, images: np.ndarray | None, labels: np.ndarray | None) -> States:
+def train_peer(
+    config: Config, steps: int, images: np.ndarray | None = None, labels: np.ndarray | None = None
+) -> States:
     """Trains a config's peer by its own loop; returns its weights by role. Without images its data are drawn."""
     from tfgan_lab.parity.peers import make_peer
 
     peer = make_peer(config, config.seed)
     program = sys.modules[type(peer).__module__]
-    if images is None or labels is None:
+    if images is None:
         program.train(steps=steps, seed=data_seed(config), program=peer)
     else:
         program.train(*for_torch(config, images, labels), steps, config.batch_size, data_seed(config), peer)

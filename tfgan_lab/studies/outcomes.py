@@ -88,7 +88,7 @@ def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str
         facts |= about
     else:
         train: Any = None if config.data.is_endless else source.train
-        arrays = (None, None) if train is None else (train.images, train.labels)
+        arrays = () if train is None else (train.images, train.labels)
         states = peer_weights.train_peer(config, experiment.total_steps, *arrays)
     if not all(np.isfinite(array).all() for state in states.values() for array in state.values()):
         return keep_outcome(folder, config, {}, started, {**facts, "diverged": "a weight became NaN or infinite"})
