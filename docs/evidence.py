@@ -32,9 +32,8 @@ tfgan-lab compare ledger --config=mnist_classifier --peers --data_dir=MNIST_FOLD
 tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 ```
 
-Programs of PyTorch that name a GPU below were trained there, without TensorFlow, by `python evidence/train_peers.py
---workdir=FOLDER --data_dir=MNIST_FOLDER ARM ...`, an arm being named as in the table of what ran; `compare ledger --peers
---workdir=FOLDER` then measured their weights.
+PyTorch's programs whose rows below name a GPU were trained on it by `evidence/train_peers.py`, with PyTorch alone;
+`compare ledger --peers` of the same folder measured their weights.
 
 "Not run" is what this version has no rows of. An earlier one, whose rows were not kept, gave over seeds 0 to 4: p_real
 0.594 [0.571, 0.606] and p_fake 0.325 [0.301, 0.348] at the end of `mlp_gan`'s 200 epochs, which shows C000a.1 in 5 of 5
