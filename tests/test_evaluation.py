@@ -222,7 +222,7 @@ def test_a_judge_of_other_data_is_refused(untrained: Any, monkeypatch: pytest.Mo
         (28, 28, 1),
         {"name": "clothes"},
     )
-    monkeypatch.setattr(exported, "load_judge", lambda path: wrong)
+    monkeypatch.setattr(exported, "judge_for", lambda config, path: wrong)
     with pytest.raises(UserError, match="clothes is right on only 10% of these test images.*--judge"):
         evaluate(untrained("cgan_concat:smoke"), num=NUM)
 
@@ -243,7 +243,7 @@ def test_a_judge_that_is_often_wrong_here_is_used_with_a_warning(
     )
     column = digits.Column({}, {"digit_counts": [20] * 10, "parzen_sigma": 0.2, "n": 200})
     monkeypatch.setattr(
-        exported, "load_judge", lambda path: Judge(dict, (28, 28, 1), {"name": "mine", "sha256": "0" * 64})
+        exported, "judge_for", lambda config, path: Judge(dict, (28, 28, 1), {"name": "mine", "sha256": "0" * 64})
     )
     monkeypatch.setattr(exported, "_sampler", lambda subject: lambda num, seed: np.zeros((num, 1)))
     monkeypatch.setattr(exported, "untrained_sampler", lambda config: lambda num, seed: np.zeros((num, 1)))
@@ -251,7 +251,7 @@ def test_a_judge_that_is_often_wrong_here_is_used_with_a_warning(
     monkeypatch.setattr(digits, "samples_column", lambda *_: column)
     monkeypatch.setattr(digits, "real_column", lambda *_: column)
     subject: Any = SimpleNamespace(config=offline("mlp_gan"))
-    result = exported._digits(subject, None, 200, None, 0)
+    result = exported._by_judge(subject, None, 200, None, 0)
     assert f"right on {1 - wrong / 500:.2%} of the test split here" in result["judge"]["line"]
     assert any("wrong on 23% of the real test images" in note for note in result["notes"]) == warned
 

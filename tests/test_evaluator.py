@@ -106,7 +106,7 @@ def test_a_monitor_looks_at_the_same_samples_every_time_and_at_others_for_anothe
 
     monkeypatch.setattr(monitor_lib, "draw", drawn)
     monkeypatch.setattr(monitor_lib, "MUST_REACH", 0.0)
-    monkeypatch.setattr(monitor_lib, "load_judge", lambda: Judge(opinion, (28, 28, 1), {}))
+    monkeypatch.setattr(monitor_lib, "judge_for", lambda config: Judge(opinion, (28, 28, 1), {}))
     # The same weights each time: only the monitor's own numbers may differ.
     experiment = build(offline("mlp_gan:smoke"), small_source)
     for seed in ("0", "1"):

@@ -207,6 +207,8 @@ class GanConfig(RunConfig):
     # Decay a step of a moving average of G's weights, which is then sampled, evaluated and exported; 0: none.
     ema: Share = 0.0
     sample: Annotated[Every, Changes.PICTURES] = dataclasses.field(default_factory=Every)
+    # The run folder of a classifier of this data, by which `metrics` and `evaluate` judge; "": the package's, of digits.
+    judge: Annotated[str, Field(max_length=1000), Changes.ASIDE] = ""
     # The judge's numbers of 2,000 samples.
     metrics: Annotated[Every, Changes.ASIDE] = dataclasses.field(default_factory=Every)
     # Images in each sample grid, or numbers in each histogram.
@@ -224,6 +226,11 @@ class GanConfig(RunConfig):
     def label_names(self) -> tuple[str, ...]:
         """What its labels are called, in order; empty for an unconditional GAN."""
         return self.data.called(self.num_labels)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a classifier can judge its samples: the package's of digits, or the one that `judge` names."""
+        return self.data.are_digits or bool(self.judge)
 
 
 @dataclass(config=STRICT, kw_only=True, slots=True)

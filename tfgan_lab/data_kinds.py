@@ -77,8 +77,12 @@ class Data:
             faults.append(
                 f"num_labels={config.num_labels}, but {self.kind} has {len(self.class_names)} classes: use that, or 0"
             )
-        if (config.metrics.epochs or config.metrics.steps) and not self.are_digits:
-            faults.append("metrics (in training) are by a judge of digits: data must be mnist")
+        if (config.metrics.epochs or config.metrics.steps) and not config.is_judged:
+            faults.append(
+                "metrics (in training) are by a judge of digits: data must be mnist, or judge name one of its classes"
+            )
+        if config.judge and not self.class_names:
+            faults.append(f"judge needs labelled data: {self.kind} has no classes")
         if config.untrained and (config.num_labels or self.output != "images"):
             faults.append("untrained (post P000) is for images without labels")
         return faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab.data_kinds import ImageData, data_kind
@@ -69,12 +69,20 @@ class Stacked(ImageData):
         return dataclasses.replace(self, source="embedded", num=1000, test_num=1000)
 
 
+def _distinct(names: list[str]) -> list[str]:
+    if twice := [name for name in sorted({*names}) if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} is there twice")
+    return names
+
+
 @data_kind
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class Classes(ImageData):
     """Images in folders or HDF5 groups, one for each class, or in idx files; the square in the middle of each, resized."""
 
-    names: Annotated[list[Annotated[str, Field(min_length=1, max_length=60)]], Field(min_length=2, max_length=1000)]
+    names: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=60)]], Field(min_length=2, max_length=1000), AfterValidator(_distinct)
+    ]  # fmt: skip
     side: Annotated[int, Field(ge=4, le=512)]
     colour: bool = False
     # Of each class, kept apart to judge on; where there are folders train and test, those are the splits.
@@ -93,7 +101,6 @@ class Classes(ImageData):
 
     def faults(self, config: Any) -> list[str]:
         faults = ImageData.faults(self, config)
-        faults += [f"data.names: {name} is there twice" for name in sorted({*self.names}) if self.names.count(name) > 1]
         if 0 < config.num_labels < len(self.names):
             faults.append(f"num_labels={config.num_labels}, but data.names are {len(self.names)}: use that, or 0")
         return faults

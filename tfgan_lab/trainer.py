@@ -6,6 +6,7 @@ import os
 
 from tfgan_lab.config import Config, GanConfig, validate
 from tfgan_lab.errors import UserError
+from tfgan_lab.evaluation.judge import judge_for
 from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.report.reporter import Reporter
 from tfgan_lab.training import train as plain
@@ -24,6 +25,8 @@ def train(
     With `num_seeds` > 1 it returns a run for each seed (`tfgan_lab.training.many_seeds.train_seeds`).
     """
     config = validate(config)
+    if isinstance(config, GanConfig) and config.judge:
+        judge_for(config)  # a wrong one is told before the training, not at its first use
     if isinstance(config, GanConfig) and config.num_seeds > 1:
         if start is not None:
             raise UserError(

@@ -90,7 +90,7 @@ def workdir_flag(values: flags.FlagValues, text: str) -> None:
 
 def judge_flag(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "judge", None, "The run folder of a classifier that was trained on this data. Omitted: the one for MNIST that the package brings.",
+        "judge", None, "The run folder of a classifier that was trained on this data. Omitted: the config's, else the one for MNIST that the package brings.",
         flag_values=values,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ _PARZEN_START = 45_000  # the 50,000th image of the original training set: our o
 _PARZEN_NUM = 1_000
 _COPIES = 1_000  # samples whose nearest training digits are looked for
 _PAIRS = 1_000  # of MS-SSIM
+_MOST_BYTES = 2**30  # of a split's images as floats; all digits take a fifth
 
 METRICS = {
     "label_accuracy": Metric("label accuracy", "higher"),
@@ -31,7 +33,7 @@ METRICS = {
     "density": Metric("density (k=5), judge features", "higher"),
     "coverage": Metric("coverage (k=5), judge features", "higher"),
     "two_sample_accuracy": Metric("1-NN real-or-not, judge features", "as real"),
-    "classifier_score": Metric("classifier score (1 to classes)", "higher", 1.0),
+    "classifier_score": Metric("classifier score (1 to number of classes)", "higher", 1.0),
     "digits_drawn": Metric("classes drawn (each > 1/10 of an even share)", "higher"),
     "kl_data": Metric("KL of class shares to the test split's", "lower"),
     "parzen_log_likelihood": Metric("Parzen log-likelihood (nats)", "higher", None),
@@ -105,8 +107,10 @@ def real_digits(source: Source, judge: Judge, seed: int) -> RealDigits:
     else:
         widths = np.linspace(0, train.num - 1, min(_PARZEN_NUM, train.num // 5)).astype(int)
         which = f"{len(widths):,} of the training images"
+    most = _MOST_BYTES // (4 * math.prod(train.shape))
     # Last, because those that stand in for samples are the first: a width is never chosen on the samples themselves.
-    train_rows = np.concatenate([train_rows[~np.isin(train_rows, widths)], widths])
+    train_rows = np.concatenate([train_rows[~np.isin(train_rows, widths)][:most], widths])
+    test_rows = test_rows[:most]
     test_images = _unit(test.images[test_rows])
     opinion = judge(test_images)
     fault = too_few(test.labels, opinion, train.num - len(widths))

@@ -19,7 +19,7 @@ from tfgan_lab.data.examples import Provenance
 from tfgan_lab.data_kinds import of_kind
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, distribution, modes, plane
-from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_of, load_judge
+from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_for, judge_of, load_judge
 from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
 from tfgan_lab.evaluation.rows import lines, table
 from tfgan_lab.export.loader import load_saved_model
@@ -28,7 +28,7 @@ from tfgan_lab.system.files import json_bytes, refuse_foreign, write_atomically
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, drawn_from_which, of_post
 
-NUM_IMAGES = 10_000
+NUM_IMAGES, NUM_OF_CLASSES = 10_000, 2_000
 _DIGITS_PIECE, _IMAGES_PIECE, _NUMBERS_PIECE = 1000, 25, 1_000_000  # drawn at a time
 
 
@@ -53,9 +53,9 @@ def evaluate(
     Args:
       run: A run folder, or a SavedModel folder that tfgan-lab exported.
       data_dir: Where the real data is, if not where it was for training.
-      num: Samples to draw; None for 10,000 images, 100,000 numbers, 2,500 points or 26,000 stacked digits. Montages: at most half the real
+      num: Samples to draw; None for 10,000 images (2,000 of a user's classes), 100,000 numbers, 2,500 points or 26,000 stacked digits. Montages: at most half the real
         images, and 1,000.
-      judge: The run folder of a classifier; None for the shipped one.
+      judge: The run folder of a classifier; None for the config's or, for digits, the shipped one.
       seed: Same seed, same samples.
       out: The JSON file; None for metrics.json in the run folder, or beside the SavedModel.
 
@@ -167,10 +167,10 @@ def _sampler(subject: Subject) -> Sampler:
     return load_generator(subject.saved_model).sample
 
 
-def _digits(subject: Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
+def _by_judge(subject: Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
     config: Any = subject.config
-    num = num or NUM_IMAGES
-    judge = load_judge(judge_path)
+    num = num or (NUM_IMAGES if config.data.are_digits else NUM_OF_CLASSES)
+    judge = judge_for(config, judge_path)
     real = digits.real_digits(source, judge, seed)
     right = float((real.opinion.labels == real.test_labels).mean())
     if right < MUST_REACH:
@@ -198,12 +198,20 @@ def _digits(subject: Subject, source: Any, num: int | None, judge_path: str | No
         "metrics": table(digits.METRICS, {name: column.numbers for name, column in columns.items()}),
         "details": {name: column.details for name, column in columns.items()},
         "notes": [
-            *filter(None, [doubt(right)]),
+            *filter(None, [doubt(right), _taught_otherwise(judge, source) if judge_path or config.judge else ""]),
             f"classes by the judge, {names[0]} to {names[-1]}: {' '.join(map(str, counts))}; {100 * rare:.2g} % or less: {', '.join(missing) or 'none'}",
             f"Parzen: sigma {details['parzen_sigma']:.3g}, chosen on {real.parzen_source}",
             "real data instead: training images in the samples' place (for label accuracy and copying, test images)",
         ],
     }  # fmt: skip
+
+
+def _taught_otherwise(judge: Judge, source: Any) -> str:
+    """A note if a judge was trained on other images than the generator, among which may be some of its test split."""
+    taught = (judge.facts.get("trained_on") or {}).get("train")
+    if not taught or in_words(taught) == str(source.train.provenance):
+        return ""
+    return f"the judge was trained on other images than the generator, perhaps on some of these test images: {in_words(taught)}"
 
 
 def _numbers(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
@@ -259,11 +267,13 @@ def _stacked(subject: Subject, source: Any, num: int | None, judge_path: str | N
 
 
 def _images(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
+    config: Any = subject.config
+    if config.data.class_names and (judge or config.judge):
+        return _by_judge(subject, source, num, judge, seed)
     if judge is not None:
         raise UserError(
             f"--judge={judge}: such images are judged by random features, not by a classifier: omit --judge."
         )
-    config: Any = subject.config
     first, second = colours.two_halves(source.train, min(num or NUM_IMAGES, colours.MOST), seed)
     sets = {
         "generated": draw(_sampler(subject), len(first), seed, _IMAGES_PIECE), "real": second,
@@ -301,7 +311,7 @@ class Measure:
 
 # What is measured of an exported generator, by kind of data.
 MEASURES: dict[type[Data], Measure] = {
-    Mnist: Measure(_digits), ImageData: Measure(_images), NumberData: Measure(_numbers, _numbers_in_short),
+    Mnist: Measure(_by_judge), ImageData: Measure(_images), NumberData: Measure(_numbers, _numbers_in_short),
     Plane: Measure(_points), Stacked: Measure(_stacked),
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The judge: a classifier whose opinions and features the metrics on digits rest on.
 
 One is shipped (`judge_mnist.npz`, with its facts in the .json beside it), made by the config `mnist_judge`.
-For other data a user trains one and names its run folder.
+For other data a user trains one (`mnist_judge:classes=…`) and names its run folder.
 """
 
 from __future__ import annotations
@@ -75,15 +75,19 @@ class Judge:
           UserError: Images of another shape than it was trained on, values outside [0, 1], NaN.
         """
         batch = unit_images(images, "judged images")
-        if batch.shape[1:] != self.image_shape:
-            raise UserError(
-                f"the judge {self.facts['name']} takes images {list(self.image_shape)}, these are {list(batch.shape[1:])}: "
-                "name one that was trained on such images with --judge=WORKDIR."
-            )
+        self.refuse_other_images(batch.shape[1:])
         parts = [
             self._classify(batch[start : start + _BATCH].astype(np.float32)) for start in range(0, len(batch), _BATCH)
         ]
         return Opinion(**{key: np.concatenate([np.asarray(part[key]) for part in parts]) for key in _OUTPUTS})
+
+    def refuse_other_images(self, shape: tuple[int, ...]) -> None:
+        """Raises `UserError` if it does not take images of that shape, [H, W, C]."""
+        if shape != self.image_shape:
+            raise UserError(
+                f"the judge {self.facts['name']} takes images {list(self.image_shape)}, these are {list(shape)}: "
+                "name one that was trained on such images with --judge=WORKDIR."
+            )
 
     def accuracy(self, examples: Any) -> float:
         """The share of 2,000 labelled `Examples` (all, if fewer) on which it is right. Raises as `__call__`."""
@@ -107,6 +111,23 @@ def doubt(right: float) -> str:
         f"The judge is wrong on {1 - right:.0%} of the real test images, so its numbers say little: train one on this data "
         "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it: `tfgan-lab evaluate --judge=WORKDIR`."
     )
+
+
+def judge_for(config: Any, path: str | os.PathLike[str] | None = None) -> Judge:
+    """The judge of a `GanConfig`'s samples: the one that is named here, or by its `judge`, or the shipped one.
+
+    Raises:
+      UserError: As `load_judge`; and one of other images, or of other classes than the data's.
+    """
+    judge = load_judge(path or config.judge or None)
+    judge.refuse_other_images(config.data.shape)
+    known, wanted = judge.facts.get("class_names"), [*config.data.class_names]
+    if known and known != wanted and not config.data.are_digits:
+        raise UserError(
+            f"the judge {judge.facts['name']} knows the classes {', '.join(known)}; the data's are {', '.join(wanted)}: name one "
+            "that was trained on these, in this order, with --judge=WORKDIR."
+        )
+    return judge
 
 
 def load_judge(path: str | os.PathLike[str] | None = None) -> Judge:
@@ -167,9 +188,10 @@ def write_judge(
 
     run = restore_run(workdir)
     config, record, out = run.config, run.workdir.read_record(), Path(out)
-    if not isinstance(config, ClassifierConfig):
+    if not isinstance(config, ClassifierConfig) or not config.data.are_digits:
         raise UserError(
-            f"--workdir={workdir} is a {config.kind}: a judge is a classifier, such as --config=mnist_judge."
+            f"--workdir={workdir} is a {config.kind} of {config.data.kind}: a judge is a classifier, such as --config=mnist_judge, "
+            "and one of other data than digits is used from its run folder."
         )
     network = run.networks["classifier"]
     refuse_foreign(out, out.with_suffix(".json"))
@@ -228,7 +250,7 @@ def _from_weights(path: Path) -> Judge:
     arrays = read_arrays(content)
     for variable in network.variables:
         variable.assign(arrays[variable.name])
-    return judge_of(network, config, {"name": path.stem, **facts})
+    return judge_of(network, config, {"name": path.stem, "class_names": [*config.data.class_names], **facts})
 
 
 def _from_saved_model(folder: Path) -> Judge:
@@ -253,7 +275,7 @@ def _from_saved_model(folder: Path) -> Judge:
         )
     facts = read_facts(folder)
     shape = tuple(signature.structured_input_signature[1]["images"].shape[1:])
-    kept = {key: facts.get(key) for key in ("trained_on", "step", "seed")}
+    kept = {key: facts.get(key) for key in ("trained_on", "class_names", "step", "seed")}
     facts = {"name": facts.get("config", folder.name), "sha256": hashlib.sha256(weights).hexdigest(), **kept}
 
     def classify(

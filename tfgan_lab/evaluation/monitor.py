@@ -1,4 +1,4 @@
-"""Cheap metrics of a digit generator while it trains: how many digits it draws, and a Fréchet distance."""
+"""Cheap metrics of a generator of digits, or of other classes, while it trains: how many it draws, and a Fréchet distance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfgan_lab import metrics
 from tfgan_lab.evaluation.digits import classes_drawn, too_few
-from tfgan_lab.evaluation.judge import MUST_REACH, load_judge
+from tfgan_lab.evaluation.judge import MUST_REACH, judge_for
 from tfgan_lab.evaluation.pieces import draw, labels_of
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.networks import drawn_from
@@ -20,7 +20,7 @@ _NUM, _PIECE = 2_000, 1_000
 
 
 class Monitor:
-    """Judges 2,000 samples by the shipped judge, always of the same latents, in evaluation mode.
+    """Judges 2,000 samples by the config's judge, always of the same latents, in evaluation mode.
 
     It is made at its first use, and nothing that it does reaches the training: the weights stay as they are, and its
     random numbers are its own stream.
@@ -29,7 +29,7 @@ class Monitor:
     def __init__(self, experiment: Experiment) -> None:
         config: Any = experiment.config
         test: Any = experiment.source.test
-        self._judge = load_judge()
+        self.judge = judge_for(config)
         with experiment.strategy.scope():
             networks = experiment.networks
             self._samplers = {"": self._sampler(drawn_from(networks), config)}
@@ -38,7 +38,7 @@ class Monitor:
         self._seed, self._num_labels = stream_key(config.seed, "metrics"), config.num_labels
         rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
         self._labels = test.labels
-        opinion = self._judge(test.images[rows] / np.float32(255))
+        opinion = self.judge(test.images[rows] / np.float32(255))
         self._right = float((opinion.labels == test.labels[rows]).mean())
         fault = too_few(test.labels, opinion)
         self.note = f"metrics in training: the judge's accuracy alone ({fault})" if fault else ""
@@ -49,10 +49,10 @@ class Monitor:
         return tf.function(GeneratorModule(generator, config).sample, autograph=False)
 
     def __call__(self) -> dict[str, float]:
-        """judge_accuracy (on real test images), digits (each more than 1 % of the samples), kl_data (nats, to the
-        test split's shares), frechet.
+        """judge_accuracy (on real test images), digits (or other classes: how many are more than a tenth of an even
+        share of the samples), kl_data (nats, to the test split's shares), frechet.
 
-        Of a conditional generator also label_accuracy: the share that the judge reads as the digit asked for. Where
+        Of a conditional generator also label_accuracy: the share that the judge reads as the class asked for. Where
         the average of G's weights is what is drawn from, the same of G itself, as raw_NAME.
         Where the judge knows less than half of the real data (Fashion-MNIST has the shape of digits), or that is too
         little (then `note` says so), its accuracy alone.
@@ -65,7 +65,7 @@ class Monitor:
         return values
 
     def samples(self) -> np.ndarray:
-        """The 2,000 samples that are judged, [2000, 28, 28, 1] in [0, 1]."""
+        """The 2,000 samples that are judged, [2000, H, W, C] in [0, 1]."""
         return self._drawn(self._samplers[""])
 
     def _drawn(self, sample: Any) -> np.ndarray:
@@ -74,7 +74,7 @@ class Monitor:
         )
 
     def _judged(self, sample: Any) -> dict[str, float]:
-        opinion = self._judge(self._drawn(sample))
+        opinion = self.judge(self._drawn(sample))
         classes = opinion.num_classes
         kl_data = metrics.mode_histogram(opinion.labels, classes, self._labels).kl_data
         mean, covariance = self._real

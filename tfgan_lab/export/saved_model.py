@@ -252,7 +252,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def describe(config: Config) -> dict[str, Any]:
     """What a user of the SavedModel must know, as plain values."""
     facts: dict[str, Any] = {"config": config.name, "post": config.post, "image_shape": list(config.data.shape)}
-    facts["fields"] = dataclasses.asdict(config)
+    facts |= {"fields": dataclasses.asdict(config), "class_names": [*config.data.class_names]}
     if isinstance(config, GanConfig):
         facts |= {
             "latent_dim": config.latents.dim, "latent_distribution": config.latents.distribution,

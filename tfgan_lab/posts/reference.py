@@ -63,6 +63,7 @@ class Reference:
       losses: Which losses are plotted: the "mean" since the last row or, as post P002 prints and plots them, the "last"
         batch's.
       probabilities: Whether D's sigmoid is a probability of being real: the loss is a cross-entropy (or there is no D).
+      classes: How many a judge can find.
     """
 
     bands: Mapping[str, Band]
@@ -70,6 +71,7 @@ class Reference:
     balance: Mapping[str, float]
     losses: Literal["mean", "last"] = "mean"
     probabilities: bool = True
+    classes: int = 10
 
 
 def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
@@ -92,7 +94,8 @@ def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
                 printed[key] = tuple((float(epoch), pair[index]) for epoch, pair in pairs)
     after_update = isinstance(config, GanConfig) and config.log_losses == "after_update"
     estimates = not isinstance(config, GanConfig) or has_targets(config.game.loss)
-    return Reference(bands, printed, _balance(config), "last" if after_update else "mean", estimates)
+    losses: Literal["mean", "last"] = "last" if after_update else "mean"
+    return Reference(bands, printed, _balance(config), losses, estimates, len(config.data.class_names) or 10)
 
 
 def _is_faithful(config: Config) -> bool:

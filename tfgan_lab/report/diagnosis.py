@@ -18,7 +18,7 @@ _END = 0.1  # what is said of the end of training rests on so much of it
 _WON, _LOST = 0.95, 0.05  # p_real above and p_fake below: nearly every image is told
 _NEAR = 0.1  # of both probabilities to balance
 _BY_HEART = 0.1  # more on training images than on unseen ones
-_FEW_DIGITS = 3
+_FEW = 0.3  # of the classes
 _NARROW = 0.25  # of the target's standard deviation
 _FEWEST_PRINTS = 5
 
@@ -177,12 +177,18 @@ def _variety(config: GanConfig, rows: Rows, data: Mapping[str, Any]) -> list[str
         return [
             "Whether the generator has collapsed was not measured: look at samples.png, or run `tfgan-lab evaluate`."
         ]
-    numbers = f"the judge finds {measured['digits']:.0f} of 10 digits in 2,000 samples (Fréchet distance to {_count(data, 'test')}test digits, at most 2,000: {measured['frechet']:.1f})"
-    if measured["digits"] <= _FEW_DIGITS:
-        return [f"The generator has collapsed, or draws no digits yet: {numbers}."]
+    what, total = "digit" if config.data.are_digits else "class", len(config.data.class_names)
+    many = "digits" if config.data.are_digits else "classes"
+    images = "digits" if config.data.are_digits else "images"
+    judge = (
+        f"the judge (right on {measured['judge_accuracy']:.1%} of real test images)" if config.judge else "the judge"
+    )
+    numbers = f"{judge} finds {measured['digits']:.0f} of {total} {many} in 2,000 samples (Fréchet distance to {_count(data, 'test')}test {images}, at most 2,000: {measured['frechet']:.1f})"
+    if measured["digits"] <= max(1, _FEW * total):
+        return [f"The generator has collapsed, or draws no {many} yet: {numbers}."]
     sentences = [f"The generator has not collapsed: {numbers}."]
     if config.num_labels and "label_accuracy" in measured:
-        sentences.append(f"Asked for a digit, it draws that digit in {measured['label_accuracy']:.1%} of them.")
+        sentences.append(f"Asked for a {what}, it draws that {what} in {measured['label_accuracy']:.1%} of them.")
     return sentences
 
 

@@ -60,8 +60,9 @@ def panels(rows: Sequence[dict[str, Any]], reference: Reference | None = None) -
             kinds.append(partial(_moments, train))
         if any("energy_distance" in row for row in evaluations):
             kinds.append(partial(_points, evaluations))
-    found: list[Panel] = [partial(kind, reference) for kind in kinds]
-    return [*found, partial(_measured_curves, measured)] if measured else found
+    if measured:
+        kinds.append(partial(_measured_curves, measured))
+    return [partial(kind, reference) for kind in kinds]
 
 
 def common_panels(runs: Mapping[str, Sequence[dict[str, Any]]]) -> list[Panel]:
@@ -152,13 +153,14 @@ def _points(evaluations: Any, reference: Reference, axis: Any) -> None:
         axis.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
-def _measured_curves(measured: Any, axis: Any) -> None:
-    _line(axis, measured, "digits", "digits drawn (left)", BLUE)
+def _measured_curves(measured: Any, reference: Reference, axis: Any) -> None:
+    _line(axis, measured, "digits", "classes drawn (left)", BLUE)
+    right = measured[-1].get("judge_accuracy")
     axis.set(
-        title="2,000 samples, by the judge",
+        title="2,000 samples, by the judge" + ("" if right is None else f", right on {right:.1%} of real images"),
         xlabel="epoch",
-        ylabel="digits that are > 1 % of the samples",
-        ylim=(0, 10.5),
+        ylabel="classes that are > 1/10 of an even share",
+        ylim=(0, 1.05 * reference.classes),
     )
     right = axis.twinx()
     right.spines["right"].set_visible(True)

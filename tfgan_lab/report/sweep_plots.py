@@ -71,7 +71,7 @@ def _summary(outcome: Any) -> str:
     return (
         ""
         if digits is None
-        else f"\ndigits drawn: {digits:.0f}, classifier score {outcome.numbers['classifier_score']:.2f}"
+        else f"\nclasses drawn: {digits:.0f}, classifier score {outcome.numbers['classifier_score']:.2f}"
     )
 
 

@@ -110,12 +110,12 @@ def try_all(runs: Mapping[Path, Config], data_dir: str | None, judge: str | None
       UserError: What cannot be trained; data or a judge that is not there; a folder that holds another run.
     """
     from tfgan_lab.data import open_source
-    from tfgan_lab.evaluation.judge import load_judge
+    from tfgan_lab.evaluation.judge import judge_for
     from tfgan_lab.training.engine import make_engine
     from tfgan_lab.training.experiment import build
 
-    if any(map(draws_digits, runs.values())):
-        load_judge(judge)
+    for config in [config for config in runs.values() if is_judged(config)][:1]:
+        judge_for(config, judge)
     sources: dict[str, Any] = {}
     for folder, config in runs.items():
         run = Workdir(folder)
@@ -127,6 +127,6 @@ def try_all(runs: Mapping[Path, Config], data_dir: str | None, judge: str | None
             make_engine(config.compile, built.strategy, built.task, built.batches)
 
 
-def draws_digits(config: Config) -> bool:
-    """Whether a run of it can be judged by a classifier of digits."""
-    return isinstance(config, GanConfig) and config.data.are_digits
+def is_judged(config: Config) -> bool:
+    """Whether a run's samples can be judged by a classifier."""
+    return isinstance(config, GanConfig) and config.is_judged

@@ -119,7 +119,7 @@ def refuse_other_weights(
 def measure(experiment: Experiment) -> dict[str, float]:
     """Numbers of an experiment's networks as they are.
 
-    GANs on digits: p_real, p_fake (test split), d_loss_now and g_loss_now (20 training batches), digits, kl_data,
+    GANs on digits, or with a judge of their own: p_real, p_fake (test split), d_loss_now and g_loss_now (20 training batches), digits, kl_data,
     frechet, label_accuracy, top_digit, top_share and digit_like (2,000 samples). Numbers: fake_mean, fake_std (10,000). Stacked digits: modes, kl_modes
     (26,000). Classifiers: accuracy.
     """
@@ -127,7 +127,7 @@ def measure(experiment: Experiment) -> dict[str, float]:
     numbers = make_evaluator(experiment)(experiment.total_steps)
     if isinstance(config.data, Stacked):
         return numbers | _modes(experiment)
-    if isinstance(config, ClassifierConfig) or not config.data.are_digits:
+    if isinstance(config, ClassifierConfig) or not config.is_judged:
         return numbers
     losses = tf.function(experiment.task.losses, autograph=False)
     found = []
@@ -155,7 +155,7 @@ def _modes(experiment: Experiment) -> dict[str, float]:
 def _digits_of(monitor: Monitor, source: Any) -> dict[str, float]:
     """top_digit and top_share (the digit that the judge reads most often, and how often); digit_like (see `digit_like`)."""
     samples = monitor.samples()
-    counts = np.bincount(load_judge()(samples).labels, minlength=10)
+    counts = np.bincount(monitor.judge(samples).labels)
     train, test = (part.images[:_NEAR] / np.float32(255) for part in (source.train, source.test))
     return {
         "top_digit": float(counts.argmax()),

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.errors import TrainingDiverged
-from tfgan_lab.studies.grid import Variant, draws_digits, finished, try_all, variants
+from tfgan_lab.studies.grid import Variant, finished, is_judged, try_all, variants
 from tfgan_lab.system.files import json_bytes, markdown_bytes, refuse_foreign, write_atomically
 from tfgan_lab.system.runtime import start_for
 from tfgan_lab.training.terminal import say
@@ -74,7 +74,7 @@ def sweep(
     try_all({folder / one.folder: one.config for one in found}, data_dir, judge)
     outcomes = [_run(one, folder, data_dir, judge) for one in found]
     result: dict[str, Any] = {
-        "config": config.name, "post": config.post, "field": field, "rule": RULE if draws_digits(config) else "",
+        "config": config.name, "post": config.post, "field": field, "rule": RULE if is_judged(config) else "",
         "seed": config.seed, "data": Workdir(folder / outcomes[0].folder).read_record().get("data"),
         "runs": [{"value": o.value, "folder": o.folder, **o.numbers, **({"diverged": o.diverged} if o.diverged else {})} for o in outcomes],
     }  # fmt: skip
@@ -128,16 +128,16 @@ def _last_evaluation(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str | None) -> dict[str, float]:
-    if not draws_digits(config):
+    if not is_judged(config):
         return {}
     from tfgan_lab.data import open_source
     from tfgan_lab.evaluation.digits import classes_drawn
-    from tfgan_lab.evaluation.judge import MUST_REACH, doubt, load_judge
+    from tfgan_lab.evaluation.judge import MUST_REACH, doubt, judge_for
     from tfgan_lab.evaluation.pieces import draw
     from tfgan_lab.export.saved_model import load_generator
     from tfgan_lab.metrics import classifier_score
 
-    judge = load_judge(judge_path)
+    judge = judge_for(config, judge_path)
     right = judge.accuracy(open_source(config.data, run.data_dir(data_dir)).test)
     if unsure := doubt(right):
         say(unsure)
