@@ -98,7 +98,7 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict
             keep_outcome(job.folder, job.config, {} if lost else of_seed(job), 0, facts)
 
     monkeypatch.setattr(study_lib, "run_jobs", run_jobs)
-    monkeypatch.setattr(study_lib, "try_all", lambda *_: None)
+    monkeypatch.setattr(study_lib, "try_all", lambda *_, **__: None)
     for seeds in (2, 10):
         result = study(offline("plane:smoke"), {"loss": ["hinge", "wasserstein"]}, range(seeds), tmp_path)
     return tmp_path, result, todo

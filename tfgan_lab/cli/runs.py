@@ -127,7 +127,27 @@ def _study_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("seeds", 5, "How many seeds of each combination.", lower_bound=1, upper_bound=1000, flag_values=values)  # fmt: skip
     flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0, upper_bound=2**31, flag_values=values)
     jobs_flag(values)
-    workdir_flag(values, "A folder for all runs; finished ones are not run again. Omitted: runs/CONFIG-study.")
+    flags.DEFINE_bool(
+        "rescue", False, "Fork the run --from at --steps, with each combination of --vary and without any, and tell from which step on which of them "
+        "still save it.", flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "from", None, "With --rescue, the folder of the run (required); its config counts.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "steps", None, "With --rescue, steps of checkpoints that the run keeps (see --config.keep_checkpoints). Omitted: all.", flag_values=values
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "further", None, "With --rescue, how many steps each fork trains. Omitted: as many as the run did.", lower_bound=1, flag_values=values
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "saved", None, "With --rescue, when a fork counts as saved: NUMBER=LOW..HIGH of its outcome, either end may be absent, such as digits=5.. or "
+        "frechet=..40. Omitted: it draws half of the digits or modes.", flag_values=values,
+    )  # fmt: skip
+    workdir_flag(
+        values,
+        "A folder for all runs; finished ones are not run again. Omitted: runs/CONFIG-study, with --rescue RUN-rescue.",
+    )
     data_flag(values)
 
 
@@ -140,14 +160,32 @@ def _study(values: Any, overrides: dict[str, str]) -> None:
         vary[field] = _options(listed)
     if not vary:
         raise UserError("--vary is missing: say --vary=FIELD=VALUE,VALUE, such as --vary=game.loss=hinge,wasserstein.")
-    config = load(values.config, None, overrides)
-    workdir = values.workdir or f"runs/{config.name.replace(':', '-')}-study"
+    run = getattr(values, "from")
+    if values.rescue != bool(run):
+        raise UserError("--rescue and --from=RUN go together: name the run that is to be saved.")
+    if not run and (told := [name for name in ("steps", "further", "saved") if getattr(values, name)]):
+        raise UserError(f"--{told[0]} is of a rescue: it needs --rescue --from=RUN.")
+    config = load(values.config, None, overrides, run)
+    workdir = values.workdir or (f"{run.rstrip('/')}-rescue" if run else f"runs/{config.name.replace(':', '-')}-study")
+    from tfgan_lab.studies.rescue import rescue, saved_as
     from tfgan_lab.studies.study import markdown, study
     from tfgan_lab.system.cache import usable_cores
 
     seeds = range(values.first_seed, values.first_seed + values.seeds)
-    result = study(config, vary, seeds, workdir, values.data_dir, values.jobs or usable_cores(), values.config)
+    how = (values.data_dir, values.jobs or usable_cores(), values.config)
+    if run:
+        steps, saved = _steps(values.steps or []), saved_as(values.saved, config)
+        result = rescue(config, run, steps, vary, seeds, workdir, saved, values.further or 0, *how)
+    else:
+        result = study(config, vary, seeds, workdir, *how)
     print(f"\n{markdown(result)}\n\nlook at: {workdir}/study.png, {workdir}/study.md", flush=True)
+
+
+def _steps(listed: list[str]) -> list[int]:
+    try:
+        return [int(step) for step in listed]
+    except ValueError:
+        raise UserError(f"--steps={','.join(listed)}: name steps, such as --steps=1000,2000.") from None
 
 
 VERBS = {
@@ -167,5 +205,6 @@ VERBS = {
     ]),
     "study": Verb(_study, _study_flags, "trains every combination of fields' values over seeds and compares them", [
         "tfgan-lab study --config=plane:grid25 --vary=loss=non_saturating,hinge --vary=penalty=none,r1 --seeds=10",
+        "tfgan-lab study --rescue --from=runs/mlp_gan --steps=1000,2000 --vary=game.penalty=r1,dragan",
     ]),
 }  # fmt: skip

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfgan_lab.figures import BLUE, ORANGE, STYLE, finish
+from tfgan_lab.figures import BLUE, GREY, ORANGE, STYLE, finish
 from tfgan_lab.words import of_post
 
 _COLUMNS = 3
@@ -39,6 +39,41 @@ def dots_of_seeds(result: Mapping[str, Any]) -> Figure:
         seeds = result["seeds"]
         title = f"{result['config']}, {of_post(result['post'])}: {len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
         return finish(figure, title, f"{result['rule']} Data: {result['data']}.")
+
+
+def by_step(result: Mapping[str, Any]) -> Figure:
+    """Of a rescue: the number that it is judged by, against the step of the fork, a line for each cure."""
+    rescue, fields = result["rescue"], result["fields"][1:]
+    by_cure: dict[tuple[str, ...], list[tuple[int, Mapping[str, Any]]]] = {}
+    for row in result["rows"]:
+        step, *values = row["values"].values()
+        if number := row["numbers"].get(rescue["number"]):
+            by_cure.setdefault(tuple(values), []).append((int(step), number))
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+        for values, points in by_cure.items():
+            label = ", ".join(
+                f"{field.rpartition('.')[2]}={value}" for field, value in zip(fields, values, strict=True)
+            )
+            (line,) = axis.plot(
+                [step for step, _ in points], [number["median"] for _, number in points], marker="o", label=label
+            )
+            for step, number in points:
+                axis.scatter(
+                    [step] * len(number["values"]),
+                    number["values"],
+                    s=10,
+                    color=line.get_color(),
+                    linewidths=0,
+                    alpha=0.5,
+                )
+        for end in rescue["band"]:
+            if end is not None:
+                axis.axhline(end, color=GREY, linestyle="--", linewidth=1)
+        axis.set(xlabel="step of the fork", ylabel=f"{rescue['number']}, {rescue['further']:,} steps later")
+        axis.legend(fontsize=8)
+        told = f"Dots are seeds, lines their medians; saved: {rescue['criterion']} (dashed). Data: {result['data']}."
+        return finish(figure, f"{rescue['from']}: from which step which cure saves it", told)
 
 
 def _dots(axis: Any, height: int, number: Mapping[str, Any] | None) -> None:

@@ -25,10 +25,12 @@ class Variant:
     Attributes:
       values: By dotted field, as typed.
       config: With them.
+      start: What its runs start from, "RUN@STEP"; "" for the config's start values.
     """
 
     values: dict[str, str]
     config: Config
+    start: str = ""
 
     @property
     def folder(self) -> str:
@@ -93,6 +95,16 @@ def full_name(config: Config, field: str) -> str:
     )
 
 
+def full_names(config: Config, vary: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Values by `full_name`. Raises `UserError` if a field is named twice, or it is the seed."""
+    names = {full_name(config, field): values for field, values in vary.items()}
+    if len(names) < len(vary):
+        raise UserError(f"--vary={', '.join(vary)}: a field is named twice.")
+    if "seed" in names:
+        raise UserError("--vary=seed: which seeds there are is said by --seeds and --first_seed.")
+    return names
+
+
 def finished(run: Workdir, config: Config) -> bool:
     """Whether a run of this very config is there, trained to its end and exported."""
     if not run.exists() or differences(run.read_config(), config):
@@ -103,8 +115,15 @@ def finished(run: Workdir, config: Config) -> bool:
     return step is not None and step == run.read_record().get("total_steps")
 
 
-def try_all(runs: Mapping[Path, Config], data_dir: str | None, judge: str | None = None) -> None:
+def try_all(
+    runs: Mapping[Path, Config],
+    data_dir: str | None,
+    judge: str | None = None,
+    starts: Mapping[Path, str] | None = None,
+) -> None:
     """Builds what will be trained in these folders, so that a wrong value is found before the first run and not after it.
+
+    Some start from a checkpoint, which must fit.
 
     Raises:
       UserError: What cannot be trained; data or a judge that is not there; a folder that holds another run.
@@ -113,6 +132,7 @@ def try_all(runs: Mapping[Path, Config], data_dir: str | None, judge: str | None
     from tfgan_lab.evaluation.judge import judge_for
     from tfgan_lab.training.engine import make_engine
     from tfgan_lab.training.experiment import build
+    from tfgan_lab.training.forks import Start
 
     for config in [config for config in runs.values() if is_judged(config)][:1]:
         judge_for(config, judge)
@@ -124,6 +144,8 @@ def try_all(runs: Mapping[Path, Config], data_dir: str | None, judge: str | None
             sources = {of: sources.get(of) or open_source(config.data, data_dir)}  # one at a time: they may be large
             run.refuse_drift(config)
             built = build(config, sources[of])
+            if start := (starts or {}).get(folder):
+                Start(start).into(built)
             make_engine(config.compile, built.strategy, built.task, built.batches)
 
 

@@ -21,24 +21,29 @@ from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.studies.outcome_files import read_outcome
 from tfgan_lab.studies.worker_pool import run_calls
 from tfgan_lab.system.files import make_log, refuse_foreign
+from tfgan_lab.training.workdir import Workdir
 
 TOGETHER = 8  # seeds in one graph
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One run of one seed: ours, or the peer's."""
+    """One run of one seed: ours, or the peer's; `start` is what it starts from, "RUN@STEP", or ""."""
 
     config: Config
     folder: Path
     peer: bool
+    start: str = ""
 
     def done(self) -> bool:
-        """Whether its outcome is there. Raises `UserError` if the one there is of another config."""
+        """Whether its outcome is there. Raises `UserError` if the one there is of another config or start."""
         found = read_outcome(self.folder)
         if found is None:
             return False
         drift = drift_of(found[0], self.config)
+        begun = Workdir(self.folder).read_record().get("fork") if self.start else None
+        if begun and f"{begun['from']}@{begun['step']}" != self.start:
+            drift.append(f"from: {begun['from']}@{begun['step']} -> {self.start}")
         if drift:
             raise UserError(
                 f"{self.folder} holds a run of another config ({'; '.join(drift[:4])}): use another --workdir."
@@ -61,7 +66,7 @@ def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:
     latest: dict[Path, list[Job]] = {}  # of each arm
     for job in jobs:
         seed, group = job.config.seed, latest.get(job.folder.parent)
-        together = not job.peer and job.config.data.shape == (1,)
+        together = not job.peer and not job.start and job.config.data.shape == (1,)
         if together and group and seed == group[-1].config.seed + 1 and seed % TOGETHER:
             group.append(job)
             continue
@@ -114,6 +119,7 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int, config_fil
             [to_json(job.config) for job in group],
             [str(job.folder) for job in group],
             group[0].peer,
+            group[0].start,
             data_dir,
             config_file,
         )
@@ -147,14 +153,17 @@ def _start_worker() -> None:
 
 
 def _run(
-    configs: list[str], folders: list[str], peer: bool, data_dir: str | None, config_file: str | None
+    configs: list[str], folders: list[str], peer: bool, start: str, data_dir: str | None, config_file: str | None
 ) -> tuple[str, list[str]]:
     """A group's runs in a worker: (error, a line each). What they print goes to logs beside their folders."""
     from tfgan_lab.training.loop import Interrupted
 
     if config_file:
         load_config(config_file)
-    jobs = [Job(from_json(config, folder), Path(folder), peer) for config, folder in zip(configs, folders, strict=True)]
+    jobs = [
+        Job(from_json(config, folder), Path(folder), peer, start)
+        for config, folder in zip(configs, folders, strict=True)
+    ]
     try:
         make_log(log := _log_of(folders[0]))
         with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
@@ -187,7 +196,9 @@ def _outcome(job: Job, data_dir: str | None) -> str:
 
     if job.peer:
         require_torch().set_num_threads(1)
-    measured = outcomes.peer_outcome if job.peer else outcomes.our_outcome
-    found = measured(job.config, job.folder, data_dir)
+    if job.peer:
+        found = outcomes.peer_outcome(job.config, job.folder, data_dir)
+    else:
+        found = outcomes.our_outcome(job.config, job.folder, data_dir, job.start or None)
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found["numbers"].items())
     return f"{numbers or found['diverged']} ({found['seconds']:.0f} s)"

@@ -36,8 +36,8 @@ _FIRST_PRINTS, _LAST_PRINTS = 10, 11  # post P002's epochs 1 to 10 and 90 to 100
 _NEAR, _BOTTOM = 10_000, 0.01  # training digits that a sample is compared with; the share of test digits that fail
 
 
-def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str, Any]:
-    """Trains a config in a folder, unless it is there already, and measures it.
+def our_outcome(config: Config, folder: Path, data_dir: str | None, start: str | None = None) -> dict[str, Any]:
+    """Trains a config in a folder, unless it is there already, and measures it; `start` is what it starts from.
 
     Returns:
       What is written to outcome.json: "numbers" by name (or "diverged"), "seed", "step", "data", "config", "seconds".
@@ -51,7 +51,7 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str,
         return keep_outcome(folder, config, {}, started, facts)
     if not finished(run, config):
         try:
-            train(config, folder, data_dir)
+            train(config, folder, data_dir, start)
         except TrainingDiverged as error:
             return keep_outcome(folder, config, {}, started, {**_facts(run), "diverged": str(error).split(":")[0]})
     source = data_lib.open_source(config.data, run.data_dir(data_dir))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfgan_lab.config import Config, override
-from tfgan_lab.errors import UserError
-from tfgan_lab.studies.grid import Variant, full_name, try_all, variants
+from tfgan_lab.studies.grid import Variant, full_names, try_all, variants
 from tfgan_lab.studies.jobs import Job, alone_in, run_jobs
 from tfgan_lab.studies.outcome_files import read_outcome
 from tfgan_lab.studies.store import Store, row_of
@@ -51,34 +50,35 @@ def study(
       UserError: A wrong field or value, a combination that a config cannot be or that cannot be built (before anything is
         trained); a folder with runs of other configs, or that another process writes. A run that diverges is a result.
     """
-    found = variants(config, _full_names(config, vary))
-    folder = Path(workdir)
+    found = variants(config, full_names(config, vary))
+    return train_all(config, found, seeds, Path(workdir), data_dir, workers, config_file)
+
+
+def train_all(
+    config: Config, found: Sequence[Variant], seeds: range, folder: Path, data_dir: str | None, workers: int, config_file: str | None,
+    rescued: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """As `study`, of variants; `rescued` judges forks by the result, and what it gives stands there under "rescue"."""
     refuse_foreign(*(folder / name for name in _WRITTEN))
     jobs = [job for seed in seeds for job in (_job(one, seed, folder) for one in found)]
-    first = {job.folder: job.config for job in jobs[: len(found)] if not job.done()}
+    first = [job for job in jobs[: len(found)] if not job.done()]
     if first:
-        start_for(next(iter(first.values())))
-        try_all(first, data_dir)
+        start_for(first[0].config)
+        starts = {job.folder: job.start for job in first if job.start}
+        try_all({job.folder: job.config for job in first}, data_dir, starts=starts)
     with alone_in(folder, "study"):
         run_jobs(jobs, data_dir, workers, config_file)
-        return _write(config, found, seeds, folder)
-
-
-def _full_names(config: Config, vary: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    names = {full_name(config, field): values for field, values in vary.items()}
-    if len(names) < len(vary):
-        raise UserError(f"--vary={', '.join(vary)}: a field is named twice.")
-    if "seed" in names:
-        raise UserError("--vary=seed: which seeds there are is said by --seeds and --first_seed.")
-    return names
+        return _write(config, found, seeds, folder, rescued)
 
 
 def _job(variant: Variant, seed: int, folder: Path) -> Job:
     config = override(variant.config, {"seed": str(seed), "placement": "one"})
-    return Job(config, folder / variant.folder / f"seed={seed}", peer=False)
+    return Job(config, folder / variant.folder / f"seed={seed}", peer=False, start=variant.start)
 
 
-def _write(config: Config, found: Sequence[Variant], seeds: range, folder: Path) -> dict[str, Any]:
+def _write(
+    config: Config, found: Sequence[Variant], seeds: range, folder: Path, rescued: Callable[[Mapping[str, Any]], dict[str, Any]] | None
+) -> dict[str, Any]:  # fmt: skip
     from tfgan_lab.figures import write_figure
     from tfgan_lab.report import study_plots
 
@@ -94,14 +94,16 @@ def _write(config: Config, found: Sequence[Variant], seeds: range, folder: Path)
         store.outcomes[one.folder, "ours"] = outcomes
         rows.append({"values": one.values, "folder": one.folder, **_summary(outcomes)})
         data = data or _data_of(outcomes)
-    result = {
+    result: dict[str, Any] = {
         "config": config.name, "post": config.post, "seeds": [*seeds], "data": data or "; ".join(dict.fromkeys(str(one.config.data) for one in found)), "rule": RULE,
         "fields": [*found[0].values], "numbers": list(dict.fromkeys(name for row in rows for name in row["numbers"])), "rows": rows,
     }  # fmt: skip
     store.write(folder / "outcomes.jsonl")
+    if rescued:
+        result["rescue"] = rescued(result)
     write_atomically(folder / "study.json", json_bytes(result))
     write_atomically(folder / "study.md", markdown_bytes(markdown(result)))
-    write_figure(folder, "study", study_plots.dots_of_seeds(result))
+    write_figure(folder, "study", study_plots.by_step(result) if rescued else study_plots.dots_of_seeds(result))
     return result
 
 
@@ -133,21 +135,38 @@ def _median(values: Sequence[float]) -> dict[str, float]:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """The table of a study, in Markdown."""
-    head = [
-        *result["fields"],
-        "seeds",
-        *(["diverged"] if any(row["diverged"] for row in result["rows"]) else []),
-        *result["numbers"],
-    ]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for row in result["rows"]:
-        cells = [*row["values"].values(), str(row["n"]), *([str(row["diverged"])] if "diverged" in head else [])]
-        cells += [_text(row["numbers"].get(name)) for name in result["numbers"]]
-        lines.append(f"| {' | '.join(cells)} |")
+    """The tables of a study, in Markdown."""
+    lines = []
+    for table in tables(result):
+        rows = [table["head"], ["---"] * len(table["head"]), *table["rows"]]
+        lines += [*(f"| {' | '.join(row)} |" for row in rows), "", table["told"], ""]
+    return "\n".join(lines[:-1])
+
+
+def tables(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tables of a study, "head", "rows" and what is "told" below: of a rescue who was saved, and of all what came out."""
+    diverged = ["diverged"] if any(row["diverged"] for row in result["rows"]) else []
+    rows = [
+        [*row["values"].values(), str(row["n"]), *(str(row[name]) for name in diverged), *(_text(row["numbers"].get(name)) for name in result["numbers"])]
+        for row in result["rows"]
+    ]  # fmt: skip
     seeds = result["seeds"]
-    facts = f"{result['config']} ({of_post(result['post'])}), seeds {seeds[0]} to {seeds[-1]}. {result['rule']} Data: {result['data']}."
-    return "\n".join([*lines, "", facts])
+    told = f"{result['config']} ({of_post(result['post'])}), seeds {seeds[0]} to {seeds[-1]}. {result['rule']} Data: {result['data']}."
+    numbers = {"head": [*result["fields"], "seeds", *diverged, *result["numbers"]], "rows": rows, "told": told}
+    return [*([_saved(result["rescue"])] if "rescue" in result else []), numbers]
+
+
+def _saved(rescue: Mapping[str, Any]) -> dict[str, Any]:
+    first = rescue["cures"][0]
+    return {
+        "head": [*first["values"], *(f"from step {step:,}" for step in first["saved"]), "saves up to step"],
+        "rows": [
+            [*cure["values"].values(), *(f"{held} of {n}" for held, n in cure["saved"].values()), f"{cure['until'] or '-'}"]
+            for cure in rescue["cures"]
+        ],
+        "told": f"Forks of {rescue['from']} that are saved {rescue['further']:,} steps later: {rescue['criterion']}. The last column is the "
+        "latest step from which more than half of the seeds are.",
+    }  # fmt: skip
 
 
 def _text(number: Mapping[str, float] | None) -> str:
