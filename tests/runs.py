@@ -14,13 +14,21 @@ import numpy as np
 import tensorflow as tf
 from catalogue import offline
 
+from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.trainer import train
+from tfgan_lab.training import train as plain
 from tfgan_lab.training.checkpoints import checkpoint_steps
 
 
 def train_small(reference: str, workdir: Path, **changes: str) -> Path:
     """Trains a config on embedded data in this process; returns the run's folder."""
     train(offline(reference, **changes), workdir)
+    return workdir
+
+
+def train_bare(reference: str, workdir: Path, **changes: str) -> Path:
+    """As `train_small`, the same checkpoints, rows and samples, without pictures, page and export: half of the time."""
+    plain.train(offline(reference, **changes), workdir, monitor=Monitor)
     return workdir
 
 

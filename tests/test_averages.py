@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
-from runs import fingerprint, rows, train_small
+from runs import fingerprint, rows, train_bare, train_small
 from test_training import stop_at
 
 from tfgan_lab import cli, data
@@ -23,7 +23,6 @@ from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.export.saved_model import load_generator
 from tfgan_lab.parity.import_torch import export_torch, import_torch
 from tfgan_lab.report.sample import sample_run
-from tfgan_lab.trainer import train
 from tfgan_lab.training.engine import make_engine
 from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
@@ -206,12 +205,12 @@ def test_the_average_itself_is_not_imported(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = train_small("gaussian:smoke", tmp_path / "whole", ema="0.9")
+    whole = train_bare("gaussian:smoke", tmp_path / "whole", ema="0.9")
     with monkeypatch.context() as patch:
         stop_at(13, patch)
         with pytest.raises(Interrupted):
-            train_small("gaussian:smoke", tmp_path / "cut", ema="0.9")
-    train_small("gaussian:smoke", tmp_path / "cut", ema="0.9")
+            train_bare("gaussian:smoke", tmp_path / "cut", ema="0.9")
+    train_bare("gaussian:smoke", tmp_path / "cut", ema="0.9")
     assert fingerprint(tmp_path / "cut") == fingerprint(whole)
     assert [row["fake_mean"] for row in rows(whole) if row["kind"] == "eval"]
 
@@ -224,12 +223,12 @@ def test_a_run_from_before_the_field_goes_on_and_one_with_another_decay_is_refus
     old = json.loads((trained("gaussian:smoke") / "config.json").read_text())
     del old["ema"], old["game"]["penalty"], old["game"]["penalty_weight"], old["game"]["clip"]
     assert from_json(json.dumps(old)) == config
-    train_small("gaussian:smoke", tmp_path)
+    train_bare("gaussian:smoke", tmp_path)
     for path in (tmp_path / "config.json", tmp_path / "checkpoints" / "config.json"):
         path.write_text(json.dumps(old))
-    train(config, tmp_path)
+    train_bare("gaussian:smoke", tmp_path)
     with pytest.raises(UserError, match=r"ema: 0.0 -> 0.9"):
-        train_small("gaussian:smoke", tmp_path, ema="0.9")
+        train_bare("gaussian:smoke", tmp_path, ema="0.9")
     with pytest.raises(UserError, match="keeps no average of its generator's weights") as refused:
         restore_run(tmp_path, raw=True)
     assert "\n" not in str(refused.value)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_array_equal
-from runs import fingerprint, train_small, weights
+from runs import fingerprint, train_bare, weights
 
 from tfgan_lab.config import from_json, override, to_json
 from tfgan_lab.errors import UserError
@@ -243,28 +243,28 @@ def test_a_run_falls_back_says_so_and_ends_as_if_nothing_had_happened(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, broken = (
-        train_small("gaussian:smoke", tmp_path / "whole"),
-        train_small("gaussian:smoke", tmp_path / "broken"),
+        train_bare("gaussian:smoke", tmp_path / "whole"),
+        train_bare("gaussian:smoke", tmp_path / "broken"),
     )
     damage_data(broken / "checkpoints", 20)
     run = restore_run(broken)
     assert run.step == 10
     assert "ckpt-20" in run.notes[0]
-    train_small("gaussian:smoke", broken)
+    train_bare("gaussian:smoke", broken)
     printed = capsys.readouterr().out
     assert "ckpt-20 is damaged" in printed
     assert "resuming at step 10" in printed
     assert fingerprint(broken) == fingerprint(whole)
     for step in (10, 20):
         damage_data(broken / "checkpoints", step)
-    for call in (lambda: train_small("gaussian:smoke", broken), lambda: restore_run(broken)):
+    for call in (lambda: train_bare("gaussian:smoke", broken), lambda: restore_run(broken)):
         with pytest.raises(UserError, match="every checkpoint is damaged"):
             call()
 
 
 @pytest.mark.slow
 def test_checkpoints_of_another_architecture_than_the_config_are_one_line(tmp_path: Path) -> None:
-    train_small("gaussian:smoke", tmp_path)
+    train_bare("gaussian:smoke", tmp_path)
     before = weights(tmp_path)
     changed = override(from_json((tmp_path / "config.json").read_text()), {"generator.0.units": "40"})
     for folder in (tmp_path, tmp_path / "checkpoints"):

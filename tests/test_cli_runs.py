@@ -13,6 +13,7 @@ import pytest
 from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
+from runs import fingerprint
 
 from tfgan_lab import cli
 from tfgan_lab.export.saved_model import load_generator
@@ -159,14 +160,16 @@ def test_data_says_what_would_be_taken(tell: Any, refuse: Any, tmp_path: Path) -
 def test_train_takes_the_config_of_its_folder_and_refuses_another(
     trained: Any, tell: Any, refuse: Any, tmp_path: Path
 ) -> None:
-    shutil.copytree(trained(NUMBERS), tmp_path / "run")
+    shutil.copytree(trained(GAN), tmp_path / "run")
+    before = fingerprint(tmp_path / "run")
     said = tell("train", f"--workdir={tmp_path / 'run'}")
+    assert fingerprint(tmp_path / "run") == before
     assert "already trained" in said
     assert "tfgan-lab sample" in said
-    assert "g_optimizer.learning_rate: 0.0002 -> 0.5" in refuse(
+    assert "g_optimizer.learning_rate: 0.0001 -> 0.5" in refuse(
         "train", f"--workdir={tmp_path / 'run'}", "--config.g_optimizer.learning_rate=0.5"
     )
-    assert "another config" in refuse("train", f"--workdir={tmp_path / 'run'}", "--config=mlp_gan:smoke")
+    assert "another config" in refuse("train", f"--workdir={tmp_path / 'run'}", "--config=cgan_concat:smoke")
     said = tell("train", f"--workdir={tmp_path / 'run'}", "--config.steps=30")
     assert "resuming at step 20" in said
     assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 30

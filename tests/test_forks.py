@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +47,23 @@ def config_of(kind: str = "adam", **changes: str) -> Any:
     return override(config, changes)
 
 
-def run_of(kind: str, folder: Path) -> Path:
-    train(config_of(kind), folder)
-    assert checkpoint_steps(folder / "checkpoints") == [14, 20]
-    return folder
-
-
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_of("adam", tmp_path_factory.mktemp("forks") / "source")
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a kind's run, trained when it is first asked for; tests leave it as it is."""
+
+    @functools.cache
+    def run(kind: str) -> Path:
+        folder = tmp_path_factory.mktemp("forks") / "source"
+        train(config_of(kind), folder)
+        assert checkpoint_steps(folder / "checkpoints") == [14, 20]
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def source(run_of: Callable[[str], Path]) -> Path:
+    return run_of("adam")
 
 
 def assert_goes_on_as(fork: Path, source: Path) -> None:
@@ -68,10 +78,10 @@ def assert_goes_on_as(fork: Path, source: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_where_nothing_changed_it_goes_on_bit_for_bit(
-    kind: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, run_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also if it is stopped and continued."""
-    source = source if kind == "adam" else run_of(kind, tmp_path / "source")
+    source = run_of(kind)
     with monkeypatch.context() as patch:
         stop_at(17, patch)
         with pytest.raises(Interrupted):
@@ -150,20 +160,21 @@ def test_replicas_start_alike(source: Path, tmp_path: Path, monkeypatch: pytest.
                 assert_array_equal(replica, expected)
 
 
-def test_a_new_rate_counts_and_an_average_can_be_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = run_of("keras", tmp_path / "source")
+def test_a_new_rate_counts_and_an_average_can_be_left(
+    run_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, other = run_of("keras"), str(run_of("average and norm"))
     fields = {"d_optimizer.learning_rate": "0.5", "steps": "30"}
     experiment, fork = begun(config_of("keras", **fields), str(source), tmp_path / "a", monkeypatch)
     optimizer = experiment.optimizers["discriminator"]
     assert (int(optimizer.iterations), float(optimizer._optimizer.learning_rate)) == (20, 0.5)
     assert np.abs(optimizer.state[2].numpy()).max() > 0, "its memory"
     assert (fork["step"], fork["notes"]) == (20, [])
-    train(config_of("average and norm"), tmp_path / "other")
     config = config_of("average and norm", steps="30")
     config.g_optimizer = KerasOptimizer(name="rmsprop", learning_rate=0.02)
-    _, fork = begun(config, str(tmp_path / "other"), tmp_path / "c", monkeypatch)
+    _, fork = begun(config, other, tmp_path / "c", monkeypatch)
     assert fork["notes"][-1] == "ema: its warm-up begins anew, as it counts g_optimizer's steps"
-    _, fork = begun(config_of(steps="30"), str(tmp_path / "other"), tmp_path / "b", monkeypatch)
+    _, fork = begun(config_of(steps="30"), other, tmp_path / "b", monkeypatch)
     assert fork["notes"] == [
         "discriminator: 0_dense_kernel_u of that run is left behind",
         "discriminator: 0_dense_kernel_v of that run is left behind",

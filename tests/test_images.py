@@ -68,15 +68,16 @@ def test_png_keeps_every_pixel(channels: int, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(decoded.reshape(picture.shape), picture)
 
 
-def test_a_gif_has_all_frames_and_rests_on_the_last() -> None:
-    frames = [np.full((6, 6, 1), value, np.uint8) for value in (0, 120, 250)]
+@pytest.mark.parametrize("last", [(250,), (250, 250, 250), (250, 30, 90)])
+def test_a_gif_has_all_frames_and_rests_on_the_last(last: tuple[int, ...]) -> None:
+    frames = [np.full((6, 6, len(last)), value, np.uint8) for value in (0, 120, last)]
     gif = Image.open(io.BytesIO(pictures.gif_bytes(frames, milliseconds=100, hold_last=900)))
     assert gif.n_frames == 3
     durations = []
     for index, frame in enumerate(frames):
         gif.seek(index)
         durations.append(gif.info["duration"])
-        np.testing.assert_allclose(np.asarray(gif.convert("L"), int), frame[..., 0], atol=2)
+        np.testing.assert_allclose(np.asarray(gif.convert("RGB"), int), frame + np.zeros((6, 6, 3)), atol=2)
     assert durations == [100, 100, 900]
 
 

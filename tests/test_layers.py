@@ -61,6 +61,7 @@ from tfgan_lab.parity.steps import dtype_policy
 from tfgan_lab.parity.weights import from_torch, to_torch
 from tfgan_lab.report.browser_net import BrowserWeights, javascript_of_layers
 from tfgan_lab.trainer import train
+from tfgan_lab.training import train as plain
 from tfgan_lab.training.experiment import computing_in
 from tfgan_lab.training.restored import restore_run
 
@@ -409,7 +410,7 @@ class Scale(Layer):
 def test_a_new_kind_of_layer_is_one_class(tmp_path: Path) -> None:
     config: Any = offline("mlp_gan:smoke", steps="2", num_samples="4")
     config.generator.insert(1, Scale(start=1.5))
-    folder = train(config, tmp_path / "run").path
+    folder = plain.train(config, tmp_path / "run").path
     assert json.loads((folder / "config.json").read_text())["generator"][1] == {"start": 1.5, "kind": "scale"}
     train(override(config, {"steps": "4"}), folder)
     network = restore_run(folder).networks["generator"]

@@ -46,7 +46,7 @@ def run(trained: Any, tmp_path: Path) -> Path:
 @pytest.fixture
 def port(run: Path) -> Iterator[int]:
     with live.listen(0) as listening, live.server_of(listening, run) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         assert listening.getsockname()[0] == "127.0.0.1"
         yield listening.getsockname()[1]
         server.shutdown()

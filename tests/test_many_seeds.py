@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_allclose
-from runs import fingerprint, rows, train_small, weights
+from runs import fingerprint, rows, train_bare, train_small, weights
 from test_training import stop_at
 
 from tfgan_lab import data
@@ -66,7 +66,7 @@ def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_seed_leaves_an_ordinary_run(two_seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    alone = train_small("gaussian:smoke", tmp_path, seed="1")
+    alone = train_bare("gaussian:smoke", tmp_path, seed="1")
     folder = two_seeds / "seed=1"
     assert json.loads((folder / "config.json").read_text()) == json.loads((alone / "config.json").read_text()) | {
         "placement": "one"

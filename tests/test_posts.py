@@ -34,8 +34,8 @@ from tfgan_lab.layers import (
 )
 from tfgan_lab.posts import claims
 from tfgan_lab.studies.store import config_of
-from tfgan_lab.trainer import train
 from tfgan_lab.training.experiment import make_batches
+from tfgan_lab.training.train import train
 
 ADAM = {"kind": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "epsilon_form": "pytorch"}
 TORCH_INIT = {"kernel": "torch", "bias": "torch"}

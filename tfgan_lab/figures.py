@@ -45,6 +45,10 @@ def svg(figure: Figure, style: Mapping[str, Any] = STYLE) -> bytes:
 
 def write_figure(folder: Path, name: str, figure: Figure) -> str:
     """Writes NAME.png and NAME.svg; returns the first's name."""
+    if engine := figure.get_layout_engine():
+        with plt.rc_context(STYLE):
+            engine.execute(figure)
+        figure.set_layout_engine("none")  # laid out once for both: that takes as long as drawing
     write_atomically(folder / f"{name}.svg", _saved(figure, "svg", STYLE, {"Date": None, "Creator": MARK}))
     write_atomically(folder / f"{name}.png", png(figure))
     return f"{name}.png"

@@ -122,11 +122,18 @@ def read_png(path: Path) -> np.ndarray | None:
 
 def gif_bytes(pictures: Sequence[np.ndarray], milliseconds: int = 150, hold_last: int = 1500) -> bytes:
     """Encodes uint8 pictures as an endless animation that rests on the last one."""
-    frames = [_pil(picture).convert("P", palette=Image.Palette.ADAPTIVE) for picture in pictures]
+    frames = [_indexed(picture) for picture in pictures]
     durations = [milliseconds] * (len(frames) - 1) + [hold_last]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, disposal=1)
     return buffer.getvalue()
+
+
+def _indexed(picture: np.ndarray) -> Image.Image:
+    """A picture of 256 colours; grey ones are that already, and looking for the best takes long."""
+    if (picture == picture[..., :1]).all():
+        return _pil(picture[..., :1])
+    return _pil(picture).convert("P", palette=Image.Palette.ADAPTIVE)
 
 
 def _pil(picture: np.ndarray) -> Image.Image:

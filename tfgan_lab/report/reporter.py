@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.evaluation.exported import finish
@@ -56,7 +55,7 @@ class Reporter(Observer):
         write_atomically(self.folder.samples / f"step-{step:08d}.png", content)
         if beside := drawing.beside(self.experiment, drawn, step):
             write_atomically(self.folder.samples / f"surface-{step:08d}.png", beside)
-        self.board.picture("samples", tf.io.decode_png(content, channels=3).numpy(), step)
+        self.board.picture("samples", content, step)
 
     def stopped(self) -> None:
         self.board.close()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from tfgan_lab.config import Changes, ClassifierConfig, Config, flattened, what_changes
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import packed
 from tfgan_lab.pictures import read_png
-from tfgan_lab.system.files import reason_of
+from tfgan_lab.system.files import read_bytes, reason_of
 from tfgan_lab.training.workdir import Workdir
 
 # The numbers by which TensorBoard's table of hparams compares runs.
@@ -42,9 +43,8 @@ class TensorBoard:
             self.scalars(row)
         for path in sorted(workdir.samples.iterdir()) if workdir.samples.is_dir() else ():
             found = re.fullmatch(r"step-(\d{8,18})\.png", path.name)
-            picture = read_png(path) if found else None
-            if found and picture is not None:
-                self.picture("samples", picture, int(found[1]))
+            if found and read_png(path) is not None:
+                self.picture("samples", read_bytes(path), int(found[1]))
 
     def describe(self, config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> None:
         """Writes the config as hparams, and each network's graph.
@@ -74,10 +74,15 @@ class TensorBoard:
                 if isinstance(value, float) and name != "epoch":
                     tf.summary.scalar(f"{row['kind']}/{name}", value)
 
-    def picture(self, name: str, picture: np.ndarray, step: int) -> None:
-        """Writes one uint8 picture [H, W, C]."""
+    def picture(self, name: str, content: bytes, step: int) -> None:
+        """Writes one picture, a PNG file's content, as it is: `tf.summary.image` would encode it once more."""
+        from tensorboard.plugins.image.metadata import create_summary_metadata
+
+        with Image.open(io.BytesIO(content)) as picture:
+            size = [str(length).encode() for length in picture.size]
+        about = create_summary_metadata(display_name=None, description=None)
         with self._writing(step):
-            tf.summary.image(name, picture[None])
+            tf.summary.write(name, tf.constant([*size, content]), metadata=about)
 
     def finish(self) -> None:
         """Says that the run came to its end."""
