@@ -19,11 +19,17 @@ _FLAGS = (
 )  # fmt: skip
 
 
-def ask(page: Path, question: str, folder: Path, *flags: str) -> Any:
-    """The value of a JavaScript function body, run in a copy of the page once it is there; skips without a browser."""
+def browser() -> str:
+    """The program; skips where there is none."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         pytest.skip(f"no browser on this machine: one of {', '.join(_NAMES)} is needed")
+    return program
+
+
+def ask(page: Path, question: str, folder: Path, *flags: str) -> Any:
+    """The value of a JavaScript function body, run in a copy of the page once it is there; skips without a browser."""
+    program = browser()
     answer = (
         f"<pre id=answer></pre><script>window.addEventListener('load', async () => {{ let said; try {{ said = await (async () => {{ {question} }})(); }}"
         " catch (error) { said = {error: String(error)}; } document.getElementById('answer').textContent = JSON.stringify(said); });</script>"

@@ -18,7 +18,7 @@ from tfgan_lab.training.checkpoints import checkpoint_steps
 pytestmark = pytest.mark.slow
 
 # Small steps, many checkpoints, rows and pictures: some write is nearly always under way.
-STEPS = 3000
+STEPS = 1800
 ARGUMENTS = (
     "train", "--config=mlp_gan:smoke", "--config.data.source=embedded", f"--config.steps={STEPS}", "--config.checkpoint.steps=150",
     "--config.log.steps=70", "--config.evaluate.steps=1000", "--config.sample.steps=190", "--config.evaluate_line=", "--config.batch_size=20",
@@ -49,7 +49,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_kill_9_at_random_moments_changes_nothing_in_the_end(expected: Path, tmp_path: Path) -> None:
     workdir, chance = tmp_path / "run", random.Random(4)
-    for earliest in (0, 600, 1500):
+    for earliest in (0, 450, 1050):
         process = command(*ARGUMENTS, f"--workdir={workdir}")
         wait_for(process, workdir, earliest)
         time.sleep(chance.uniform(0, 0.4))
@@ -66,12 +66,6 @@ def test_kill_9_at_random_moments_changes_nothing_in_the_end(expected: Path, tmp
     steps = [row["step"] for row in rows(workdir) if row["kind"] == "train"]
     assert steps == sorted(set(steps)), "no step twice"
     assert json.loads((workdir / "run.json").read_text())["sessions"][-1]["to"] == STEPS
-
-
-def test_the_same_command_twice_gives_the_same_bits(expected: Path, tmp_path: Path) -> None:
-    code, _, err = finish(command(*ARGUMENTS, f"--workdir={tmp_path / 'again'}"))
-    assert code == 0, err
-    assert fingerprint(tmp_path / "again") == fingerprint(expected)
 
 
 def test_rounds_of_kills_in_every_kind_of_write() -> None:

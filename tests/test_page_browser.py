@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from browser import ask
+from browser import ask, browser
 
 from tfgan_lab.report.page import report
 
@@ -27,6 +27,7 @@ RUNS = [
 def test_the_browser_draws_what_tensorflow_draws(
     reference: str, trained: Any, tmp_path: Path, rng: np.random.Generator
 ) -> None:
+    browser()  # before it trains
     folder = trained(reference)
     signature = tf.saved_model.load(str(folder / "export")).signatures["serving_default"]
     inputs = signature.structured_input_signature[1]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from runs import command, fingerprint, finish, rows, weights
-from workers import free_ports, run_workers, tf_config, worker, workers
+from workers import free_ports, run_workers, worker, workers
 
 from tfgan_lab.training.checkpoints import checkpoint_steps
 
@@ -51,11 +51,14 @@ def wait_for_checkpoint(processes: list[subprocess.Popen[str]], workdir: Path, s
     raise AssertionError(f"no checkpoint of step {step}: {[process.communicate() for process in processes]}")
 
 
-@pytest.mark.parametrize("flags", [GAN, BRANCH], ids=["dropout", "batch norm, labels, dropout"])
-def test_two_processes_train_what_one_does(flags: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("flags", "placement"), [(GAN, "auto"), (BRANCH, "multi_worker")], ids=["dropout", "batch norm, labels, dropout"]
+)
+def test_two_processes_train_what_one_does(flags: tuple[str, ...], placement: str, tmp_path: Path) -> None:
+    """With `auto` $TF_CONFIG alone is enough, as Kubernetes' training operator sets it: else each would train for itself."""
     code, _, err = finish(command("train", *flags, f"--workdir={tmp_path / 'alone'}"))
     assert code == 0, err
-    ended = run_workers(2, tmp_path / "run", *flags)
+    ended = run_workers(2, tmp_path / "run", *flags, f"--config.placement={placement}")
     assert [(code, err) for code, _, err in ended] == [(0, ""), (0, "")]
     assert "on 2 replicas of 2 workers" in ended[0][1]
     assert ended[1][1] == "", "the chief speaks for all"
@@ -164,14 +167,3 @@ def test_slurm_starts_the_workers(tmp_path: Path) -> None:
     assert "on 2 replicas of 2 workers" in ended[0][1]
     assert np.isfinite(rows(tmp_path / "run")[-1]["p_real"])
     assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
-
-
-def test_tf_config_alone_is_enough(tmp_path: Path) -> None:
-    """As Kubernetes' training operator sets it; without it every worker would train the run for itself."""
-    ports = free_ports(2)
-    processes = [
-        command("train", *GAN, f"--workdir={tmp_path / 'run'}", TF_CONFIG=tf_config(ports, index)) for index in range(2)
-    ]
-    ended = [finish(process) for process in processes]
-    assert [(code, err) for code, _, err in ended] == [(0, ""), (0, "")]
-    assert "on 2 replicas of 2 workers" in ended[0][1]
