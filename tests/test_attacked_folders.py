@@ -176,7 +176,7 @@ def test_a_failed_first_command_pins_nothing(num_seeds: str, tmp_path: Path) -> 
         assert {path.name for path in tmp_path.iterdir()} <= {".lock", ".owner"}
 
 
-@pytest.mark.parametrize("step", [20, 5003])
+@pytest.mark.parametrize("step", [pytest.param(20, marks=pytest.mark.slow), 5003])
 def test_an_imported_run_at_or_past_its_end_draws_its_pictures(
     step: int, trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -352,7 +352,7 @@ def test_a_state_dict_becomes_a_run_and_comes_back(name: str, ending: str, tmp_p
 def test_an_imported_run_is_sampled_exported_and_trained_on(tmp_path: Path) -> None:
     from tfgan_lab.export.saved_model import export_network, load_generator
     from tfgan_lab.report.sample import sample_run
-    from tfgan_lab.trainer import train
+    from tfgan_lab.training.train import train
 
     config = parity_config("gaussian:smoke")
     networks = fresh_networks(config)
