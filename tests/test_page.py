@@ -21,6 +21,7 @@ import matplotlib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.spatial.distance import cdist
 
 from tfgan_lab import cli
 from tfgan_lab.config import flattened, override, validate
@@ -30,7 +31,7 @@ from tfgan_lab.evaluation import exported
 from tfgan_lab.figures import png
 from tfgan_lab.report import plots
 from tfgan_lab.report.page import MOST_BYTES, report
-from tfgan_lab.report.page_pictures import between
+from tfgan_lab.report.page_pictures import _nearest, between
 from tfgan_lab.report.page_run import repeat_command
 from tfgan_lab.training.workdir import Workdir
 
@@ -326,6 +327,16 @@ def test_a_walk_keeps_to_the_sphere_and_starts_and_ends_where_it_says(rng: np.ra
     assert_allclose(path[[0, -1]], [a, b], rtol=1e-12)
     assert_allclose(np.linalg.norm(path, axis=1), np.linalg.norm(a), rtol=1e-12)
     assert_allclose(between(a, b, np.array([0.25]), "uniform")[0], 0.75 * a + 0.25 * b)
+
+
+def test_the_nearest_training_images_are_those_of_all_distances(rng: np.random.Generator) -> None:
+    images = rng.integers(0, 256, (4500, 3, 3, 1), np.uint8)
+    rows = np.concatenate([images[[7, 4321]].reshape(2, -1) / 255, rng.random((20, 9))])
+    index, distance = _nearest(rows, images)
+    every = cdist(rows, images.reshape(len(images), -1) / 255)
+    assert index[:2].tolist() == [7, 4321]
+    assert (index == every.argmin(axis=1)).all()
+    assert_allclose(distance, every.min(axis=1), atol=1e-12)
 
 
 def test_a_claim_shows_the_verdict_of_its_ledger_and_else_that_there_is_none(trained: Any, tmp_path: Path) -> None:
