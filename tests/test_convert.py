@@ -20,10 +20,16 @@ from tfgan_lab.export.formats import convert
 RUNS = ["mlp_gan:smoke", "cgan_branch:smoke", "dcgan_montage:smoke", "gaussian:smoke", "mnist_classifier:smoke"]
 NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnxruntime")}
 ALONE = {
-    "litert": "from ai_edge_litert.interpreter import Interpreter\nout = Interpreter(sys.argv[1]).get_signature_runner('serving_default')(**given)",
-    "onnx": "import onnxruntime\ns = onnxruntime.InferenceSession(sys.argv[1])\nout = dict(zip([o.name for o in s.get_outputs()], s.run(None, given)))",
+    "litert": "from ai_edge_litert.interpreter import Interpreter\nout = lambda given: Interpreter(sys.argv[1]).get_signature_runner('serving_default')(**given)",
+    "onnx": "import onnxruntime\ns = onnxruntime.InferenceSession(sys.argv[1])\nout = lambda given: dict(zip([o.name for o in s.get_outputs()], s.run(None, given)))",
 }
-PROGRAM = "import sys\nsys.modules['tensorflow'] = None\nimport numpy as np\ngiven = dict(np.load(sys.argv[2]))\n{}\nnp.savez(sys.argv[3], **out)"
+PROGRAM = """import sys
+sys.modules['tensorflow'] = None
+import numpy as np
+{}
+for rows in sys.argv[3:]:
+    np.savez(f"{{sys.argv[2]}}/out{{rows}}.npz", **out(dict(np.load(f"{{sys.argv[2]}}/given{{rows}}.npz"))))
+"""
 
 
 @pytest.fixture(params=["litert", "onnx"])
@@ -43,19 +49,21 @@ def test_the_file_alone_says_what_the_saved_model_says(
     assert 0 <= difference < 1e-5
     model = tf.saved_model.load(str(tmp_path / "export"))
     signature = model.signatures["serving_default"]
+    given = {}
     for rows in (1, 7):  # any batch
-        given = {
+        given[rows] = {
             name: (rng.integers(0, 10, rows) if spec.dtype == tf.int32 else rng.uniform(0, 1, [rows, *spec.shape[1:]])).astype(spec.dtype.as_numpy_dtype)
             for name, spec in signature.structured_input_signature[1].items()
         }  # fmt: skip
-        np.savez(tmp_path / "given.npz", **given)
-        ended = subprocess.run(
-            [sys.executable, "-c", PROGRAM.format(ALONE[form]), str(file), str(tmp_path / "given.npz"), str(tmp_path / "out.npz")],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stderr
-        expected = signature(**{name: tf.constant(value) for name, value in given.items()})
-        with np.load(tmp_path / "out.npz") as out:
+        np.savez(tmp_path / f"given{rows}.npz", **given[rows])
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(ALONE[form]), str(file), str(tmp_path), *map(str, given)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    for rows, inputs in given.items():
+        expected = signature(**{name: tf.constant(value) for name, value in inputs.items()})
+        with np.load(tmp_path / f"out{rows}.npz") as out:
             assert set(out) == set(expected)
             for name, value in expected.items():
                 assert_allclose(out[name], value, atol=1e-5)

@@ -225,11 +225,9 @@ def test_numbers_of_a_law_are_swept_over_seeds_and_trained_many_at_once(tmp_path
     from tfgan_lab.studies.sweep import sweep
     from tfgan_lab.trainer import train
 
-    result = sweep(numbers_config(), "data.scale", ["3"], tmp_path / "sweep")
-    assert (tmp_path / "sweep" / "sweep.png").is_file() and result
     runs: Any = train(numbers_config(num_seeds="2", compile="loop"), tmp_path / "seeds")
     alone = sweep(numbers_config(), "seed", ["1"], tmp_path / "alone")
-    assert alone
+    assert (tmp_path / "alone" / "sweep.png").is_file() and alone
     single = np.load(tmp_path / "alone" / "seed=1" / "samples" / "step-00000004.npz")["samples"]
     np.testing.assert_allclose(runs[1].samples(), single, atol=1e-5)
 

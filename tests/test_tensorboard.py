@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
-from catalogue import offline
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.hparams import metadata
 
 from tfgan_lab.config import flattened
 from tfgan_lab.report.tensorboard import TensorBoard
-from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.workdir import Workdir
 
 
@@ -24,24 +22,14 @@ def reader_of(workdir: Path) -> Any:
     return reader
 
 
-@pytest.mark.parametrize("reference", ["mlp_gan:smoke", "gaussian:smoke", "mnist_classifier:smoke"])
+@pytest.mark.parametrize(
+    "reference", ["mlp_gan:smoke", "cgan_branch:smoke", "gaussian:smoke", "mnist_classifier:smoke"]
+)
 def test_the_config_is_there_as_hparams(reference: str, trained: Any) -> None:
-    assert_there_as_hparams(Workdir(trained(reference)).read_config(), trained(reference))
-
-
-def test_branches_are_there_as_hparams(tmp_path: Path) -> None:
-    config = offline("cgan_branch:smoke")
-    board = TensorBoard(Workdir(tmp_path), [])
-    board.describe(config, fresh_networks(config), config.data.shape)
-    board.close()
-    assert_there_as_hparams(config, tmp_path)
-
-
-def assert_there_as_hparams(config: Any, workdir: Path) -> None:
-    content = reader_of(workdir).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    content = reader_of(trained(reference)).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     hparams = metadata.parse_session_start_info_plugin_data(content).hparams
     read = {name: getattr(value, value.WhichOneof("kind")) for name, value in hparams.items()}
-    fields = flattened(config)
+    fields = flattened(Workdir(trained(reference)).read_config())
     printed = {"log_line", "evaluate_line", "evaluate_print.steps", "evaluate_print.epochs", "data.classes"}
     for name in fields.keys() - printed:
         assert read[name] == (
