@@ -294,9 +294,9 @@ def test_the_gaussian_is_measured_on_100_000_numbers(untrained: Any) -> None:
 
 
 def test_a_montage_is_measured(untrained: Any) -> None:
-    folder = untrained("dcgan_montage:smoke", data__num_faces="132")
+    folder = untrained("dcgan_montage:smoke", data__num_faces="180")
     result = evaluate(folder)
-    assert result["n"] == {"samples": 66, "real half": 66, "other real half": 66}
+    assert result["n"] == {"samples": 90, "real half": 90, "other real half": 90}
     generated, real = numbers(result, "generated"), numbers(result, "real")
     assert set(generated) == set(colours.METRICS)
     assert generated == pytest.approx(numbers(result, "untrained"), rel=1e-3, abs=1e-6)

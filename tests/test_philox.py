@@ -16,29 +16,32 @@ from tfgan_lab.randomness import step_seed, stream_key
 SEEDS = [[stream_key(0, "a"), 0], [stream_key(1, "b"), 5_000_000_011], [-3, 2**62 + 1]]
 
 
-def by_arithmetic(draw: Callable[[], Any], jit: bool, how: Any = philox.in_arithmetic) -> Any:
-    def traced() -> Any:
+def arithmetic_of(draw: Callable[..., Any], jit: bool, how: Any = philox.in_arithmetic) -> Callable[..., Any]:
+    def traced(*given: Any) -> Any:
         with how():
-            return draw()
+            return draw(*given)
 
-    return tf.nest.map_structure(lambda x: x.numpy(), tf.function(traced, jit_compile=jit, autograph=False)())
+    program = tf.function(traced, jit_compile=jit, autograph=False)
+    return lambda *given: tf.nest.map_structure(lambda x: x.numpy(), program(*given))
+
+
+def by_arithmetic(draw: Callable[[], Any], jit: bool, how: Any = philox.in_arithmetic) -> np.ndarray:
+    return arithmetic_of(draw, jit, how)()
 
 
 @pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("seed", SEEDS)
-def test_uniform_numbers_and_integers_are_tensorflows_to_the_bit(seed: list[int], jit: bool) -> None:
-    key = tf.constant(seed, tf.int64)
-    ops = tf.random.stateless_uniform
-    shapes = [1], [7], [13, 3], [2, 5, 6]
-    draw = lambda s: (philox.uniform(s, key), philox.integers(s, key, 0, 10), philox.uniform(s, key, -1.0, 1.0))
-    found = by_arithmetic(lambda: [draw(shape) for shape in shapes], jit)  # compiled together: it takes a second
-    for shape, (units, integers, symmetric) in zip(shapes, found, strict=True):
-        expected = ops(shape, key, alg="philox").numpy()
-        assert_array_equal(units, expected)
-        assert_array_equal(philox.uniform(shape, key), expected)
-        assert_array_equal(integers, ops(shape, key, 0, 10, tf.int32, alg="philox"))
-        # One multiplication and one addition, which a compiler may round once.
-        assert_allclose(symmetric, ops(shape, key, -1.0, 1.0, alg="philox"), rtol=0, atol=1e-7)
+def test_uniform_numbers_and_integers_are_tensorflows_to_the_bit(jit: bool) -> None:
+    ops, shapes = tf.random.stateless_uniform, ([1], [7], [13, 3], [2, 5, 6])
+    draw = lambda s, key: (philox.uniform(s, key), philox.integers(s, key, 0, 10), philox.uniform(s, key, -1.0, 1.0))
+    program = arithmetic_of(lambda key: [draw(shape, key) for shape in shapes], jit)
+    for key in tf.constant(SEEDS, tf.int64):
+        for shape, (units, integers, symmetric) in zip(shapes, program(key), strict=True):
+            expected = ops(shape, key, alg="philox").numpy()
+            assert_array_equal(units, expected)
+            assert_array_equal(philox.uniform(shape, key), expected)
+            assert_array_equal(integers, ops(shape, key, 0, 10, tf.int32, alg="philox"))
+            # One multiplication and one addition, which a compiler may round once.
+            assert_allclose(symmetric, ops(shape, key, -1.0, 1.0, alg="philox"), rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("jit", [False, True])
