@@ -23,11 +23,15 @@ RUNS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _with_a_browser() -> None:
+    browser()  # else it is skipped before anything is trained
+
+
 @pytest.mark.parametrize("reference", RUNS)
 def test_the_browser_draws_what_tensorflow_draws(
     reference: str, trained: Any, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    browser()  # before it trains
     folder = trained(reference)
     signature = tf.saved_model.load(str(folder / "export")).signatures["serving_default"]
     inputs = signature.structured_input_signature[1]
