@@ -195,6 +195,40 @@ def test_a_mistake_in_a_file_of_classes_is_one_line(tmp_path: Path) -> None:
         open_source(data_of(), str(as_hdf5(tmp_path / "all")))
 
 
+CLASSES = "--config=cgan_conv:smoke,classes=light+dark+mid,side=8"
+
+
+@pytest.mark.parametrize(
+    ("how", "arguments", "said"),
+    [
+        ("one image", ["train", CLASSES], "mid holds one image"),
+        ("splits differ", ["train", CLASSES], "only in train: mid"),
+        ("", ["train", "--config=wgan:smoke", "--config.game.smoothing=0.1"], "game.smoothing"),
+        ("", ["train", "--config=mlp_gan:smoke", "--config.discriminator.2.spectral_norm=true"], "no field"),
+        ("no digits", ["train", "--config=stacked:smoke"], "has no 1 and no 2"),
+        ("", ["train", CLASSES, "--config.num_labels=10"], "num_labels=10, but classes has 3 classes"),
+        ("", ["train", "--config=mlp_gan:smoke", "--config.num_labels=12"], "num_labels=12, but mnist has 10 classes"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line_and_exit_code_2(
+    how: str, arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if how == "no digits":
+        root = write_idx(tmp_path / "c", 28, 1, labels=(0,))
+    else:
+        root = write_classes(tmp_path / "c")
+        spoil(root, how)
+    place = [f"--data_dir={root}"] if how else []
+    assert cli.main([*arguments, f"--workdir={tmp_path / 'run'}", *place]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_there_is_no_parity_on_other_data_than_the_posts() -> None:
+    with pytest.raises(UserError, match="comparison with a post's program is on what the package brings"):
+        data_of().shipped()
+
+
 @pytest.mark.parametrize(
     ("reference", "said"),
     [

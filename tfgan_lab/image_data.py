@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from tfgan_lab.data_kinds import ImageData, data_kind
+from tfgan_lab.errors import UserError
 from tfgan_lab.fields import STRICT, Changes, Positive, Seed
 
 # What the ten classes of idx sets are called.
@@ -98,6 +99,12 @@ class Classes(ImageData):
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(self.names)
+
+    def shipped(self) -> Self:
+        raise UserError(
+            "data.kind=classes: a comparison with a post's program is on what the package brings, ten digits or faces: use "
+            "another config."
+        )
 
     def faults(self, config: Any) -> list[str]:
         faults = ImageData.faults(self, config)
