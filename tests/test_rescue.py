@@ -130,11 +130,14 @@ def test_the_table_says_up_to_which_step_each_cure_saves(
         "| game.loss | from step 5 | from step 10 | saves up to step |", "| --- | --- | --- | --- |",
         "| non_saturating | 0 of 3 | 0 of 3 | - |", "| hinge | 3 of 3 | 1 of 3 | 5 |", "| wasserstein | 0 of 3 | 0 of 3 | - |",
     ]  # fmt: skip
-    assert "saved 20 steps later: modes at least 4." in text and "| 10 | hinge | 3 | 0 | 3 |" in text
+    assert "saved 20 steps later, that is, have modes at least 4." in text and "| 10 | hinge | 3 | 0 | 3 |" in text
+    page = (folder / "study.html").read_text()
+    assert f"<h1>A rescue of {run}</h1>" in page and page.count("<table>") == 2 and "<td>1 of 3</td>" in page
+    assert page.count('role="img"') == 1 and page.count(f"--from={run}@10 --workdir=") == 3
     result = json.loads((folder / "study.json").read_text())
     assert [cure["until"] for cure in result["rescue"]["cures"]] == [None, 5, None]
     assert (folder / "study.png").stat().st_size > 5000
-    assert f"look at: {folder}/study.png" in capsys.readouterr().out
+    assert f"look at: {folder}/study.html" in capsys.readouterr().out
     monkeypatch.setattr(study_lib, "run_jobs", lambda jobs, *_: [job.done() for job in jobs])
     assert cli.main([*command, f"--workdir={folder}", "--saved=mode=1.."]) == 2
     assert "these runs have no number 'mode'; they have: modes" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,6 @@ def test_the_last_part_of_a_field_is_enough_where_it_names_one() -> None:
 def test_a_mistake_is_one_line_before_anything_is_trained(
     vary: Sequence[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import re
-
     def run_jobs(*_: Any) -> None:
         raise AssertionError("trained")
 
@@ -128,6 +127,12 @@ def test_the_table_has_medians_intervals_and_those_that_diverged(studied: Any) -
     assert "ring8 (8 normals" in text and "seeds 0 to 9" in text
     assert json.loads((folder / "study.json").read_text()).items() >= json.loads(json.dumps(result)).items()
     assert (folder / "study.png").stat().st_size > 5000
+    page = (folder / "study.html").read_text()
+    assert "<h1>plane:smoke: game.loss</h1>" in page and "<td>4.5 [1, 8]</td>" in page and page.count("<svg") == 1
+    fields = "--config.placement=one --config.game.loss=hinge"
+    command = f"tfgan-lab train --config=plane:smoke {fields} --workdir={folder}/game.loss=hinge/seed=0"
+    assert re.findall("<code>(.*?)</code>", page)[0] == command
+    assert not re.search(r'(src|href)="(?!data:|#)|@import', page)
 
 
 def test_five_seeds_have_no_interval() -> None:

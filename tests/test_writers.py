@@ -47,7 +47,7 @@ FILE_VERBS = [(verb, name) for name, verbs in FILES.items() for verb in verbs]
 # By what they write into a folder that is there; `train` and `import-torch` take an empty one alone.
 FOLDERS = {
     "sweep --config=gaussian:smoke --field=seed --values=0 --workdir=": ["sweep.md", "sweep.json", "sweep.png", "sweep.svg"],
-    "study --config=gaussian:smoke --vary=steps=2 --workdir=": ["study.md", "study.json", "study.png", "study.svg", "outcomes.jsonl"],
+    "study --config=gaussian:smoke --vary=steps=2 --workdir=": ["study.md", "study.json", "study.png", "study.svg", "study.html", "outcomes.jsonl"],
     "compare ledger --config=gaussian --workdir=": ["reference.json", "ledger.json", "ledger.md", "ledger.png", "peers.png"],
     "compare ledger --config=gaussian --notrain --workdir=": ["ledger.json", "reference.json"],
     "train --config=gaussian:smoke --workdir=": ["thesis.tex"],

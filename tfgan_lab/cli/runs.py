@@ -178,7 +178,7 @@ def _study(values: Any, overrides: dict[str, str]) -> None:
         result = rescue(config, run, steps, vary, seeds, workdir, saved, values.further or 0, *how)
     else:
         result = study(config, vary, seeds, workdir, *how)
-    print(f"\n{markdown(result)}\n\nlook at: {workdir}/study.png, {workdir}/study.md", flush=True)
+    print(f"\n{markdown(result)}\n\nlook at: {workdir}/study.html", flush=True)
 
 
 def _steps(listed: list[str]) -> list[int]:

@@ -16,10 +16,11 @@ from tfgan_lab.studies.outcome_files import read_outcome
 from tfgan_lab.studies.store import Store, row_of
 from tfgan_lab.system.files import json_bytes, markdown_bytes, refuse_foreign, write_atomically
 from tfgan_lab.system.runtime import start_for
+from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import of_post
 
 CONFIDENCE = 0.95
-_WRITTEN = ("study.json", "study.md", "study.svg", "study.png", "outcomes.jsonl")
+_WRITTEN = ("study.json", "study.md", "study.svg", "study.png", "study.html", "outcomes.jsonl")
 RULE = (
     f"Medians over seeds; in brackets the {CONFIDENCE:.0%} interval of the median by order statistics, which needs 6 seeds. "
     "Runs that diverged are counted, and have no numbers."
@@ -38,7 +39,7 @@ def study(
       config: Any config.
       vary: Values by field, as typed; of a field the last part of its name is enough where only one ends so.
       seeds: Which.
-      workdir: Where the runs, study.json, study.md, study.png and outcomes.jsonl go.
+      workdir: Where the runs, study.json, study.md, study.png, study.html and outcomes.jsonl go.
       data_dir: Where data is, if not to be found by itself.
       workers: Runs at a time.
       config_file: Where layers, data, losses or penalties of the config's own are defined.
@@ -81,8 +82,10 @@ def _write(
 ) -> dict[str, Any]:  # fmt: skip
     from tfgan_lab.figures import write_figure
     from tfgan_lab.report import study_plots
+    from tfgan_lab.report.page_run import repeat_command
+    from tfgan_lab.report.page_study import write_study_page
 
-    store, rows, data = Store(), [], ""
+    store, rows, data, commands = Store(), [], "", []
     for one in found:
         outcomes = {}
         for seed in seeds:
@@ -94,6 +97,8 @@ def _write(
         store.outcomes[one.folder, "ours"] = outcomes
         rows.append({"values": one.values, "folder": one.folder, **_summary(outcomes)})
         data = data or _data_of(outcomes)
+        run = _job(one, seeds[0], folder)
+        commands.append(repeat_command(run.config, Workdir(run.folder).read_record(), run.folder))
     result: dict[str, Any] = {
         "config": config.name, "post": config.post, "seeds": [*seeds], "data": data or "; ".join(dict.fromkeys(str(one.config.data) for one in found)), "rule": RULE,
         "fields": [*found[0].values], "numbers": list(dict.fromkeys(name for row in rows for name in row["numbers"])), "rows": rows,
@@ -104,6 +109,8 @@ def _write(
     write_atomically(folder / "study.json", json_bytes(result))
     write_atomically(folder / "study.md", markdown_bytes(markdown(result)))
     write_figure(folder, "study", study_plots.by_step(result) if rescued else study_plots.dots_of_seeds(result))
+    title = f"A rescue of {result['rescue']['from']}" if rescued else f"{config.name}: {', '.join(result['fields'])}"
+    write_study_page(folder, title, tables(result), commands)
     return result
 
 
@@ -164,8 +171,8 @@ def _saved(rescue: Mapping[str, Any]) -> dict[str, Any]:
             [*cure["values"].values(), *(f"{held} of {n}" for held, n in cure["saved"].values()), f"{cure['until'] or '-'}"]
             for cure in rescue["cures"]
         ],
-        "told": f"Forks of {rescue['from']} that are saved {rescue['further']:,} steps later: {rescue['criterion']}. The last column is the "
-        "latest step from which more than half of the seeds are.",
+        "told": f"Forks of {rescue['from']}: how many seeds are saved {rescue['further']:,} steps later, that is, have {rescue['criterion']}. "
+        "The last column is the latest step from which more than half are.",
     }  # fmt: skip
 
 
