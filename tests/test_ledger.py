@@ -313,6 +313,22 @@ def test_peers_on_other_data_are_not_compared(tmp_path: Path) -> None:
     assert judged["rows"][0]["p"] is None
 
 
+@pytest.mark.parametrize("known", [("fake_mean",), ("fake_mean", "fake_std")])
+def test_a_claim_is_judged_on_both_sides_only_if_all_its_numbers_are_known(
+    tmp_path: Path, known: tuple[str, ...]
+) -> None:
+    """A peer has no course of training: that its numbers are missing does not mean that its seeds do not show a claim."""
+    trial = next(trial for trial in claims.PEER_TRIALS if trial.config == "gaussian")
+    for prefix in ("seed=", "peer,seed="):
+        numbers = {"fake_mean": 4.0, "fake_std": 1.25}
+        given = numbers if prefix == "seed=" else {name: numbers[name] for name in known}
+        keep_outcome(
+            tmp_path / "gaussian" / f"{prefix}0", store.config_of(trial.arm(), "posted", 0), given, 0, {"data": {}}
+        )
+    judged = verdicts.judge_trial(trial, store.of_runs(tmp_path))
+    assert judged["claims"] == ([{"id": "C004", "shown": [1, 1]}] if len(known) == 2 else [])
+
+
 def test_the_ledger_of_one_config_shows_its_claims_and_says_what_to_do_next(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

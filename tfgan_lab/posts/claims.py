@@ -323,6 +323,12 @@ class PeerTrial:
         """Our side's runs."""
         return Arm(self.config, self.changes)
 
+    @property
+    def name(self) -> str:
+        """The config and what is changed in it, but for the length."""
+        changes = (f"{field}={value}" for field, value in self.changes.items() if field != "epochs")
+        return ", ".join([self.config, *changes])
+
 
 _P = {"p_real": ("p_real", 0.05), "p_fake": ("p_fake", 0.05)}
 _FRECHET = {"frechet": ("Fréchet distance, judge features", 20.0)}  # an untrained generator's is about 330

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, wrapped
 from tfgan_lab.report.ledger_text import headline
@@ -79,8 +80,9 @@ def peers(trials: Sequence[Mapping[str, Any]]) -> Figure:
                 offsets = (np.arange(len(row[side])) * 0.618) % 1 * 0.5 - 0.25
                 axis.scatter(row[side], height + offsets, s=20, color=color, linewidths=0, alpha=0.8)
             axis.set(yticks=[1, 0], yticklabels=["ours", "PyTorch"], ylim=(-0.5, 1.5))
-            axis.set_title(f"{trial['config']}, {trial['length']}\n{row['label']}: {row['finding']}", fontsize=8)
+            axis.set_title(f"{trial['arm']}, {trial['length']}\n{row['label']}: {row['finding']}", fontsize=8)
             axis.tick_params(labelsize=7)
+            axis.xaxis.set_major_locator(MaxNLocator(5))
         for axis in axes.flat[len(panels) :]:
             axis.axis("off")
         figure.suptitle("The same measurements of our seeds and of the posts' programs in PyTorch")

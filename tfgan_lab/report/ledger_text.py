@@ -88,12 +88,15 @@ def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in trial["rows"]:
             p = "-" if row["p"] is None else f"{row['p']:.3f}"
             shift = "-" if row["shift"] is None else "{:.3g} to {:.3g}".format(*row["shift"])
-            cells = [trial["config"], trial["length"], row["label"], _spread(row["ours"]), _spread(row["peer"])]
+            cells = [trial["arm"], trial["length"], row["label"], _spread(row["ours"]), _spread(row["peer"])]
             lines.append(f"| {' | '.join([*cells, shift, format(row['margin'], 'g'), row['finding'], p])} |")
     return [
         *lines,
         "",
-        *(f"- {trial['config']}: {trial['data']}{_shown_by(trial)}{_diverged(trial)}" for trial in trials),
+        *(
+            f"- {trial['arm']}, {trial['length']}: {trial['data']}{_shown_by(trial)}{_diverged(trial)}"
+            for trial in trials
+        ),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -102,8 +103,11 @@ def judge_trial(trial: PeerTrial, store: Store) -> dict[str, Any]:
     same = len({(data.get("train") or {}).get("sha256") for data in used}) <= 1
     sides = (ours, peers)
     return {
-        "config": trial.config, "length": _length(arm, "posted"), "ours": len(ours), "peers": len(peers), "data": _data_words(used),
-        "claims": [_on_both(claim, sides) for claim in CLAIMS if list(claim.arms.values()) == [arm]],
+        "config": trial.config, "arm": trial.name, "length": _length(arm, "posted"), "ours": len(ours), "peers": len(peers), "data": _data_words(used),
+        "claims": [
+            _on_both(claim, sides) for claim in CLAIMS
+            if list(claim.arms.values()) == [arm] and all(_has_all(claim, side) for side in sides)
+        ],
         "same_data": same, "diverged": [sum("diverged" in outcome for outcome in side.values()) for side in sides],
         "rows": [
             _compare(label, margin, _numbers(ours, number), _numbers(peers, number), same)
@@ -121,6 +125,12 @@ def _on_both(claim: Claim, sides: Sequence[Mapping[int, Mapping[str, Any]]]) -> 
     }
 
 
+def _has_all(claim: Claim, rows: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Whether a claim's numbers are known of a side: of a peer nothing is that is measured in the course of training."""
+    wanted = {gauge.number for gauge in claim.gauges}
+    return all(wanted <= set(row["numbers"]) for row in rows.values() if row["numbers"])
+
+
 def _numbers(outcomes: Mapping[int, Mapping[str, Any]], number: str) -> list[float]:
     return [outcome["numbers"][number] for outcome in outcomes.values() if number in outcome["numbers"]]
 
@@ -134,7 +144,9 @@ def _compare(label: str, margin: float, ours: list[float], peers: list[float], s
         return row | {"finding": "not the same data"}
     if min(len(ours), len(peers)) < 2:
         return row | {"finding": "too few"}
-    interval = ttest_ind(ours, peers, equal_var=False).confidence_interval(1 - 2 * LEVEL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of seeds that all gave one number
+        interval = ttest_ind(ours, peers, equal_var=False).confidence_interval(1 - 2 * LEVEL)
     low, high = float(interval.low), float(interval.high)
     finding = "equivalent" if max(-low, high) <= margin else "differs" if low > margin or high < -margin else "open"
     return row | {"p": float(mannwhitneyu(ours, peers).pvalue), "shift": [low, high], "finding": finding}
