@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -138,6 +139,30 @@ def test_a_short_budget_is_named(tmp_path: Path) -> None:
     config = store.config_of(arm, "posted", 7)
     keep_outcome(tmp_path / arm.folder("posted") / "seed=7", config, {"label_accuracy": 0.9}, 0, facts)
     assert verdicts.judge_claim(claim, store.of_runs(tmp_path))["limits"] == [], "as many seeds of the longer ones"
+
+
+@pytest.mark.parametrize(("shown", "seeds"), [(2, 5), (1, 1), (0, 4), (4, 5)])
+def test_an_open_claim_names_the_fewest_seeds_that_would_settle_it(shown: int, seeds: int) -> None:
+    """By the tails of the binomial distribution, counted out."""
+    needed = claims.seeds_to_settle(shown, seeds)
+    assert needed is not None
+
+    def settled(n: int) -> bool:
+        k = round(shown / seeds * n)
+        tails = (sum(math.comb(n, i) for i in some) / 2**n for some in (range(k, n + 1), range(k + 1)))
+        return min(tails) <= 0.05
+
+    assert [n for n in range(seeds, needed + 1) if settled(n)] == [needed]
+
+
+def test_half_of_the_seeds_settle_nothing(tmp_path: Path) -> None:
+    assert claims.seeds_to_settle(5, 10) is None
+    invent(tmp_path, CLASSIFIER, [0.94, 0.97], MNIST)
+    ledger.write_ledger(tmp_path, store.of_runs(tmp_path))
+    assert "**open**; at this share 1,000 seeds would not settle it |" in (tmp_path / "ledger.md").read_text()
+    invent(tmp_path, CLASSIFIER, [0.97, 0.97], MNIST)
+    ledger.write_ledger(tmp_path, store.of_runs(tmp_path))
+    assert "**open**; at this share 5 seeds would settle it |" in (tmp_path / "ledger.md").read_text()
 
 
 def test_failures_stand_in_the_text_as_plainly(tmp_path: Path) -> None:

@@ -126,6 +126,11 @@ def verdict(shown: int, seeds: int) -> str:
     return "open"
 
 
+def seeds_to_settle(shown: int, seeds: int, most: int = 1000) -> int | None:
+    """How many seeds would settle an open claim if as large a share of them showed it; None if more than `most`."""
+    return next((n for n in range(seeds, most + 1) if verdict(round(shown / seeds * n), n) != "open"), None)
+
+
 def _around(values: Sequence[float], share: float) -> tuple[float, float]:
     middle = statistics.median(values)
     return round(middle * (1 - share), 3), round(middle * (1 + share), 3)

@@ -59,7 +59,19 @@ def _claim_row(claim: Mapping[str, Any]) -> str:
     low, high = claim["interval"]
     share = f"{shown} of {n} ({low:.0%} to {high:.0%})" if n else "-"
     printed = f"{claim['says']} It shows: {claim['printed']}."
-    return f"| {claim['id']} | {printed} | {share} | **{claim['verdict']}**{headline(claim).removeprefix(claim['verdict'])} |"
+    limits = headline(claim).removeprefix(claim["verdict"])
+    return f"| {claim['id']} | {printed} | {share} | **{claim['verdict']}**{limits}{_settled(claim)} |"
+
+
+def _settled(claim: Mapping[str, Any]) -> str:
+    if claim["verdict"] != "open":
+        return ""
+    needed = claim["settled_by"]
+    return (
+        f"; at this share {needed} seeds would settle it"
+        if needed
+        else "; at this share 1,000 seeds would not settle it"
+    )
 
 
 def _gauge_rows(claim: Mapping[str, Any]) -> list[str]:

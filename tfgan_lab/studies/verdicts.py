@@ -21,6 +21,7 @@ from tfgan_lab.posts.claims import (
     Claim,
     PeerTrial,
     is_posts_data,
+    seeds_to_settle,
     verdict,
 )
 from tfgan_lab.studies.store import PREFIXES, Store, all_arms, config_of
@@ -75,6 +76,7 @@ def judge_claim(claim: Claim, store: Store) -> dict[str, Any]:
     return {
         "id": claim.id, "post": claim.post, "says": claim.says, "printed": claim.printed, "config": claim.config, "why": claim.why,
         "seeds": seeds, "shown": shown, "verdict": verdict(len(shown), len(seeds)) if seeds else "not run",
+        "settled_by": seeds_to_settle(len(shown), len(seeds)) if seeds else None,
         "limits": [*_data_limits(claim, used), *short] if seeds else [],
         "interval": _share_interval(len(shown), len(seeds)), "lengths": lengths, "data": _data_words(used),
         "gauges": [_gauge(gauge, [gauge.value(numbers[seed]) for seed in seeds]) for gauge in claim.gauges],
