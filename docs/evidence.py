@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from typing import Any
 from tfgan_lab.posts.reference import reference_bytes
 from tfgan_lab.report.ledger_text import headline, markdown
 from tfgan_lab.studies.store import Store, own_store, read_store
-from tfgan_lab.studies.verdicts import judge
+from tfgan_lab.studies.verdicts import judge, what_ran
 
 _COLUMNS = {
     "label_accuracy": "label accuracy", "nearest_neighbour_error": "1-NN error", "frechet_distance": "Fréchet",
     "recall": "recall", "parzen_log_likelihood": "Parzen",
+}  # fmt: skip
+_JUDGED = {
+    "p_real": "p_real", "p_fake": "p_fake", "frechet": "Fréchet", "label_accuracy": "digits right",
+    "digits": "digits drawn", "digit_like": "like a digit",
 }  # fmt: skip
 _ROOT = Path(__file__).resolve().parents[1]
 _NOTE = """
@@ -54,15 +59,20 @@ def texts(store: Store) -> dict[Path, bytes]:
         _ROOT / "docs" / "ledger.md": f"{title}\n{_NOTE}{rest}\n".encode(),
         _ROOT / "tfgan_lab" / "posts" / "reference.json": reference_bytes(store.curves),
     }
-    written[_ROOT / "docs" / "results.md"] = _between("cards", _ROOT / "docs" / "results.md", "\n" + _cards() + "\n")
+    results = _ROOT / "docs" / "results.md"
+    told = _between("cards", results.read_text(encoding="utf-8"), f"\n{_cards()}\n", results)
+    written[results] = _between("seeds", told, f"\n{_over_seeds(store)}\n", results).encode()
     claims = result["claims"]
     for post in sorted({claim["post"] for claim in claims}):
         path = _ROOT / "docs" / f"{post.lower()}.md"
         lines = [f"- {claim['id']}: {claim['says']} {_told(claim)}" for claim in claims if claim["post"] == post]
-        written[path] = _between("claims", path, "\n" + "\n".join(lines) + "\n")
+        written[path] = _between(
+            "claims", path.read_text(encoding="utf-8"), "\n" + "\n".join(lines) + "\n", path
+        ).encode()
     rows = [f"| {claim['id']}: {claim['says']} | {_share(claim)} | {_verdict(claim)} |" for claim in claims]
     table = "\n".join(["| claim | seeds that show it | verdict |", "|---|---|---|", *rows])
-    written[_ROOT / "README.md"] = _between("ledger", _ROOT / "README.md", table)
+    readme = _ROOT / "README.md"
+    written[readme] = _between("ledger", readme.read_text(encoding="utf-8"), table, readme).encode()
     return written
 
 
@@ -88,18 +98,36 @@ def _cards() -> str:
     return "\n".join(lines)
 
 
+def _over_seeds(store: Store) -> str:
+    """Every arm of digits whose samples were judged, ours and PyTorch's: median [least, most] over seeds."""
+    heads = ["runs", "side", "length", "seeds", *_JUDGED.values()]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in what_ran(store):
+        runs = [run["numbers"] for run in store.outcomes[row["arm"], row["side"]].values() if run["numbers"]]
+        if not any("frechet" in run for run in runs):
+            continue
+        cells = [_spread([run[name] for run in runs if name in run]) for name in _JUDGED]
+        side = {"ours": "ours", "peer": "PyTorch"}[row["side"]]
+        lines.append(f"| `{row['arm']}` | {side} | {row['length']} | {len(runs)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{statistics.median(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
+
+
 def _estimate(of: Mapping[str, float]) -> str:
     return f"{of['value']:.3g} [{of['low']:.3g}, {of['high']:.3g}]"
 
 
-def _between(mark: str, path: Path, text: str) -> bytes:
-    """A file with the text between its marks replaced."""
+def _between(mark: str, document: str, text: str, path: Path) -> str:
+    """A document with the text between its marks replaced."""
     pattern = rf"(<!-- {mark} -->\n).*(\n<!-- /{mark} -->)"
-    new, found = re.subn(
-        pattern, lambda marks: marks[1] + text + marks[2], path.read_text(encoding="utf-8"), flags=re.DOTALL
-    )
+    new, found = re.subn(pattern, lambda marks: marks[1] + text + marks[2], document, flags=re.DOTALL)
     assert found == 1, f"{path}: it needs <!-- {mark} --> and <!-- /{mark} -->, once each"
-    return new.encode()
+    return new
 
 
 def _share(claim: Mapping[str, Any]) -> str:
