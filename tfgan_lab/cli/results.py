@@ -98,7 +98,7 @@ def _evaluate_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_integer(
-        "num", None, "How many samples. Omitted: 10,000 images (montages: half the real ones, at most 1,000) or 100,000 numbers.",
+        "num", None, "How many samples. Omitted: 10,000 images (2,000 judged ones of your classes; montages: half the real ones, at most 1,000) or 100,000 numbers.",
         lower_bound=1, upper_bound=1_000_000, flag_values=values,
     )  # fmt: skip
     judge_flag(values)
