@@ -460,7 +460,7 @@ def test_a_users_file_in_a_logs_place_stays(
         return [(index, call(*given)) for index, given in enumerate(calls)]
 
     monkeypatch.setattr(jobs_lib, "run_calls", run_calls)
-    monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, _: keep_outcome(folder, config, {}, 0, {}))
+    monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, *_: keep_outcome(folder, config, {}, 0, {}))
     target = tmp_path / GAUSSIAN.arms["run"].folder("posted") / name
     target.parent.mkdir(parents=True)
     make(kind, target)

@@ -232,7 +232,7 @@ def test_what_makes_a_folder_leaves_a_users_files_around_it(
     """Twice, and below a folder that is there, too."""
     monkeypatch.setattr(jobs, "run_calls", lambda call, calls, *_: [(i, call(*of)) for i, of in enumerate(calls)])
     facts = {"data": {}, "diverged": "NaN"}
-    monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, _: keep_outcome(folder, config, {}, 0, facts))
+    monkeypatch.setattr(outcomes, "our_outcome", lambda config, folder, *_: keep_outcome(folder, config, {}, 0, facts))
     before = a_users_folder(tmp_path)
     outs = [tmp_path / "[a]*", tmp_path / ODD_NAMES[3] / "\x1b[1m"]
     for out in outs:
