@@ -69,8 +69,14 @@ def texts(store: Store) -> dict[Path, bytes]:
         written[path] = _between(
             "claims", path.read_text(encoding="utf-8"), "\n" + "\n".join(lines) + "\n", path
         ).encode()
-    rows = [f"| {claim['id']}: {claim['says']} | {_share(claim)} | {_verdict(claim)} |" for claim in claims]
+    rows = [
+        f"| {claim['id']}: {claim['says']} | {_share(claim)} | {_verdict(claim)} |"
+        for claim in claims
+        if claim["seeds"]
+    ]
     table = "\n".join(["| claim | seeds that show it | verdict |", "|---|---|---|", *rows])
+    if left := [claim["id"] for claim in claims if not claim["seeds"]]:
+        table += f"\n\nNot run yet: {', '.join(left)}."
     readme = _ROOT / "README.md"
     written[readme] = _between("ledger", readme.read_text(encoding="utf-8"), table, readme).encode()
     return written
