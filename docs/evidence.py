@@ -40,10 +40,7 @@ tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER --store=evidence
 PyTorch's programs whose rows below name a GPU were trained on it by `evidence/train_peers.py`, with PyTorch alone;
 `compare ledger --peers` of the same folder measured their weights.
 
-"Not run" is what this version has no rows of. An earlier one, whose rows were not kept, gave over seeds 0 to 4: p_real
-0.594 [0.571, 0.606] and p_fake 0.325 [0.301, 0.348] at the end of `mlp_gan`'s 200 epochs, which shows C000a.1 in 5 of 5
-seeds and C000a.2 in none; and 1 digit [1, 1] at k=10 against 7 [5, 7] at k=1, 20 epochs (C000b, without the gauges that
-tell 1s from noise).
+"Not run" is what no rows are of yet.
 
 ![Each seed's numbers against the bands](images/ledger.png)
 
