@@ -17,11 +17,13 @@ _COLORS = {"reproduced": GREEN, "not reproduced": RED, "open": ORANGE, "not run"
 
 
 def ledger(result: Mapping[str, Any]) -> Figure:
-    """A row per claim: its verdict, and for each of its numbers the seeds against the band."""
-    claims = result["claims"]
+    """A row per claim that was run: its verdict, and for each of its numbers the seeds against the band."""
+    claims = [claim for claim in result["claims"] if claim["seeds"]] or result["claims"]
+    most = max(len(claim["gauges"]) for claim in claims)
     with plt.rc_context(STYLE | {"axes.grid": False}):
         figure, axes = plt.subplots(
-            len(claims), 4, figsize=(13, 1.25 * len(claims) + 0.8), squeeze=False, width_ratios=(1.5, 1, 1, 1), layout="constrained"
+            len(claims), most + 1, figsize=(4.5 + 2.8 * most, 1.25 * len(claims) + 0.8), squeeze=False,
+            width_ratios=[1.6, *[1] * most], layout="constrained",
         )  # fmt: skip
         for row, claim in zip(axes, claims, strict=True):
             _words(row[0], claim)
