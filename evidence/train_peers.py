@@ -23,6 +23,7 @@ import torch
 
 from tfgan_lab.config import Config, override, validate
 from tfgan_lab.config_files import load_config
+from tfgan_lab.errors import UserError
 from tfgan_lab.parity import peer_weights
 from tfgan_lab.parity.peers import make_peer
 
@@ -41,27 +42,41 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu")
     parser.add_argument("--half", action="store_true", help="keep the weights in float16, to carry them")
     values = parser.parse_args()
-    for arm in values.arms:
-        _train_arm(arm, values)
+    try:
+        for arm in values.arms:
+            _train_arm(arm, values)
+    except UserError as error:
+        parser.exit(2, f"{error}\n")
 
 
 def _train_arm(arm: str, values: Any) -> None:
     name, *changes = arm.split(",")
+    if wrong := [change for change in changes if "=" not in change]:
+        raise UserError(f"{arm}: {wrong[0]!r} is no FIELD=VALUE, such as epochs=2.")
     base = {"placement": "one", **dict(change.split("=", 1) for change in changes)}
     configs = [override(validate(load_config(name)), {**base, "seed": str(seed)}) for seed in _seeds(values)]
+    if configs[0].data.is_endless:
+        raise UserError(
+            f"{arm}: its numbers are drawn, which takes seconds on a CPU: tfgan-lab compare ledger --peers."
+        )
     images, labels, digest = _data(configs[0], values.data_dir)
-    steps = configs[0].steps or round(configs[0].epochs * (len(images) // configs[0].batch_size))
+    batches = len(images) // configs[0].batch_size
+    steps = configs[0].steps or round(configs[0].epochs * batches)
+    if values.device != "cpu" and (steps % UNROLLED or batches % UNROLLED):
+        raise UserError(
+            f"{arm}: {steps} steps, {batches} an epoch; on a GPU both must be multiples of {UNROLLED}: "
+            "change steps or batch_size, or say --device=cpu."
+        )
     made = {"train_sha256": digest, "torch": torch.__version__}
     started = time.perf_counter()
     if values.device == "cpu":
         torch.set_num_threads(1)
         trained = (peer_weights.train_peer(config, steps, images, labels) for config in configs)
-        ready = iter(trained)
     else:
         torch.set_default_device("cuda")
         made |= {"device": torch.cuda.get_device_name(), "seeds_together": len(configs)}
-        ready = iter(train_together(configs, steps, images, labels))
-    for config, states in zip(configs, ready, strict=True):
+        trained = iter(train_together(configs, steps, images, labels))
+    for config, states in zip(configs, trained, strict=True):
         if values.half:
             states = {
                 role: {

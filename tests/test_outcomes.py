@@ -152,3 +152,27 @@ def test_a_peers_kept_weights_are_measured_as_if_it_had_been_trained_here(tmp_pa
     longer = offline("mlp_gan:hidden=16", batch_size="20", steps="31", seed="4", placement="one")
     with pytest.raises(UserError, match="31"):
         outcomes.peer_outcome(longer, tmp_path / arm / "peer,seed=4", None)
+
+
+@pytest.mark.parametrize(
+    ("arm", "words"),
+    [
+        ("mlp_gann", "there is no config 'mlp_gann'"),
+        ("mlp_gan,epochs", "'epochs' is no FIELD=VALUE"),
+        ("gaussian", "its numbers are drawn"),
+        ("mlp_gan", "/nowhere is not a folder"),
+        ("mlp_gan,steps=15,data.source=embedded", "15 steps, 22 an epoch; on a GPU both must be multiples of 10"),
+    ],
+)
+def test_what_the_peers_training_cannot_do_is_one_line(arm: str, words: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    import subprocess
+    import sys
+
+    script = Path(__file__).resolve().parents[1] / "evidence" / "train_peers.py"
+    data = [] if "embedded" in arm else ["--data_dir=/nowhere"]
+    command = [sys.executable, script, f"--workdir={tmp_path}", "--device=cuda", *data, arm]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 2
+    assert words in found.stderr and found.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
