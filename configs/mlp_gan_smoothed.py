@@ -39,11 +39,13 @@ def get_config(variant: str = "", hidden: int | None = None) -> GanConfig:
         sample=Every(epochs=1),
         metrics=Every(epochs=25),
         checkpoint=Every(epochs=1),
+        compile="xla",
     )
     match variant:
         case "":
             return config
         case "smoke":
+            config.compile = "loop"  # so few steps do not pay for compiling
             config.metrics = Every()
             config.batch_size, config.epochs, config.steps = 50, 0, 20
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
