@@ -2,6 +2,7 @@
 
 python -m benchmarks.ship runs/cgan_concat --data_dir=MNIST_FOLDER
 python -m benchmarks.ship runs/gaussian --note="What else its reader must know."
+python docs/evidence.py        (the verdicts on the card)
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def ship(run_folder: str, data_dir: str | None, note: str) -> None:
     measured = {
         "rounding": {"largest": float(difference.max()), "mean": float(difference.mean()), "n": _COMPARED},
         "n": result["n"], "data": result["data"], "judge": (result.get("judge") or {}).get("line"),
-        "metrics": result["metrics"],
+        "metrics": result["metrics"], "ledger": {},
     }  # fmt: skip
     fields = card.pop("fields")  # the longest part comes last
     home.mkdir(exist_ok=True)

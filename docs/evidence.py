@@ -1,7 +1,7 @@
 """Writes what is told of the claims from the repository's outcomes: `python docs/evidence.py`.
 
-docs/ledger.md and its pictures, the claims of README and of docs/p00*.md between their marks, and the package's
-reference.json. A test fails when one of the texts is not what the outcomes give.
+docs/ledger.md and its pictures, the claims of README and of docs/p00*.md between their marks, the verdicts on the
+model cards, and the package's reference.json. A test fails when one of the texts is not what the outcomes give.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfgan_lab import pretrained
+from tfgan_lab.posts.claims import claims_with
 from tfgan_lab.posts.reference import reference_bytes
-from tfgan_lab.report.ledger_text import headline, markdown
+from tfgan_lab.report.ledger_text import headline, markdown, with_seeds
 from tfgan_lab.studies.store import Store, own_store, read_store
 from tfgan_lab.studies.verdicts import judge, what_ran
+from tfgan_lab.system.files import json_bytes
 
 _COLUMNS = {
     "label_accuracy": "label accuracy", "nearest_neighbour_error": "1-NN error", "frechet_distance": "Fréchet",
@@ -60,6 +63,7 @@ def texts(store: Store) -> dict[Path, bytes]:
     told = _between("cards", results.read_text(encoding="utf-8"), f"\n{_cards()}\n", results)
     written[results] = _between("seeds", told, f"\n{_over_seeds(store)}\n", results).encode()
     claims = result["claims"]
+    written |= _with_verdicts(claims)
     for post in sorted({claim["post"] for claim in claims}):
         path = _ROOT / "docs" / f"{post.lower()}.md"
         lines = [f"- {claim['id']}: {claim['says']} {_told(claim)}" for claim in claims if claim["post"] == post]
@@ -79,6 +83,21 @@ def texts(store: Store) -> dict[Path, bytes]:
     return written
 
 
+def _with_verdicts(claims: list[dict[str, Any]]) -> dict[Path, bytes]:
+    """The model cards of the package's generators, each with the claims in which its config takes part."""
+    written = {}
+    for path in sorted(pretrained.FOLDER.glob("*.json")):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        fields, ids = card.pop("fields"), {claim.id for claim in claims_with(card["config"])}
+        card["ledger"] = {
+            claim["id"]: f"{claim['says']} Verdict: {with_seeds(claim) if claim['seeds'] else 'not run'}."
+            for claim in claims
+            if claim["id"] in ids
+        }
+        written[path] = json_bytes(card | {"fields": fields})  # the longest part comes last
+    return written
+
+
 def _cards() -> str:
     """What `evaluate` measured of the digits' generators that come with the package, from their model cards."""
     lines = [
@@ -86,7 +105,7 @@ def _cards() -> str:
         "|---|---|---|" + "---|" * len(_COLUMNS),
     ]
     real: dict[str, str] = {}
-    for path in sorted((_ROOT / "tfgan_lab" / "pretrained").glob("*.json")):
+    for path in sorted(pretrained.FOLDER.glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
         found = {metric["name"]: metric for metric in card["metrics"]}
         if "parzen_log_likelihood" not in found or not card["judge"]:

@@ -22,6 +22,7 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.judge import load_judge
 from tfgan_lab.evaluation.pieces import draw
 from tfgan_lab.export.saved_model import load_generator
+from tfgan_lab.posts.claims import claims_with
 from tfgan_lab.report.page_gallery import write_gallery
 from tfgan_lab.training.restored import fresh_networks
 
@@ -79,6 +80,7 @@ def test_its_card_is_complete(name: str) -> None:
     assert card["command"].startswith(f"tfgan-lab train --config={name} ") and card["steps"] > 0
     assert all(row["generated"]["low"] <= row["generated"]["high"] for row in card["metrics"])
     assert card["rounding"]["mean"] < 0.002
+    assert list(card["ledger"]) == [claim.id for claim in claims_with(name)]
     if not config.data.is_endless:
         assert {"source", "count", "sha256"} <= card["trained_on"]["train"].keys()
 
@@ -179,11 +181,11 @@ def test_a_mistake_is_one_line(
 
 def test_the_gallery_draws_what_tensorflow_draws(tmp_path: Path) -> None:
     """Every generator of the page, run by its own JavaScript, on the pixels that it carries of TensorFlow's."""
-    page = write_gallery(tmp_path / "gallery.html", {"C004": "not (n of m seeds)"})
+    page = write_gallery(tmp_path / "gallery.html")
     text = page.read_text(encoding="utf-8")
     assert page.stat().st_size < 5e6
     assert re.findall(r'<h2 id="g\d+-name">(.*?)</h2>', text) == NAMES
-    assert "approach 4 and 1.25. Verdict: not (n of m seeds).</dd>" in text
+    assert f"<dd>{pretrained.card_of('gaussian')['ledger']['C004']}</dd>" in text
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
     assert data
     (tmp_path / "data.json").write_text(data[1])

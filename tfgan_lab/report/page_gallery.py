@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from tfgan_lab.config_files import load_config, summaries
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.exported import in_words
 from tfgan_lab.export.saved_model import GeneratorModule
-from tfgan_lab.posts.claims import claims_with
 from tfgan_lab.report.browser_net import coarse_net, javascript_of_layers
 from tfgan_lab.report.page import MOST_BYTES, environment
 from tfgan_lab.report.tables import Table, metrics_table
@@ -53,12 +52,11 @@ class Entry:
         return metrics_table([self])
 
 
-def write_gallery(out: str | os.PathLike[str], verdicts: Mapping[str, str]) -> Path:
+def write_gallery(out: str | os.PathLike[str]) -> Path:
     """Writes the page.
 
     Args:
       out: The .html file.
-      verdicts: What the ledger says, by claim.
 
     Returns:
       The file.
@@ -70,7 +68,7 @@ def write_gallery(out: str | os.PathLike[str], verdicts: Mapping[str, str]) -> P
     if target.suffix not in (".html", ".htm"):
         raise UserError(f"--out={out}: the file's name must end in .html.")
     refuse_foreign(target)
-    entries = [_entry(f"g{i}", name, verdicts) for i, name in enumerate(pretrained.names())]
+    entries = [_entry(f"g{i}", name) for i, name in enumerate(pretrained.names())]
     content = environment().get_template("gallery.html").render(
         entries=entries, mark=MARK, version=__version__, steps_of_layers=Markup(javascript_of_layers()),
         data={entry.key: {"net": entry.net} for entry in entries},
@@ -80,7 +78,7 @@ def write_gallery(out: str | os.PathLike[str], verdicts: Mapping[str, str]) -> P
     return target
 
 
-def _entry(key: str, name: str, verdicts: Mapping[str, str]) -> Entry:
+def _entry(key: str, name: str) -> Entry:
     found = pretrained.load(name)
     config, card, size = found.config, found.card, found.generator.count_params()
     net = coarse_net(config, GeneratorModule(found.generator, config), found.generator, _STEP * (size / 1e6) ** 0.5)
@@ -94,7 +92,7 @@ def _entry(key: str, name: str, verdicts: Mapping[str, str]) -> Entry:
         ("trained", f"{counted(card['steps'], 'step')} of batch {config.batch_size}{short}, seed {card['seed']}"),
         ("data", in_words(data) if data else str(config.data)),
         *((row["label"], _interval(row["generated"])) for row in card["metrics"] if row["name"] in _TOLD),
-        *((claim.id, f"{claim.says} Verdict: {verdicts.get(claim.id, 'not run')}.") for claim in claims_with(name)),
+        *card["ledger"].items(),
         ("weights", f"{size:,}; rounded for this page, which moves a sample by {net.mean * scale:.3g}{unit} on average, "
          f"at most {net.difference * scale:.3g}"),
     ]  # fmt: skip
