@@ -23,8 +23,7 @@ from tfgan_lab.parity.posts_in_torch import (  # noqa: E402
     p003_cgan,
     p004_gaussian,
 )
-from tfgan_lab.parity.posts_in_torch.dropout import MaskedDropout, queue_masks  # noqa: E402
-from tfgan_lab.parity.posts_in_torch.program import in_memory  # noqa: E402
+from tfgan_lab.parity.posts_in_torch.program import MaskedDropout, in_memory, queue_masks  # noqa: E402
 
 RNG = np.random.default_rng(5)
 B = 4

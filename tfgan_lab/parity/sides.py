@@ -263,7 +263,7 @@ class TheirSide:
     def _masked(network: Any, masks: list[np.ndarray]) -> Iterator[None]:
         import torch
 
-        from tfgan_lab.parity.posts_in_torch.dropout import queue_masks
+        from tfgan_lab.parity.posts_in_torch.program import queue_masks
 
         with queue_masks(network, [torch.from_numpy(mask) for mask in masks]):
             yield

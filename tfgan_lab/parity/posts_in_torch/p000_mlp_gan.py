@@ -10,48 +10,29 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from tfgan_lab.parity.posts_in_torch.dropout import MaskedDropout
-from tfgan_lab.parity.posts_in_torch.program import Batch, PeerProgram, in_memory, run
+from tfgan_lab.parity.posts_in_torch.program import Batch, Chain, MaskedDropout, PeerProgram, in_memory, run
 
 
-class Generator(nn.Module):
+class Generator(Chain):
     """Latents [B, 100] to images [B, 784] in [-1, 1]."""
 
     def __init__(self, latent: int = 100, hidden: int = 256, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.model = nn.Sequential(
-            nn.Linear(latent, hidden),
-            nn.ReLU(),
-            MaskedDropout(dropout),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            MaskedDropout(dropout),
-            nn.Linear(hidden, 784),
-            nn.Tanh(),
-        )
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.model(z)
+        super().__init__(
+            nn.Linear(latent, hidden), nn.ReLU(), MaskedDropout(dropout),
+            nn.Linear(hidden, hidden), nn.ReLU(), MaskedDropout(dropout),
+            nn.Linear(hidden, 784), nn.Tanh(),
+        )  # fmt: skip
 
 
-class Discriminator(nn.Module):
+class Discriminator(Chain):
     """Images [B, 784] to probabilities [B, 1] of being real."""
 
     def __init__(self, hidden: int = 256, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.model = nn.Sequential(
-            nn.Linear(784, hidden),
-            nn.LeakyReLU(),
-            MaskedDropout(dropout),
-            nn.Linear(hidden, hidden),
-            nn.LeakyReLU(),
-            MaskedDropout(dropout),
-            nn.Linear(hidden, 1),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model(images)
+        super().__init__(
+            nn.Linear(784, hidden), nn.LeakyReLU(), MaskedDropout(dropout),
+            nn.Linear(hidden, hidden), nn.LeakyReLU(), MaskedDropout(dropout),
+            nn.Linear(hidden, 1), nn.Sigmoid(),
+        )  # fmt: skip
 
 
 def init_params(model: nn.Module) -> None:
@@ -91,21 +72,15 @@ class Program(PeerProgram):
         self.discriminator.train()
         real = real.reshape(len(real), -1)  # [B, 784]
         for z in d_latents:
-            self.optimizers["discriminator"].zero_grad()
             p_real = self.discriminator(real)
             p_fake = self.discriminator(self.generator(z))
             loss_real = -1 * torch.log(p_real)
             loss_fake = -1 * torch.log(1.0 - p_fake)
-            loss_d = (loss_real + loss_fake).mean()
-            loss_d.backward()
-            self.optimizers["discriminator"].step()
+            loss_d = self.descend("discriminator", (loss_real + loss_fake).mean())
 
         self.discriminator.eval()
-        self.optimizers["generator"].zero_grad()
         p_fake = self.discriminator(self.generator(g_latents))
-        loss_g = -1 * torch.log(p_fake).mean()
-        loss_g.backward()
-        self.optimizers["generator"].step()
+        loss_g = self.descend("generator", -1 * torch.log(p_fake).mean())
         return {"d_real": loss_real.mean(), "d_fake": loss_fake.mean(), "d_loss": loss_d, "g_loss": loss_g}
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tfgan_lab.parity.posts_in_torch.program import PeerProgram, in_memory, run
+from tfgan_lab.parity.posts_in_torch.program import Chain, PeerProgram, cross_entropy, trains
 
 
-class Discriminator(nn.Module):
+class Discriminator(Chain):
     """Images [B, 3, 128, 128] to probabilities [B, 1] of being real."""
 
     def __init__(self, filters: int = 256) -> None:
-        super().__init__()
-        self.model = nn.Sequential(
+        super().__init__(
             nn.Conv2d(3, filters, kernel_size=8, stride=2),  # [B, F, 61, 61]
             nn.BatchNorm2d(filters),
             nn.GELU(),
@@ -27,16 +26,12 @@ class Discriminator(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model(images)
 
-
-class Generator(nn.Module):
+class Generator(Chain):
     """Latents [B, 100] to images [B, 3, 128, 128] in [0, 1]."""
 
     def __init__(self, latent: int = 100, filters: int = 256) -> None:
-        super().__init__()
-        self.model = nn.Sequential(
+        super().__init__(
             nn.Linear(latent, 3 * 11 * 11),
             nn.GELU(),
             nn.Unflatten(1, (3, 11, 11)),  # [B, 3, 11, 11]
@@ -51,9 +46,6 @@ class Generator(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.model(z)
-
 
 class Program(PeerProgram):
     """D on the reals, D on fakes (each its own optimiser step), G on new fakes.
@@ -64,7 +56,6 @@ class Program(PeerProgram):
 
     def __init__(self, *, latent: int = 100, filters: int = 256, lr: float = 1e-4) -> None:
         self.latent = latent
-        self.criterion = nn.BCELoss()
         self.generator = Generator(latent, filters)
         self.discriminator = Discriminator(filters)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
@@ -75,36 +66,11 @@ class Program(PeerProgram):
 
     def update(self, real: Tensor, labels: Tensor | None, *draws: Tensor) -> dict[str, Tensor]:
         d_latents, g_latents = draws
-        d_real = self._train_d(real, 1.0)
-        d_fake = self._train_d(self.generator(d_latents).detach(), 0.0)
-        g_loss = self._train_g(g_latents)
+        d_real = self.descend("discriminator", cross_entropy(self.discriminator(real), 1.0))
+        fakes = self.generator(d_latents).detach()
+        d_fake = self.descend("discriminator", cross_entropy(self.discriminator(fakes), 0.0))
+        g_loss = self.descend("generator", cross_entropy(self.discriminator(self.generator(g_latents)), 1.0))
         return {"d_real": d_real, "d_fake": d_fake, "d_loss": d_real + d_fake, "g_loss": g_loss}
 
-    def _train_d(self, images: Tensor, target: float) -> Tensor:
-        outputs = self.discriminator(images)
-        loss = self.criterion(outputs, torch.full_like(outputs, target))
-        self.optimizers["discriminator"].zero_grad()
-        loss.backward()
-        self.optimizers["discriminator"].step()
-        return loss
 
-    def _train_g(self, z: Tensor) -> Tensor:
-        outputs = self.discriminator(self.generator(z))
-        loss = self.criterion(outputs, torch.ones_like(outputs))
-        self.optimizers["generator"].zero_grad()
-        loss.backward()
-        self.optimizers["generator"].step()
-        return loss
-
-
-def train(
-    images: Tensor,
-    labels: Tensor | None,
-    steps: int,
-    batch_size: int = 1,
-    seed: int = 0,
-    program: Program | None = None,
-) -> dict[str, float]:
-    """The post's loop over images [N, 3, 128, 128] in [0, 1]; `labels` are not used."""
-    torch.manual_seed(seed)
-    return run(program or Program(), in_memory(images, labels, batch_size), steps)
+train = trains(Program, usual=1)

@@ -8,29 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfgan_lab.parity.posts_in_torch.program import PeerProgram, in_memory, run
+from tfgan_lab.parity.posts_in_torch.program import Chain, PeerProgram, trains
 
 
-class Generator(nn.Module):
+class Generator(Chain):
     """Latents [B, 100] to images [B, 784] in [-1, 1]."""
 
     def __init__(self, latent: int = 100, hidden: int = 128) -> None:
-        super().__init__()
-        self.model = nn.Sequential(nn.Linear(latent, hidden), nn.LeakyReLU(0.01), nn.Linear(hidden, 784), nn.Tanh())
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.model(z)
+        super().__init__(nn.Linear(latent, hidden), nn.LeakyReLU(0.01), nn.Linear(hidden, 784), nn.Tanh())
 
 
-class Discriminator(nn.Module):
+class Discriminator(Chain):
     """Images [B, 784] to logits [B, 1]."""
 
     def __init__(self, hidden: int = 128) -> None:
-        super().__init__()
-        self.model = nn.Sequential(nn.Linear(784, hidden), nn.LeakyReLU(0.01), nn.Linear(hidden, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model(images)
+        super().__init__(nn.Linear(784, hidden), nn.LeakyReLU(0.01), nn.Linear(hidden, 1))
 
 
 def init_params(model: nn.Module) -> None:
@@ -83,16 +75,9 @@ class Program(PeerProgram):
 
     def update(self, real: Tensor, labels: Tensor | None, *draws: Tensor) -> dict[str, Tensor]:
         (z,) = draws
-        self.optimizers["discriminator"].zero_grad()
         d_losses = self._d_losses(real.reshape(len(real), -1), z)
-        d_losses["d_loss"].backward()
-        self.optimizers["discriminator"].step()
-
-        self.optimizers["generator"].zero_grad()
-        g_loss = self._g_loss(z)
-        g_loss.backward()
-        self.optimizers["generator"].step()
-        return d_losses | {"g_loss": g_loss}
+        self.descend("discriminator", d_losses["d_loss"])
+        return d_losses | {"g_loss": self.descend("generator", self._g_loss(z))}
 
     def _d_losses(self, real: Tensor, z: Tensor) -> dict[str, Tensor]:
         logits_real = self.discriminator(real)
@@ -106,14 +91,4 @@ class Program(PeerProgram):
         return F.binary_cross_entropy_with_logits(logits_fake, torch.ones_like(logits_fake))
 
 
-def train(
-    images: Tensor,
-    labels: Tensor | None,
-    steps: int,
-    batch_size: int = 100,
-    seed: int = 0,
-    program: Program | None = None,
-) -> dict[str, float]:
-    """The post's loop over images [N, 28, 28] or [N, 784] in [-1, 1]; `labels` are not used."""
-    torch.manual_seed(seed)
-    return run(program or Program(), in_memory(images, labels, batch_size), steps)
+train = trains(Program, usual=100)

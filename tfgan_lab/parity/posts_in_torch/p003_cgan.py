@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfgan_lab.parity.posts_in_torch.dropout import MaskedDropout
-from tfgan_lab.parity.posts_in_torch.program import PeerProgram, in_memory, one_hot, run
+from tfgan_lab.parity.posts_in_torch.program import MaskedDropout, PeerProgram, one_hot, trains
 
 
 def fc_layer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
@@ -228,18 +227,11 @@ class Program(PeerProgram):
         real_labels, fake_labels = one_hot(labels, real), one_hot(fake_classes, real)
         valid, fake = real.new_ones(len(real), 1), real.new_zeros(len(real), 1)
 
-        self.optimizers["generator"].zero_grad()
         fakes = self.generator(z, fake_labels)
-        g_loss = criterion(self.discriminator(fakes, fake_labels), valid)
-        g_loss.backward()
-        self.optimizers["generator"].step()
-
-        self.optimizers["discriminator"].zero_grad()
+        g_loss = self.descend("generator", criterion(self.discriminator(fakes, fake_labels), valid))
         d_real = criterion(self.discriminator(real, real_labels), valid)
         d_fake = criterion(self.discriminator(fakes.detach(), fake_labels), fake)
-        d_loss = (d_real + d_fake) / 2
-        d_loss.backward()
-        self.optimizers["discriminator"].step()
+        d_loss = self.descend("discriminator", (d_real + d_fake) / 2)
         return {"d_real": d_real, "d_fake": d_fake, "d_loss": d_loss, "g_loss": g_loss}
 
     def _schedule(self) -> None:
@@ -256,14 +248,4 @@ class Program(PeerProgram):
         self.steps_done += 1
 
 
-def train(
-    images: Tensor,
-    labels: Tensor,
-    steps: int,
-    batch_size: int = 4,
-    seed: int = 0,
-    program: Program | None = None,
-) -> dict[str, float]:
-    """The post's loop over images [N, 28, 28] or [N, 784] in the generator's range and integer labels [N]."""
-    torch.manual_seed(seed)
-    return run(program or Program(), in_memory(images, labels, batch_size), steps)
+train = trains(Program, usual=4)

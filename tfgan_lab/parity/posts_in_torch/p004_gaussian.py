@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfgan_lab.parity.posts_in_torch.program import Batch, PeerProgram, run
+from tfgan_lab.parity.posts_in_torch.program import Batch, PeerProgram, cross_entropy, run
 
 
 class Generator(nn.Module):
@@ -64,7 +64,6 @@ class Program(PeerProgram):
         raw: bool = False,
     ) -> None:
         self.samples, self.exponent, self.raw = samples, exponent, raw
-        self.criterion = nn.BCELoss()
         self.generator = Generator(hidden)
         self.discriminator = Discriminator(samples if raw else 2 * samples, hidden)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
@@ -81,20 +80,14 @@ class Program(PeerProgram):
     def update(self, real: Tensor, labels: Tensor | None, *draws: Tensor) -> dict[str, Tensor]:
         d_noise, g_noise = draws
         self.discriminator.zero_grad()
-        decision = self.discriminator(self.preprocess(real))
-        d_real = self.criterion(decision, torch.ones_like(decision))
+        d_real = cross_entropy(self.discriminator(self.preprocess(real)), 1.0)
         d_real.backward()
         fake = self.generator(d_noise).detach()
-        decision = self.discriminator(self.preprocess(fake.t()))
-        d_fake = self.criterion(decision, torch.zeros_like(decision))
+        d_fake = cross_entropy(self.discriminator(self.preprocess(fake.t())), 0.0)
         d_fake.backward()
         self.optimizers["discriminator"].step()
-
-        self.generator.zero_grad()
-        decision = self.discriminator(self.preprocess(self.generator(g_noise).t()))
-        g_loss = self.criterion(decision, torch.ones_like(decision))
-        g_loss.backward()
-        self.optimizers["generator"].step()
+        says = self.discriminator(self.preprocess(self.generator(g_noise).t()))
+        g_loss = self.descend("generator", cross_entropy(says, 1.0))
         return {"d_real": d_real, "d_fake": d_fake, "d_loss": d_real + d_fake, "g_loss": g_loss}
 
 

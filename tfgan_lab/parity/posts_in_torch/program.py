@@ -1,19 +1,18 @@
-"""What all peers share: one step on given arrays, and the loop over data in memory."""
+"""What all peers share: one step on given arrays, dropout whose masks can be given, the loop over data in memory."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from tfgan_lab.parity.posts_in_torch.dropout import queue_masks
 
 Batch = tuple[Tensor, Tensor | None]
 
@@ -61,6 +60,74 @@ class PeerProgram(ABC):
             losses = self.update(tensors[0], classes, *tensors[1:])
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
+    def descend(self, role: str, loss: Tensor) -> Tensor:
+        """One update of a network's weights on a loss, which it returns."""
+        self.optimizers[role].zero_grad()
+        loss.backward()
+        self.optimizers[role].step()
+        return loss
+
+
+class Chain(nn.Module):
+    """Layers one after the other, under the posts' name `model`; several inputs are joined."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.model(inputs[0] if len(inputs) == 1 else torch.cat(inputs, -1))
+
+
+class MaskedDropout(nn.Dropout):
+    """`nn.Dropout`, except inside `queue_masks`, where each call in train mode takes the next mask."""
+
+    queue: deque[Tensor] | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns `input` with units dropped and the kept ones scaled by 1 / (1 - p).
+
+        Raises:
+          ValueError: The queue is empty, or its next mask has another shape than `input`.
+        """
+        if self.queue is None or not self.training:
+            return super().forward(input)
+        if not self.queue:
+            raise ValueError("too few dropout masks: the queue is empty")
+        mask = self.queue.popleft()
+        if mask.shape != input.shape:
+            raise ValueError(f"a dropout mask has shape {tuple(mask.shape)}, its layer {tuple(input.shape)}")
+        return input * mask.to(input.dtype) / (1.0 - self.p)
+
+
+@contextmanager
+def queue_masks(network: nn.Module, masks: Sequence[Tensor]) -> Iterator[None]:
+    """Lets all dropout layers of `network` take `masks` from one queue while the context lasts.
+
+    Args:
+      network: Its `MaskedDropout` layers are the ones meant.
+      masks: 0/1 tensors (1 keeps), in the order in which the layers run in train mode.
+
+    Raises:
+      ValueError: At the end, if masks are left over.
+    """
+    queue = deque(masks)
+    layers = [layer for layer in network.modules() if isinstance(layer, MaskedDropout)]
+    for layer in layers:
+        layer.queue = queue
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.queue = None
+    if queue:
+        raise ValueError(f"{len(queue)} of {len(masks)} dropout masks were not used")
+
+
+def cross_entropy(probabilities: Tensor, target: float) -> Tensor:
+    """The posts' BCELoss against one target for all examples."""
+    return F.binary_cross_entropy(probabilities, torch.full_like(probabilities, target))
+
 
 def one_hot(labels: Tensor | None, like: Tensor) -> Tensor:
     """Integer classes [B] as one-hot rows [B, 10] of the dtype of `like`."""
@@ -94,10 +161,26 @@ def run(program: PeerProgram, feed: Iterable[Batch], steps: int) -> dict[str, fl
     for _, (real, labels) in zip(range(steps), feed, strict=False):
         losses = program.update(real, labels, *program.draw(len(real)))
     seconds = time.perf_counter() - begin
-    return {name: float(loss.detach()) for name, loss in losses.items()} | {
-        "steps": steps,
-        "seconds": seconds,
-    }
+    return {name: float(loss.detach()) for name, loss in losses.items()} | {"steps": steps, "seconds": seconds}
+
+
+def trains(make: Callable[[], PeerProgram], usual: int) -> Callable[..., dict[str, float]]:
+    """A post's `train`: its loop over examples in memory.
+
+    Args:
+      make: Makes the program, where none is given to be trained further.
+      usual: The post's batch size.
+    """
+
+    def train(
+        images: Tensor, labels: Tensor | None, steps: int, batch_size: int = usual, seed: int = 0,
+        program: PeerProgram | None = None,
+    ) -> dict[str, float]:  # fmt: skip
+        """Over images [N, …] in the post's range and integer labels [N], which not all posts use; returns as `run`."""
+        torch.manual_seed(seed)
+        return run(program or make(), in_memory(images, labels, batch_size), steps)
+
+    return train
 
 
 def _tensor(array: Any, dtype: torch.dtype) -> Tensor:
