@@ -24,7 +24,7 @@ from absl import app, flags
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("images", 600, "In the file.", lower_bound=64)
 flags.DEFINE_integer("rounds", 5, "Alternating rounds.", lower_bound=1)
-_CROP, _BATCH = 128, 8
+_CROP, BATCH = 128, 8
 
 
 def write_file(path: Path, number: int) -> None:
@@ -57,8 +57,8 @@ def loader_rate(path: Path) -> Callable[[], float]:
             cropped = image[top : top + _CROP, left : left + _CROP]
             return torch.from_numpy(np.ascontiguousarray(cropped.transpose(2, 0, 1))).float() / 255
 
-    loader: Any = DataLoader(Faces(), _BATCH, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True)
-    return lambda: rate(iter(loader), FLAGS.images // _BATCH)
+    loader: Any = DataLoader(Faces(), BATCH, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True)
+    return lambda: rate(iter(loader), FLAGS.images // BATCH)
 
 
 def our_rate(path: Path, memory_mb: int) -> Callable[[], float]:
@@ -71,8 +71,8 @@ def our_rate(path: Path, memory_mb: int) -> Callable[[], float]:
     source = data.open_source(Montage(crop=_CROP, size=_CROP, source="hdf5", memory_mb=memory_mb), str(path))
     assert source.train is not None
     print(f"loading, in memory: {source.train.in_memory}: {time.perf_counter() - started:.2f} s")
-    feed = iter(ImageBatches(source.train, _BATCH, 1, "unit", 0).dataset(0))
-    return lambda: rate(feed, FLAGS.images // _BATCH)
+    feed = iter(ImageBatches(source.train, BATCH, 1, "unit", 0).dataset(0))
+    return lambda: rate(feed, FLAGS.images // BATCH)
 
 
 def rate(feed: Iterator[Any], batches: int) -> float:
@@ -80,7 +80,7 @@ def rate(feed: Iterator[Any], batches: int) -> float:
     started = time.perf_counter()
     for _ in range(batches):
         next(feed)
-    return batches * _BATCH / (time.perf_counter() - started)
+    return batches * BATCH / (time.perf_counter() - started)
 
 
 def growth(path: Path, number: int, batches: int) -> float:
@@ -96,7 +96,7 @@ def growth(path: Path, number: int, batches: int) -> float:
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size + int(np.prod(shape)))
     examples = Examples(number, shape[1:], Provenance("holes", "train", number, ""), StoredImages(path))
-    feed = iter(ImageBatches(examples, _BATCH, 1, "unit", 0).dataset(0))
+    feed = iter(ImageBatches(examples, BATCH, 1, "unit", 0).dataset(0))
     rate(feed, batches // 10)
     before = psutil.Process().memory_info().rss
     rate(feed, batches)
@@ -126,7 +126,7 @@ def main(argv: list[str]) -> None:
         print(
             f"{name:<22} {speed:>9,.0f} images/s {statistics.median(ratios):>6.2f}x  {min(ratios):.2f} – {max(ratios):.2f}"
         )
-    print(f"memory, 200,000 images, 5,000 batches of {_BATCH}: {grown:+.1f} MiB")
+    print(f"memory, 200,000 images, 5,000 batches of {BATCH}: {grown:+.1f} MiB")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     for count in counts:
         # TensorFlow keeps to one number of replicas in a process.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            results[count] = process.submit(_run_all, count, asked).result()
+            results[count] = process.submit(run_all, count, asked).result()
     print("| config | replicas | losses | weights | ms a step |\n|---|---|---|---|---|")
     for reference in FLAGS.configs:
         losses, weights, milliseconds = results[1][reference]
@@ -58,7 +58,8 @@ def main(argv: list[str]) -> None:
             )
 
 
-def _run_all(replicas: int, asked: dict[str, Any]) -> dict[str, Any]:
+def run_all(replicas: int, asked: dict[str, Any]) -> dict[str, tuple[np.ndarray, list[np.ndarray], float]]:
+    """Of each config: losses, weights and milliseconds a step. For a process of its own."""
     from tfgan_lab.system.runtime import start_tensorflow
 
     start_tensorflow(threads=asked["cores"], logical_cpus=max(1, replicas))
