@@ -20,7 +20,7 @@ PACKAGE = ROOT / "tfgan_lab"
 LAYERS = [
     ("errors", "words"),
     ("system",),
-    ("philox", "fields", "templates", "losses", "penalties", "metrics", "averages", "spectral"),
+    ("philox", "fields", "losses", "penalties", "metrics", "averages", "spectral"),
     ("randomness", "plane_laws"),
     ("layer_base",),
     ("keras_models",),
@@ -29,7 +29,7 @@ LAYERS = [
     ("config",),
     ("config_files", "pictures", "figures"),
     ("networks", "optimizers", "gan"),
-    ("gan_of_seeds", "supervised"),
+    ("supervised",),
     ("data", "placement"),
     ("records", "pretrained"),
     ("export",),

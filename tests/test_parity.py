@@ -171,9 +171,9 @@ def test_what_no_post_has_is_refused() -> None:
 
 def test_table_and_json(tmp_path: Path) -> None:
     rows = [
-        steps.Row("forward (training)", "generator map1", 1e-15, 1e-15, 1e-10, True),
-        steps.Row("update 1 (generator): weights", "generator map1.bias", 2e-3, 1e-3, 1e-10, False),
-        steps.Row("update 1 (generator): weights", "generator map1.weight", 5e-3, 4e-3, 1e-10, False),
+        steps.Row("forward (training)", "generator map1", 1e-15, 1e-15, 1e-10),
+        steps.Row("update 1 (generator): weights", "generator map1.bias", 2e-3, 1e-3, 1e-10),
+        steps.Row("update 1 (generator): weights", "generator map1.weight", 5e-3, 4e-3, 1e-10),
     ]
     lines = steps.format_table(rows).splitlines()
     assert len(lines) == 4

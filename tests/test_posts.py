@@ -305,6 +305,6 @@ def test_the_posts_lines_are_printed(name: str, tmp_path: Any, capsys: pytest.Ca
 
 def test_each_of_p004s_discriminator_steps_sees_a_new_set() -> None:
     config: Any = offline("gaussian", game__d_steps="2")
-    numbers, _ = next(iter(make_batches(config, open_source(config.data, None), config.game.real_batches).dataset(0)))
+    numbers, _ = next(iter(make_batches(config, open_source(config.data, None)).dataset(0)))
     assert numbers.shape == (100, 2, 1)
     assert not (numbers[:, 0] == numbers[:, 1]).numpy().any()

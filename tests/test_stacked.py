@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 
 from tfgan_lab import cli
 from tfgan_lab.data import open_source
-from tfgan_lab.data.stacked import stacked
+from tfgan_lab.data.mnist import stacked
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import modes
 from tfgan_lab.evaluation.judge import load_judge

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from pydantic import TypeAdapter
 
-from tfgan_lab.config import ClassifierConfig, GanConfig, Init
+from tfgan_lab.config import ClassifierConfig, Config, GanConfig, Init
 from tfgan_lab.errors import UserError
 from tfgan_lab.layer_base import AnyLayer, Node, Pass, Shape, Weight, every_node, planned
 from tfgan_lab.layers import BatchNorm
@@ -231,6 +231,17 @@ def build_classifier(config: ClassifierConfig, image_shape: Sequence[int]) -> Cl
     if classes and classifier.outputs_shape != (classes,):
         raise UserError(f"classifier: its layers end in {list(classifier.outputs_shape)}, not in {classes} logits")
     return classifier
+
+
+def build_networks(config: Config, shape: Sequence[int], seeds: Sequence[int] | None = None) -> dict[str, Any]:
+    """All untrained networks of a config by role; "average" is of a run with `ema`."""
+    if isinstance(config, ClassifierConfig):
+        return {"classifier": build_classifier(config, shape)}
+    players = {
+        "generator": build_generator(config, shape, seeds),
+        "discriminator": build_discriminator(config, shape, seeds),
+    }
+    return players | ({"average": build_generator(config, shape, seeds)} if config.ema else {})
 
 
 def _seeds(seed: int, role: str) -> Iterator[int]:

@@ -123,8 +123,7 @@ def no_flags(values: flags.FlagValues) -> None:
 def load(reference: str | None, workdir: str | None, overrides: dict[str, str], start: str | None = None) -> Any:
     from tfgan_lab import config as config_lib
     from tfgan_lab.config_files import load_config
-    from tfgan_lab.training.starts import config_at
-    from tfgan_lab.training.workdir import Workdir
+    from tfgan_lab.training.workdir import Workdir, config_at
 
     if reference is None and start:
         config = config_at(start)

@@ -7,21 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 from tfgan_lab.config import Classes, Data, Mnist, Montage, NumberData, Plane, Stacked
-from tfgan_lab.data.examples import Examples, Provenance
-from tfgan_lab.data.source import Source
+from tfgan_lab.data.examples import Examples, Provenance, Source
 from tfgan_lab.data_kinds import of_kind
 
 
-def _ours(module: str) -> Callable[[Any, str | None], Source]:
+def _ours(module: str, opener: str = "open_data") -> Callable[[Any, str | None], Source]:
     def open_data(data: Any, data_dir: str | None) -> Source:
-        return importlib.import_module(f"tfgan_lab.data.{module}").open_data(data, data_dir)
+        return getattr(importlib.import_module(f"tfgan_lab.data.{module}"), opener)(data, data_dir)
 
     return open_data
 
 
 # What opens a kind of data: opener(data, data_dir), as `open_source`.
 OPENERS: dict[type[Data], Callable[[Any, str | None], Source]] = {
-    Mnist: _ours("mnist"), Montage: _ours("montage"), Stacked: _ours("stacked"), Classes: _ours("classes"), NumberData: _ours("numbers"), Plane: _ours("numbers"),
+    Mnist: _ours("mnist"), Montage: _ours("montage"), Stacked: _ours("mnist", "open_stacked"), Classes: _ours("classes"), NumberData: _ours("numbers"), Plane: _ours("numbers"),
 }  # fmt: skip
 
 

@@ -101,18 +101,14 @@ def keep_masks(config: GanConfig, role: str, stream: str, step: int, rows: int) 
 
 
 def _all_masks(config: GanConfig, step: int, rows: int) -> dict[str, list[np.ndarray]]:
-    game = config.game
-    g_streams = [f"dropout/g/{turn}" for turn in turns(config)]
-    if game.fakes == "shared":
-        d_turns, g_turns = ["shared"], ["shared"]
-    else:
-        d_turns, g_turns = [f"d{i}" for i in range(game.d_steps)], [f"g{j}" for j in range(game.g_steps)]
-    in_d_step = [f"dropout/{what}/{turn}" for turn in d_turns for what in ("real", "fake")]
-    in_g_step = [f"dropout/d_in_g/{turn}" for turn in g_turns] if game.d_dropout_in_g_step else []
-    d_streams = in_g_step + in_d_step if game.first == "generator" else in_d_step + in_g_step
+    game, every = config.game, turns(config)
+    in_d_step = [f"dropout/{what}/{turn}" for turn in every if turn[0] != "g" for what in ("real", "fake")]
+    in_g_step = [f"dropout/d_in_g/{turn}" for turn in every if turn[0] != "d"] if game.d_dropout_in_g_step else []
+    streams = {
+        "generator": [f"dropout/g/{turn}" for turn in every],
+        "discriminator": in_g_step + in_d_step if game.first == "generator" else in_d_step + in_g_step,
+    }
     return {
-        "generator": [mask for stream in g_streams for mask in keep_masks(config, "generator", stream, step, rows)],
-        "discriminator": [
-            mask for stream in d_streams for mask in keep_masks(config, "discriminator", stream, step, rows)
-        ],
+        role: [mask for stream in own for mask in keep_masks(config, role, stream, step, rows)]
+        for role, own in streams.items()
     }

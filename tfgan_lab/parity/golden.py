@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.parity import laws
-from tfgan_lab.parity.blank import blank_experiment
 from tfgan_lab.parity.peers import make_peer
 from tfgan_lab.parity.sides import OurSide, TheirSide, common_start
-from tfgan_lab.parity.steps import CONFIGS, Row, dtype_policy, parity_config
+from tfgan_lab.parity.steps import CONFIGS, Row, compared, dtype_policy, parity_config, start_rows
 from tfgan_lab.system.files import write_atomically
+from tfgan_lab.training.experiment import blank_experiment
 
 _STEPS, _BATCH = 3, 4
 _TOLERANCE = 1e-10  # see `parity`
@@ -31,9 +31,8 @@ def record(name: str) -> dict[str, Any]:
     peer_laws = laws.posts_laws(config)
     theirs = TheirSide(make_peer(config, 0), config, "float64")
     for role in theirs.peer.networks:
-        theirs.load(
-            role, common_start(role, {key: array.shape for key, array in theirs.weights(role).items()}, "float64")
-        )
+        shapes = {key: array.shape for key, array in theirs.weights(role).items()}
+        theirs.load(role, common_start(role, shapes, "float64"))
     losses = [theirs.step(step, *_batch(config, step)) for step in range(_STEPS)]
     weights = {
         role: {key: _numbers(array) for key, array in theirs.weights(role).items()} for role in theirs.peer.networks
@@ -48,10 +47,7 @@ def record(name: str) -> dict[str, Any]:
 def check(name: str, kept: dict[str, Any]) -> list[Row]:
     """Our side against a record, without PyTorch: a row per loss and tensor, in the order in which they come about."""
     config = _config(name)
-    rows = [
-        Row("start values", f"{role} {key}", found, found, most, found <= most)
-        for role, key, found, most in laws.all_distances(config, kept["start"])
-    ]
+    rows = start_rows(config, kept["start"])
     with dtype_policy("float64"):
         ours = OurSide(blank_experiment(config))
         for role in ours.networks:
@@ -59,22 +55,13 @@ def check(name: str, kept: dict[str, Any]) -> list[Row]:
         for step, losses in enumerate(kept["losses"]):
             mine, _ = ours.watched_step(step, *_batch(config, step))
             rows += [
-                _row(f"step {step + 1}: loss", key, np.float64(mine[key]), np.float64(loss), _TOLERANCE)
-                for key, loss in losses.items()
+                compared(f"step {step + 1}: loss", key, mine[key], loss, _TOLERANCE) for key, loss in losses.items()
             ]
         for role, tensors in kept["weights"].items():
-            weights = ours.weights(role)
+            stage, weights = f"weights after {len(kept['losses'])} steps", ours.weights(role)
             for key, numbers in tensors.items():
                 tolerance = _TOLERANCE_FREE if key in ours.free[role] else _TOLERANCE
-                rows.append(
-                    _row(
-                        f"weights after {len(kept['losses'])} steps",
-                        f"{role} {key}",
-                        np.array(_numbers(weights[key])),
-                        np.array(numbers),
-                        tolerance,
-                    )
-                )
+                rows.append(compared(stage, f"{role} {key}", _numbers(weights[key]), numbers, tolerance))
     return rows
 
 
@@ -101,19 +88,7 @@ def _batch(config: Any, step: int) -> tuple[np.ndarray, np.ndarray]:
 def _numbers(array: np.ndarray) -> list[float]:
     """Mean, root mean square and three values of a tensor."""
     flat = array.ravel()
-    return [
-        float(flat.mean()),
-        float(np.sqrt(np.square(flat).mean())),
-        float(flat[0]),
-        float(flat[len(flat) // 2]),
-        float(flat[-1]),
-    ]
-
-
-def _row(stage: str, tensor: str, ours: Any, theirs: Any, tolerance: float) -> Row:
-    difference = float(np.abs(ours - theirs).max())
-    relative = difference / max(1.0, float(np.abs(theirs).max()))
-    return Row(stage, tensor, difference, relative, tolerance, relative <= tolerance)
+    return [*map(float, (flat.mean(), np.sqrt(np.square(flat).mean()), flat[0], flat[len(flat) // 2], flat[-1]))]
 
 
 def write(path: str) -> None:

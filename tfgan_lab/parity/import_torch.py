@@ -17,10 +17,10 @@ import numpy as np
 from tfgan_lab import config as config_lib
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError, nearest
-from tfgan_lab.parity.blank import blank_experiment
 from tfgan_lab.parity.state_files import read_state, write_state
 from tfgan_lab.parity.weights import from_torch, pairs_of, to_torch
 from tfgan_lab.training.checkpoints import Checkpoints
+from tfgan_lab.training.experiment import blank_experiment
 from tfgan_lab.training.restored import restore_run
 from tfgan_lab.training.workdir import Workdir, environment
 

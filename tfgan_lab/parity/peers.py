@@ -7,22 +7,13 @@ read with two initialisers: the config says which.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.layer_base import Layer, every_layer
-from tfgan_lab.layers import (
-    AppendDeviations,
-    BatchNorm,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Dropout,
-    Join,
-    Maxout,
-    Sets,
-)
+from tfgan_lab.layers import AppendDeviations, BatchNorm, Conv, ConvTranspose, Dense, Dropout, Join, Maxout, Sets
 from tfgan_lab.losses import has_targets
 from tfgan_lab.parity.state_files import require_torch
 
@@ -45,71 +36,55 @@ def make_peer(config: Config, seed: int | None = None) -> Any:
             raise UserError(
                 f"{config.name} (post {config.post}): no post has a PyTorch program with such a classifier."
             )
-        from tfgan_lab.parity.posts_in_torch import p001_classifier
-
-        return p001_classifier.Program(filters=_first(config.classifier, Conv).filters)
+        return _module("p001_classifier").Program(filters=_first(config.classifier, Conv).filters)
     return _make_gan(config)
 
 
 def _make_gan(config: GanConfig) -> Any:
-    from tfgan_lab.parity.posts_in_torch import (
-        p000_mlp_gan,
-        p001_cgan,
-        p001_montage,
-        p002_learning_gan,
-        p003_cgan,
-        p004_gaussian,
-    )
-
-    g, d, latent = config.generator, config.discriminator, config.latents.dim
-    if config.game.real_batches > 1 or config.game.g_steps > 1:
-        raise UserError(
-            f"{config.name}: no post takes several G steps or fresh real batches: there is no PyTorch program to compare with."
-        )
-    game, optimizers = config.game, (config.g_optimizer.kind, config.d_optimizer.kind)
-    if "keras" in optimizers:
-        raise UserError(
-            f"{config.name}: no post has an optimizer of kind 'keras': there is no PyTorch program to compare with."
-        )
-    if game.pack > 1 or any(getattr(one, "spectral_norm", False) for one in every_layer([*g, *d])):
-        raise UserError(
-            f"{config.name}: no post packs examples or normalises spectrally: there is no PyTorch program to compare with."
-        )
-    if not has_targets(game.loss) or game.penalty or game.clip:
-        raise UserError(
-            f"{config.name}: no post has game.loss={game.loss!r} with game.penalty={game.penalty!r} and game.clip={game.clip:g}: "
-            "there is no PyTorch program to compare with."
-        )
+    g, d, latent, game = config.generator, config.discriminator, config.latents.dim, config.game
+    in_no_post = {
+        "takes several G steps or fresh real batches": game.real_batches > 1 or game.g_steps > 1,
+        "has an optimizer of kind 'keras'": "keras" in (config.g_optimizer.kind, config.d_optimizer.kind),
+        "packs examples or normalises spectrally": game.pack > 1
+        or any(getattr(one, "spectral_norm", False) for one in every_layer([*g, *d])),
+        f"has game.loss={game.loss!r} with game.penalty={game.penalty!r} and game.clip={game.clip:g}": (
+            not has_targets(game.loss) or game.penalty or game.clip
+        ),
+    }
+    for what, it_is in in_no_post.items():
+        if it_is:
+            raise UserError(f"{config.name}: no post {what}: there is no PyTorch program to compare with.")
     match config.post:
         case "P000":
-            return p000_mlp_gan.Program(latent=latent, hidden=_first(g, Dense).units, k=config.game.d_steps)
+            return _module("p000_mlp_gan").Program(latent=latent, hidden=_first(g, Dense).units, k=game.d_steps)
         case "P002":
-            return p002_learning_gan.Program(latent=latent, hidden=_first(g, Dense).units)
+            return _module("p002_learning_gan").Program(latent=latent, hidden=_first(g, Dense).units)
         case "P001" if _first(g, ConvTranspose):
-            return p001_montage.Program(latent=latent, filters=_first(g, ConvTranspose).filters)
+            return _module("p001_montage").Program(latent=latent, filters=_first(g, ConvTranspose).filters)
         case "P001":
-            return p001_cgan.Program(latent=latent, hidden=_first(g, Dense).units)
+            return _module("p001_cgan").Program(latent=latent, hidden=_first(g, Dense).units)
         case "P004":
             power, samples, hidden = _first(d, AppendDeviations), _first(d, Sets).size, _first(g, Dense).units
             exponent = {} if power is None else {"exponent": power.exponent}
-            return p004_gaussian.Program(samples=samples, hidden=hidden, raw=power is None, **exponent)
+            return _module("p004_gaussian").Program(samples=samples, hidden=hidden, raw=power is None, **exponent)
         case "P003":
-            name: Any = "concat" if _first(g, Join) is None else "paper" if _first(g, BatchNorm) is None else "branch"
-            other: Any = "concat" if _first(d, Join) is None else "branch" if _first(d, Maxout) is None else "maxout"
+            name = "concat" if _first(g, Join) is None else "paper" if _first(g, BatchNorm) is None else "branch"
+            other = "concat" if _first(d, Join) is None else "branch" if _first(d, Maxout) is None else "maxout"
             after = name == "concat" and isinstance(g[-2], Dropout)
-            program = p003_cgan.Program(
-                generator=name,
-                discriminator=other,
-                latent=latent,
-                dropout_after_output=after,
-                normal_init=config.g_init.kernel == "normal",
+            module, normal = _module("p003_cgan"), config.g_init.kernel == "normal"
+            program = module.Program(
+                generator=name, discriminator=other, latent=latent, dropout_after_output=after, normal_init=normal
             )
-            if name == "paper" and config.g_init.kernel == config.d_init.kernel == "normal":
+            if name == "paper" and normal and config.d_init.kernel == "normal":
                 # Arguments of the post's normal_init(mean, std); for the paper's nets the config names its own.
-                p003_cgan.init_params(program.generator, std=config.g_init.std)
-                p003_cgan.init_params(program.discriminator, std=config.d_init.std)
+                module.init_params(program.generator, std=config.g_init.std)
+                module.init_params(program.discriminator, std=config.d_init.std)
             return program
     raise UserError(f"{config.name} (post {config.post}): no post has a PyTorch program with such networks.")
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"tfgan_lab.parity.posts_in_torch.{name}")
 
 
 def _first(layers: list[Layer], kind: type[Any]) -> Any:

@@ -48,7 +48,7 @@ from tfgan_lab.parity import laws
 from tfgan_lab.parity.peers import make_peer
 from tfgan_lab.parity.sides import Arrays, OurSide, TheirSide, Update, common_start
 from tfgan_lab.system.files import json_bytes, refuse_foreign, write_atomically
-from tfgan_lab.training.experiment import build
+from tfgan_lab.training.experiment import OPTIMIZERS, build
 
 CONFIGS = (
     "mlp_gan", "mlp_gan_smoothed", "cgan_concat", "cgan_branch", "cgan_branch:branch_d", "cgan_maxout", "cgan_layernorm",
@@ -76,7 +76,6 @@ class Row:
         gradients, so that one that is zero but for rounding is not judged by its rounding). For networks after several
         steps in float32: root mean square difference over the root mean square change since the start.
       tolerance: How large `relative` may be.
-      ok: Whether it is within it.
     """
 
     stage: str
@@ -84,7 +83,29 @@ class Row:
     max_abs: float
     relative: float
     tolerance: float
-    ok: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is within its tolerance."""
+        return self.relative <= self.tolerance
+
+
+def compared(
+    stage: str, tensor: str, ours: Any, theirs: Any, allowed: float, most: float = 0.0, scale: float | None = None
+) -> Row:
+    """A row on two arrays that may differ by `allowed` of the scale (see `Row.relative`), or by `most`."""
+    theirs = np.asarray(theirs)
+    difference = float(np.abs(np.reshape(ours, theirs.shape) - theirs).max())
+    scale = max(1.0, float(np.abs(theirs).max())) if scale is None else scale
+    return Row(stage, tensor, difference, difference / scale, max(allowed, most / scale))
+
+
+def start_rows(config: config_lib.Config, quantiles: laws.Laws) -> list[Row]:
+    """Rows on our start values, against the laws of the post's."""
+    return [
+        Row("start values", f"{role} {name}", found, found, most)
+        for role, name, found, most in laws.all_distances(config, quantiles)
+    ]
 
 
 def run_parity(
@@ -111,10 +132,7 @@ def run_parity(
         theirs = TheirSide(make_peer(config, 0), config, dtype)
         ours = OurSide(build(config, source))
         comparison = _Comparison(ours, theirs, dtype)
-    starts = [
-        Row("start values", f"{role} {name}", found, found, most, found <= most)
-        for role, name, found, most in laws.all_distances(config, laws.posts_laws(config))
-    ]
+    starts = start_rows(config, laws.posts_laws(config))
     with dtype_policy(dtype):
         return starts + comparison.rows(updates)
 
@@ -190,9 +208,7 @@ class _Comparison:
                 mine, theirs = self.ours.step(step, images, labels), self.theirs.step(step, images, labels)
                 if self._is_mark(step + 1, updates) and self.dtype == "float64":
                     for name, loss in theirs.items():
-                        self._row(
-                            f"after step {step + 1}: loss", name, np.float64(mine[name]), np.float64(loss), "loss"
-                        )
+                        self._row(f"after step {step + 1}: loss", name, mine[name], loss, "loss")
             if self._is_mark(step + 1, updates):
                 self._after(step + 1)
         if self.dtype == "float32" and updates > 1:
@@ -216,10 +232,7 @@ class _Comparison:
 
     def _forward(self, images: np.ndarray, labels: np.ndarray, training: bool) -> None:
         for role in self.roles:
-            mine, theirs = (
-                self.ours.forward(role, images, labels, training),
-                self.theirs.forward(role, images, labels, training),
-            )
+            mine, theirs = (side.forward(role, images, labels, training) for side in (self.ours, self.theirs))
             for name, array in theirs.items():
                 stage = f"forward ({'training' if training else 'evaluation'})"
                 # Of a maxout layer theirs are the pieces, ours the largest of them: the next layer shows both.
@@ -232,11 +245,11 @@ class _Comparison:
         my_order, their_order = ([update.role for update in updates] for updates in (my_updates, their_updates))
         same = my_order == their_order
         order = f"{', '.join(my_order)} (the post: {', '.join(their_order)})"
-        self.found.append(Row(f"{prefix}order of updates", order, float(not same), float(not same), 0.0, same))
+        self.found.append(Row(f"{prefix}order of updates", order, float(not same), float(not same), 0.0))
         for number, (ours, their) in enumerate(zip(my_updates, their_updates, strict=False), 1):
             stage = f"{prefix}update {number} ({their.role})"
             for name in self._losses_before(their_order, number - 1):
-                self._row(f"{stage}: loss", name, np.float64(mine[name]), np.float64(theirs[name]), "loss")
+                self._row(f"{stage}: loss", name, mine[name], theirs[name], "loss")
             self._one_update(stage, ours, their, their_order[:number].count(their.role), step == 0)
 
     def _losses_before(self, order: list[str], index: int) -> list[str]:
@@ -253,9 +266,8 @@ class _Comparison:
             return
         largest = max(float(np.abs(gradient).max()) for gradient in theirs.gradients.values())
         for name, gradient in theirs.gradients.items():
-            self._row(
-                f"{stage}: gradient", f"{theirs.role} {name}", ours.gradients[name], gradient, "gradient", scale=largest
-            )
+            mine = ours.gradients[name]
+            self._row(f"{stage}: gradient", f"{theirs.role} {name}", mine, gradient, "gradient", 0.0, largest)
         one_way = 2 * count * self._step_size(theirs.role)
         free = max(one_way, _ALLOWED_FREE if self.dtype == "float64" else 0.0)
         self._weights(f"{stage}: weights", theirs.role, ours.weights, theirs.weights, one_way if first else 0.0, free)
@@ -269,37 +281,20 @@ class _Comparison:
             apart = np.concatenate([(ours[name] - array).ravel() for name, array in theirs.items()])
             way = np.concatenate([(array - self.start[role][name]).ravel() for name, array in theirs.items()])
             share, most = _rms(apart) / _rms(way), _APART_EARLY if steps <= 10 else _APART
-            self.found.append(
-                Row(stage, f"{role}, all tensors", float(np.abs(apart).max()), share, most, share <= most)
-            )
+            self.found.append(Row(stage, f"{role}, all tensors", float(np.abs(apart).max()), share, most))
 
     def _step_size(self, role: str) -> float:
         """How far an update along a gradient of rounding may go: Adam's rate; with SGD as little as the gradient."""
-        optimizer = getattr(self.config, "optimizer" if role == "classifier" else f"{role[0]}_optimizer")
+        optimizer = getattr(self.config, OPTIMIZERS[role])
         return optimizer.learning_rate if self.dtype == "float32" and optimizer.kind == "adam" else 0.0
 
     def _weights(self, stage: str, role: str, ours: Arrays, theirs: Arrays, most: float, free: float) -> None:
         for name, array in theirs.items():
-            self._row(
-                stage, f"{role} {name}", ours[name], array, "weights", free if name in self.ours.free[role] else most
-            )
+            may = free if name in self.ours.free[role] else most
+            self._row(stage, f"{role} {name}", ours[name], array, "weights", may)
 
-    def _row(
-        self,
-        stage: str,
-        tensor: str,
-        ours: Any,
-        theirs: Any,
-        kind: str,
-        allowed: float = 0.0,
-        scale: float | None = None,
-    ) -> None:
-        difference = float(np.abs(np.reshape(ours, theirs.shape) - theirs).max())
-        scale = max(1.0, float(np.abs(theirs).max())) if scale is None else scale
-        tolerance = max(self.allowed[kind], allowed / scale)
-        self.found.append(
-            Row(stage, tensor, difference, difference / scale, tolerance, difference / scale <= tolerance)
-        )
+    def _row(self, stage: str, tensor: str, ours: Any, theirs: Any, kind: str, *bounds: Any) -> None:
+        self.found.append(compared(stage, tensor, ours, theirs, self.allowed[kind], *bounds))
 
 
 def _rms(array: np.ndarray) -> float:
@@ -335,11 +330,8 @@ def format_table(rows: list[Row]) -> str:
 
 def write_json(path: str | os.PathLike[str], rows: list[Row], **facts: Any) -> None:
     """Writes all rows (and facts such as config, dtype) as JSON, whole or not at all."""
-    first = first_difference(rows)
-    content = facts | {
-        "same": first is None,
-        "first_difference": first and dataclasses.asdict(first),
-        "rows": [dataclasses.asdict(row) for row in rows],
-    }
+    told = [dataclasses.asdict(row) | {"ok": row.ok} for row in rows]
+    first = next((row for row in told if not row["ok"]), None)
+    content = facts | {"same": first is None, "first_difference": first, "rows": told}
     refuse_foreign(path)
     write_atomically(path, json_bytes(content))

@@ -43,11 +43,6 @@ class Engine:
         Returns:
           float32 [num_steps, len(metric_names)]: every step's metrics over the global batch.
         """
-        history = self._history(first_step, num_steps)
-        self._next_step = first_step + num_steps
-        return history
-
-    def _history(self, first_step: int, num_steps: int) -> np.ndarray:
         if self._next_step != first_step:
             self._iterator = iter(self.batches.dataset(first_step, self.part))
         try:
@@ -60,6 +55,7 @@ class Engine:
             raise UserError(
                 f"{mistake[1]} Training stopped after step {first_step:,}; fix it, and the same command continues from the last checkpoint."
             ) from None
+        self._next_step = first_step + num_steps
         return history.numpy()
 
     def _steps(self, iterator: Any, first_step: tf.Tensor, num_steps: tf.Tensor) -> tf.Tensor:
@@ -117,7 +113,8 @@ class XlaEngine(Engine):
         self._chunks: Any = None
         self._first, self._made = 0, None  # the chunk at hand, and its first step
 
-    def _history(self, first_step: int, num_steps: int) -> np.ndarray:
+    def run(self, first_step: int, num_steps: int) -> np.ndarray:
+        """As `Engine.run`."""
         parts, step, end = [], first_step, first_step + num_steps
         while step < end:
             self._fetch(step)

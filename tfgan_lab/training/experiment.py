@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab import networks as networks_lib
 from tfgan_lab.averages import Average
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import GAN
+from tfgan_lab.networks import build_networks
 from tfgan_lab.optimizers import make_optimizer
 from tfgan_lab.placement.strategy import make_strategy
 from tfgan_lab.supervised import Supervised
 from tfgan_lab.training.memory import refuse_beyond_memory, weights_that_fit
+
+# The config's field for each network's optimiser.
+OPTIMIZERS = {"classifier": "optimizer", "generator": "g_optimizer", "discriminator": "d_optimizer"}
 
 
 @dataclasses.dataclass
@@ -70,42 +74,45 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
       UserError: Data that does not go with the config; more than there is memory for; a placement that cannot be had.
     """
     strategy = make_strategy(config)
-    per_step = config.game.real_batches if isinstance(config, GanConfig) else 1
-    batches = make_batches(config, source, per_step)
+    batches = make_batches(config, source)
     with strategy.scope(), computing_in(config.precision), weights_that_fit():
-        networks: dict[str, Any]
-        if isinstance(config, ClassifierConfig):
-            networks = {"classifier": networks_lib.build_classifier(config, source.shape)}
-            numbers = {"classifier": config.optimizer}
-        else:
-            networks = {
-                "generator": networks_lib.build_generator(config, source.shape),
-                "discriminator": networks_lib.build_discriminator(config, source.shape),
-            }
-            numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
-        fields = {"classifier": "optimizer", "generator": "g_optimizer", "discriminator": "d_optimizer"}
-        optimizers = {
-            role: make_optimizer(numbers[role], network.trainable_variables, fields[role])
-            for role, network in networks.items()
-        }
-        average = None
-        if isinstance(config, GanConfig) and config.ema:
-            networks["average"] = networks_lib.build_generator(config, source.shape)
-            average = Average(config.ema, networks["generator"], networks["average"])
-    if isinstance(config, GanConfig):
-        numbers_drawn = config.num_samples * (config.latents.dim + math.prod(source.shape))
-        # As floats, as pixels and in a picture.
-        refuse_beyond_memory(f"num_samples={config.num_samples:,}", 12 * numbers_drawn, "use fewer")
+        networks = build_networks(config, source.shape)
+        optimizers, average = make_optimizers(config, networks), average_of(config, networks)
     task: Any
     if isinstance(config, ClassifierConfig):
         task = Supervised(networks["classifier"], optimizers["classifier"], config.loss, config.shift, config.seed)
     else:
+        numbers_drawn = config.num_samples * (config.latents.dim + math.prod(source.shape))
+        # As floats, as pixels and in a picture.
+        refuse_beyond_memory(f"num_samples={config.num_samples:,}", 12 * numbers_drawn, "use fewer")
         task = GAN(
             networks["generator"], networks["discriminator"], optimizers["generator"], optimizers["discriminator"],
             config.game, config.latents, config.num_labels, config.seed, moments=config.data.reports_moments,
             average=average,
         )  # fmt: skip
     return Experiment(config, source, batches, strategy, networks, optimizers, task)
+
+
+def blank_experiment(config: Config) -> Experiment:
+    """A config's experiment on one device and without data: black images satisfy the pipeline."""
+    rows, shape = config.batch_size * _real_batches(config), config.data.shape
+    nowhere, labels = data_lib.Provenance("none", "train", rows, ""), np.zeros(rows, np.int32)
+    examples = data_lib.Examples(rows, shape, nowhere, np.zeros((rows, *shape), np.uint8), labels)
+    return build(dataclasses.replace(config, placement="one"), data_lib.Source(examples, None, shape, "no data"))
+
+
+def make_optimizers(config: Any, networks: Mapping[str, Any]) -> dict[str, Any]:
+    """By role, for all networks that are trained."""
+    return {
+        role: make_optimizer(getattr(config, field), networks[role].trainable_variables, field)
+        for role, field in OPTIMIZERS.items()
+        if role in networks
+    }
+
+
+def average_of(config: Any, networks: Mapping[str, Any]) -> Average | None:
+    """What keeps the average of the generator's weights, where the config wants one."""
+    return Average(config.ema, networks["generator"], networks["average"]) if "average" in networks else None
 
 
 @contextlib.contextmanager
@@ -120,7 +127,7 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def make_batches(config: Config, source: data_lib.Source, per_step: int) -> Any:
+def make_batches(config: Config, source: data_lib.Source) -> Any:
     """The training batches of a config's data."""
     for part in (source.train, source.test) if getattr(config, "num_labels", 0) else ():
         highest = int(part.labels.max()) if part is not None and part.labels is not None else 0
@@ -128,4 +135,8 @@ def make_batches(config: Config, source: data_lib.Source, per_step: int) -> Any:
             raise UserError(
                 f"num_labels={config.num_labels}, but the data has label {highest} ({part.provenance}): use --config.num_labels={highest + 1}."  # type: ignore[union-attr]
             )
-    return source.batches(config.data, config.batch_size, per_step, config.seed)
+    return source.batches(config.data, config.batch_size, _real_batches(config), config.seed)
+
+
+def _real_batches(config: Config) -> int:
+    return config.game.real_batches if isinstance(config, GanConfig) else 1

@@ -18,13 +18,10 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.layer_base import every_node
 from tfgan_lab.system.runtime import no_pattern
 from tfgan_lab.training.checkpoints import Checkpoints, checkpoint_steps
-from tfgan_lab.training.experiment import Experiment
+from tfgan_lab.training.experiment import OPTIMIZERS, Experiment
 from tfgan_lab.training.restored import fresh_networks
-from tfgan_lab.training.starts import config_at, place_of
 from tfgan_lab.training.terminal import say
-from tfgan_lab.training.workdir import Workdir
-
-_FIELDS = {"generator": "g_optimizer", "discriminator": "d_optimizer"}
+from tfgan_lab.training.workdir import Workdir, config_at, place_of
 
 
 class Start:
@@ -100,7 +97,7 @@ class Start:
         return Fork(self, experiment, notes, pending)
 
     def _remember(self, role: str, optimizer: Any, config: Any) -> list[str]:
-        held, field = self._held.get(f"{role}_optimizer"), _FIELDS.get(role, "optimizer")
+        held, field = self._held.get(f"{role}_optimizer"), OPTIMIZERS[role]
         before, now = (_kind_of(getattr(one, field)) for one in (self.config, config))
         if held is None or before != now or [v.shape for v in optimizer.state] != [value.shape for value in held]:
             return [f"{field}: its memory begins anew" + (f" ({before} -> {now})" if before != now else "")]

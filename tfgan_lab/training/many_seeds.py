@@ -14,21 +14,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.averages import Average
 from tfgan_lab.config import GanConfig, override
-from tfgan_lab.config_files import file_of
-from tfgan_lab.data.seed_batches import SeedsBatches
 from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.export.saved_model import export_network
-from tfgan_lab.gan_of_seeds import SeedsGAN
-from tfgan_lab.networks import build_discriminator, build_generator, drawn_from
-from tfgan_lab.optimizers import make_optimizer
+from tfgan_lab.networks import build_networks, drawn_from
 from tfgan_lab.placement.team import make_team
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import make_engine
 from tfgan_lab.training.evaluator import make_evaluator
-from tfgan_lab.training.experiment import Experiment, build, make_batches
+from tfgan_lab.training.experiment import Experiment, average_of, build, make_batches, make_optimizers
 from tfgan_lab.training.loop import (
     Event,
     Interrupted,
@@ -43,9 +38,10 @@ from tfgan_lab.training.loop import (
 from tfgan_lab.training.memory import weights_that_fit
 from tfgan_lab.training.run import Run
 from tfgan_lab.training.sampler import Sampler
+from tfgan_lab.training.seeds import SeedsBatches, SeedsGAN
 from tfgan_lab.training.terminal import Terminal, hint, say
-from tfgan_lab.training.train import refuse_other_data, say_what_is_lost
-from tfgan_lab.training.workdir import Workdir, environment
+from tfgan_lab.training.train import facts_of, refuse_other_data, say_what_is_lost
+from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
 
 
@@ -114,16 +110,8 @@ class ManySeeds:
         ]
         self.slot = build(configs[0], source)
         with weights_that_fit():
-            networks = {
-                "generator": build_generator(configs[0], source.shape, list(seeds)),
-                "discriminator": build_discriminator(configs[0], source.shape, list(seeds)),
-            }
-        numbers = {"generator": config.g_optimizer, "discriminator": config.d_optimizer}
-        optimizers = {role: make_optimizer(numbers[role], net.trainable_variables) for role, net in networks.items()}
-        average = None
-        if config.ema:
-            networks["average"] = build_generator(configs[0], source.shape, list(seeds))
-            average = Average(config.ema, networks["generator"], networks["average"])
+            networks = build_networks(configs[0], source.shape, list(seeds))
+        optimizers, average = make_optimizers(config, networks), average_of(config, networks)
         self.state = {role: [v.value for v in net.variables] for role, net in networks.items()}
         self.state |= {f"{role}_optimizer": optimizer.state for role, optimizer in optimizers.items()}
         self.task = SeedsGAN(
@@ -132,9 +120,8 @@ class ManySeeds:
             moments=config.data.reports_moments, average=average,
         )  # fmt: skip
         self.metric_names = self.task.metric_names
-        batches = SeedsBatches(tuple(make_batches(one, source, 1) for one in configs))
-        self.engine = make_engine(config.compile, tf.distribute.get_strategy(), self.task, batches)
-        self.batches = batches
+        self.batches = SeedsBatches(tuple(make_batches(one, source) for one in configs))
+        self.engine = make_engine(config.compile, tf.distribute.get_strategy(), self.task, self.batches)
         self._copy = tf.function(self._copy_seed, autograph=False)
         self.runs = [SeedRun(self.slot, one, Workdir(folder_of(runs, one.seed))) for one in configs]
         self._first = 0  # of the last `run`
@@ -275,13 +262,7 @@ def train_seeds(
         source = data_lib.open_source(config.data, parent.data_dir(data_dir))
         refuse_other_data(parent, record, source)
         many = ManySeeds(config, source, Path(runs or workdir))
-        total, per_epoch = many.slot.total_steps, many.batches.steps_per_epoch
-        facts: dict[str, Any] = {
-            "data_dir": os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
-            "config_file": file_of(config.name) or record.get("config_file"),
-            "data": {name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
-            "total_steps": total, "steps_per_epoch": per_epoch, **environment(),
-        }  # fmt: skip
+        facts = facts_of(many.slot, data_dir, record)
         for run in many.runs:
             run.folder.claim()
             run.folder.refuse_drift(run.config)
@@ -289,7 +270,7 @@ def train_seeds(
             folder.keep_config(one)
             folder.write_record(**facts)
         say(source.chosen)
-        _train(many, parent, total)
+        _train(many, parent, many.slot.total_steps)
     finally:
         parent.release()
         for run in many.runs if many else ():

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab import pretrained
-from tfgan_lab.config import ClassifierConfig, Config
+from tfgan_lab.config import Config
 from tfgan_lab.errors import UserError
-from tfgan_lab.networks import build_classifier, build_discriminator, build_generator
+from tfgan_lab.networks import build_networks
 from tfgan_lab.training.checkpoints import read_networks
-from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.training.workdir import Workdir, config_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +40,7 @@ class RestoredRun:
 
 def fresh_networks(config: Config) -> dict[str, Any]:
     """The untrained networks of a config, by role, on one device."""
-    shape = config.data.shape
-    if isinstance(config, ClassifierConfig):
-        return {"classifier": build_classifier(config, shape)}
-    return {
-        "generator": build_generator(config, shape),
-        "discriminator": build_discriminator(config, shape),
-    } | ({"average": build_generator(config, shape)} if config.ema else {})
+    return build_networks(config, config.data.shape)
 
 
 def copied(config: Config, role: str, variables: Sequence[Any]) -> Any:
@@ -89,9 +83,3 @@ def restore_run(path: str | os.PathLike[str], raw: bool = False) -> RestoredRun:
     if raw:
         del networks["average"]
     return RestoredRun(workdir, config, networks, step, workdir.read_record().get("data", {}), notes)
-
-
-def config_of(path: str | os.PathLike[str]) -> Config:
-    """The config of what `restore_run` takes. Raises `UserError` as it does."""
-    name = pretrained.name_in(path)
-    return Workdir(path).read_single_config() if name is None else pretrained.config_of(name)

@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,13 +112,10 @@ def _lead(
         )
         team.compare(facts_to_agree_on(config, source))
         folder.keep_config(config)
+        replicas = experiment.strategy.num_replicas_in_sync
         folder.write_record(
-            data_dir=os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
-            config_file=file_of(config.name) or record.get("config_file"),
-            data={name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
-            total_steps=experiment.total_steps, steps_per_epoch=experiment.batches.steps_per_epoch, command=shlex.join(sys.argv),
-            replicas=experiment.strategy.num_replicas_in_sync, workers=team.size, **environment(),
-        )  # fmt: skip
+            **facts_of(experiment, data_dir, record), command=shlex.join(sys.argv), replicas=replicas, workers=team.size
+        )
         say(source.chosen)
         if begun:
             begun.keep(folder)
@@ -128,6 +125,17 @@ def _lead(
     finally:
         folder.release()
     return run
+
+
+def facts_of(experiment: Experiment, data_dir: str | None, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json says of a run that begins or continues: its config file, its data, its length, and the machine."""
+    config, source = experiment.config, experiment.source
+    return {
+        "data_dir": os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
+        "config_file": file_of(config.name) or record.get("config_file"),
+        "data": {name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
+        "total_steps": experiment.total_steps, "steps_per_epoch": experiment.batches.steps_per_epoch, **environment(),
+    }  # fmt: skip
 
 
 def _follow(config: Config, workdir: Any, data_dir: str | None, team: Team) -> Run:

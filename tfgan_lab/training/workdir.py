@@ -16,6 +16,7 @@ from typing import Any
 import filelock
 
 from tfgan_lab import config as config_lib
+from tfgan_lab import pretrained
 from tfgan_lab.config import Changes
 from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError
 from tfgan_lab.records import is_row, known_facts
@@ -313,6 +314,29 @@ class Workdir:
             if found and int(found[1]) > step:
                 path.unlink()
         return rows
+
+
+def config_of(path: str | os.PathLike[str]) -> config_lib.Config:
+    """The config of a run's folder, or of "pretrained:NAME". Raises `UserError` if there is none, or several seeds' runs."""
+    name = pretrained.name_in(path)
+    return Workdir(path).read_single_config() if name is None else pretrained.config_of(name)
+
+
+def place_of(start: str | os.PathLike[str]) -> tuple[str, int | None]:
+    """What `--from` names, "RUN", "RUN@STEP" or "pretrained:NAME": (RUN or "pretrained:NAME", STEP or None)."""
+    text = os.fspath(start)
+    found = re.fullmatch(r"(.+)@(\d{1,18})", text, re.S)
+    if pretrained.name_in(text) is not None or found is None or os.path.isdir(text):
+        return text, None
+    return found[1], int(found[2])
+
+
+def config_at(start: str | os.PathLike[str]) -> config_lib.Config:
+    """The config of the run that `--from` names. Raises `UserError` if there is none."""
+    place, _ = place_of(start)
+    if pretrained.name_in(place) is None and not Workdir(place).exists():
+        raise UserError(f"--from={place}: there is no run (no config.json): name the folder of one.")
+    return config_of(place)
 
 
 def _in_words(old: config_lib.Config, new: config_lib.Config) -> str:
