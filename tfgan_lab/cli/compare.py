@@ -4,39 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from absl import flags
-
-from tfgan_lab.cli.verb import (
-    Verb,
-    config_flag,
-    data_flag,
-    jobs_flag,
-    kinds_flag,
-    know_kinds,
-    required,
-    start,
-    workdir_flag,
-)
+from tfgan_lab.cli.verb import Flags, Verb, know_kinds, load, required, start
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import refuse_foreign
 
 
-def _parity_flags(values: flags.FlagValues) -> None:
-    config_flag(values, "(required)")
-    flags.DEFINE_enum("dtype", "float64", ["float64", "float32"], "The precision of both programs.", flag_values=values)
-    flags.DEFINE_integer("updates", 100, "Steps of the game to compare.", lower_bound=1, flag_values=values)
-    flags.DEFINE_string("json", None, "Also write every row to this file. Omitted: none.", flag_values=values)
+def _parity_flags(its: Flags) -> None:
+    its.config("(required)")
+    its.choice("dtype", "float64", ["float64", "float32"], "The precision of both programs.")
+    its.number("updates", 100, "Steps of the game to compare.", least=1)
+    its.text("json", "Also write every row to this file. Omitted: none.")
 
 
 def _parity(values: Any, overrides: dict[str, str]) -> None:
     reference = required(values, "config")
     refuse_foreign(*([values.json] if values.json else []))
+    config = load(reference, None, overrides)
     start()
-    from tfgan_lab.config import override, validate
-    from tfgan_lab.config_files import load_config
     from tfgan_lab.parity.steps import first_difference, format_table, run_parity, write_json
 
-    rows = run_parity(override(validate(load_config(reference)), overrides), values.dtype, values.updates)
+    rows = run_parity(config, values.dtype, values.updates)
     print(f"{reference} against the post's program in PyTorch, {values.dtype}, {values.updates} updates")
     print(format_table(rows))
     if values.json:
@@ -46,44 +33,32 @@ def _parity(values: Any, overrides: dict[str, str]) -> None:
         raise UserError(f"{reference} differs from the post's program, first in {first.stage}: {first.tensor}.")
 
 
-def _import_flags(values: flags.FlagValues) -> None:
-    config_flag(values, "(required)")
-    workdir_flag(values, "The run's folder to make, new or empty (required).")
-    flags.DEFINE_string(
-        "state_dict",
-        None,
-        "The .pt, .pth, .npz or .safetensors of network.state_dict() (required).",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "discriminator", None, "Also the discriminator's state_dict. Omitted: it starts untrained.", flag_values=values
-    )
-    flags.DEFINE_integer("step", 1, "How many steps it was trained.", lower_bound=1, flag_values=values)
+def _import_flags(its: Flags) -> None:
+    its.config("(required)")
+    its.text("workdir", "The run's folder to make, new or empty (required).")
+    its.text("state_dict", "The .pt, .pth, .npz or .safetensors of network.state_dict() (required).")
+    its.text("discriminator", "Also the discriminator's state_dict. Omitted: it starts untrained.")
+    its.number("step", 1, "How many steps it was trained.", least=1)
 
 
 def _import_torch(values: Any, overrides: dict[str, str]) -> None:
     state_dict, reference, workdir = (required(values, name) for name in ("state_dict", "config", "workdir"))
+    config = load(reference, None, overrides)
     start()
-    from tfgan_lab.config import override, validate
-    from tfgan_lab.config_files import load_config
     from tfgan_lab.parity.import_torch import import_torch
 
-    config = override(validate(load_config(reference)), overrides)
     import_torch(state_dict, config, workdir, discriminator_path=values.discriminator, step=values.step)
     print(f"{state_dict} is now the run {workdir}. Next: tfgan-lab sample --workdir={workdir}")
 
 
-def _export_torch_flags(values: flags.FlagValues) -> None:
-    kinds_flag(values)
-    workdir_flag(values, "A trained run (required).")
-    flags.DEFINE_string("out", None, "The .pt, .npz or .safetensors file to write (required).", flag_values=values)
-    flags.DEFINE_enum(
-        "role",
-        None,
-        ["generator", "discriminator", "classifier", "average"],
+def _export_torch_flags(its: Flags) -> None:
+    its.kinds()
+    its.text("workdir", "A trained run (required).")
+    its.text("out", "The .pt, .npz or .safetensors file to write (required).")
+    its.choice(
+        "role", None, ["generator", "discriminator", "classifier", "average"],
         "Which network. Omitted: the one the run is for; with ema the average of the generator's weights.",
-        flag_values=values,
-    )
+    )  # fmt: skip
 
 
 def _export_torch(values: Any, overrides: dict[str, str]) -> None:
@@ -96,35 +71,28 @@ def _export_torch(values: Any, overrides: dict[str, str]) -> None:
     print(f"state_dict: {export_torch(workdir, out, values.role)}")
 
 
-def _ledger_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "config",
-        None,
-        "Only the claims that are tested with this config, or one by its id, such as C000c. Omitted: all.",
-        flag_values=values,
+def _ledger_flags(its: Flags) -> None:
+    its.text(
+        "config", "Only the claims that are tested with this config, or one by its id, such as C000c. Omitted: all."
     )
-    flags.DEFINE_integer(
-        "seeds", 5, "How many seeds of each run; fewer than 5 cannot settle a claim.", lower_bound=1, upper_bound=1000, flag_values=values
+    its.seeds("How many seeds of each run; fewer than 5 cannot settle a claim.")
+    its.choice(
+        "budget", "posted", ["posted", "short"], "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them.",
     )  # fmt: skip
-    flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0, upper_bound=2**31, flag_values=values)
-    flags.DEFINE_enum(
-        "budget", "posted", ["posted", "short"], "posted: as long as the post trains. short: fewer epochs where it says so; the verdict names them.", flag_values=values,
+    its.switch("peers", "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).")
+    its.switch(
+        "train", "--notrain: train nothing; judge and draw what was run before in --workdir, or, where none is named, the outcomes that come "
+        "with the package.", default=True,
     )  # fmt: skip
-    flags.DEFINE_bool(
-        "peers", False, "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).", flag_values=values
-    )  # fmt: skip
-    flags.DEFINE_bool(
-        "train", True, "--notrain: train nothing; judge and draw what was run before in --workdir, or, where none is named, the outcomes that come "
-        "with the package.", flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "store", None, "A file of outcomes: those of this folder's runs are added to it, and it is what is judged. Omitted: none.", flag_values=values
-    )  # fmt: skip
-    jobs_flag(values)
-    workdir_flag(
-        values, "The ledger's folder, with all its runs; finished ones are not run again. Omitted: runs/ledger."
+    its.text(
+        "store",
+        "A file of outcomes: those of this folder's runs are added to it, and it is what is judged. Omitted: none.",
     )
-    data_flag(values)
+    its.jobs()
+    its.text(
+        "workdir", "The ledger's folder, with all its runs; finished ones are not run again. Omitted: runs/ledger."
+    )
+    its.data()
 
 
 def _ledger(values: Any, overrides: dict[str, str]) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from absl import flags
-
-from tfgan_lab.cli.verb import Verb, config_flag, data_flag, load, no_flags, required, start
+from tfgan_lab.cli.verb import Flags, Verb, load, required, start
 from tfgan_lab.system.files import refuse_foreign
 
 
-def _show_flags(values: flags.FlagValues) -> None:
-    config_flag(values)
-    data_flag(values)
-    flags.DEFINE_string("out", None, "Also a picture of some examples (.png). Omitted: none.", flag_values=values)
+def _show_flags(its: Flags) -> None:
+    its.config()
+    its.data()
+    its.text("out", "Also a picture of some examples (.png). Omitted: none.")
 
 
 def _data(values: Any, overrides: dict[str, str]) -> None:
@@ -32,11 +30,11 @@ def _data(values: Any, overrides: dict[str, str]) -> None:
         print(f"examples: {write_preview(source, values.out)}")
 
 
-def _montage_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("out", None, "The .h5 file to write (required).", flag_values=values)
-    flags.DEFINE_integer("num", 2000, "How many faces.", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Same seed, same faces.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values)
-    flags.DEFINE_bool("overwrite", False, "Replace a file that is there.", flag_values=values)
+def _montage_flags(its: Flags) -> None:
+    its.text("out", "The .h5 file to write (required).")
+    its.number("num", 2000, "How many faces.", least=1)
+    its.seed("faces")
+    its.switch("overwrite", "Replace a file that is there.")
 
 
 def _make_montage(values: Any, overrides: dict[str, str]) -> None:
@@ -68,8 +66,8 @@ VERBS = {
     "data make-montage": Verb(_make_montage, _montage_flags, "draws composite faces into a file in the post's HDF5 layout", [
         "tfgan-lab data make-montage --num=2000 --out=faces.h5",
     ]),
-    "list": Verb(_list, no_flags, "lists the configs, each with its post and how long it trains", ["tfgan-lab list"]),
-    "doctor": Verb(_doctor, data_flag, "says what is installed and found here, and which verbs lack something", [
+    "list": Verb(_list, lambda its: None, "lists the configs, each with its post and how long it trains", ["tfgan-lab list"]),
+    "doctor": Verb(_doctor, Flags.data, "says what is installed and found here, and which verbs lack something", [
         "tfgan-lab doctor",
     ]),
 }  # fmt: skip

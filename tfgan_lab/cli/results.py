@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from absl import flags
-
 from tfgan_lab import pretrained
-from tfgan_lab.cli.verb import (
-    DEFAULT_CONFIG,
-    Verb,
-    data_flag,
-    judge_flag,
-    kinds_flag,
-    know_kinds,
-    required,
-    start,
-    workdir_flag,
-)
+from tfgan_lab.cli.verb import DEFAULT_CONFIG, Flags, Verb, know_kinds, required, start
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import refuse_foreign
 from tfgan_lab.words import counted
 
 
-def _raw_flag(values: flags.FlagValues) -> None:
-    flags.DEFINE_bool(
-        "raw", False, "Of a run with ema: the generator itself, not the average of its weights.", flag_values=values
-    )
+def _raw_flag(its: Flags) -> None:
+    its.switch("raw", "Of a run with ema: the generator itself, not the average of its weights.")
 
 
-def _pretrained_flag(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "pretrained", None, f"Instead of --workdir: a generator that comes with the package: {', '.join(pretrained.names())}. "
-        "Omitted: --workdir.", flag_values=values,
+def _pretrained_flag(its: Flags) -> None:
+    its.text(
+        "pretrained", f"Instead of --workdir: a generator that comes with the package: {', '.join(pretrained.names())}. Omitted: --workdir."
     )  # fmt: skip
 
 
@@ -46,25 +31,21 @@ def _trained(values: Any) -> str:
     return required(values, "workdir")
 
 
-def _sample_flags(values: flags.FlagValues) -> None:
-    kinds_flag(values)
-    workdir_flag(values, "A trained run (required, or --pretrained).")
-    _pretrained_flag(values)
-    flags.DEFINE_integer(
+def _sample_flags(its: Flags) -> None:
+    its.kinds()
+    its.text("workdir", "A trained run (required, or --pretrained).")
+    _pretrained_flag(its)
+    its.number(
         "num", None, "How many samples. Omitted: 64; with --label the post's 2x3 grid; without it six of each digit for "
-        "conditional generators; 10,000 numbers for the Gaussian.", lower_bound=1, upper_bound=1_000_000, flag_values=values,
+        "conditional generators; 10,000 numbers for the Gaussian.", 1, 1_000_000,
     )  # fmt: skip
-    flags.DEFINE_integer(
-        "seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values
-    )
-    flags.DEFINE_string(
-        "label", None, "What to draw, by its number or by the name of its class, such as 3 or sneaker (conditional generators only). "
-        "Omitted: all, a row each.", flag_values=values,
+    its.seed()
+    its.text(
+        "label", "What to draw, by its number or by the name of its class, such as 3 or sneaker (conditional generators only). "
+        "Omitted: all, a row each.",
     )  # fmt: skip
-    _raw_flag(values)
-    flags.DEFINE_string(
-        "out", None, "The file to write, .png or .npz. Omitted: drawn.png in --workdir, or here.", flag_values=values
-    )
+    _raw_flag(its)
+    its.text("out", "The file to write, .png or .npz. Omitted: drawn.png in --workdir, or here.")
 
 
 def _sample(values: Any, overrides: dict[str, str]) -> None:
@@ -88,30 +69,20 @@ def _sample(values: Any, overrides: dict[str, str]) -> None:
     )
 
 
-def _evaluate_flags(values: flags.FlagValues) -> None:
-    kinds_flag(values)
-    workdir_flag(values, "A trained run: its export is evaluated (required, or --saved_model).")
-    flags.DEFINE_string(
-        "saved_model",
-        None,
-        "Instead of --workdir: a SavedModel folder that tfgan-lab exported. Omitted: the run's.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
+def _evaluate_flags(its: Flags) -> None:
+    its.kinds()
+    its.text("workdir", "A trained run: its export is evaluated (required, or --saved_model).")
+    its.text("saved_model", "Instead of --workdir: a SavedModel folder that tfgan-lab exported. Omitted: the run's.")
+    its.number(
         "num", None, "How many samples. Omitted: 10,000 images (2,000 judged ones of your classes; montages: half the real ones, at most 1,000) or 100,000 numbers.",
-        lower_bound=1, upper_bound=1_000_000, flag_values=values,
+        1, 1_000_000,
     )  # fmt: skip
-    judge_flag(values)
-    flags.DEFINE_integer(
-        "seed", 0, "Same seed, same samples.", lower_bound=0, upper_bound=2**63 - 1, flag_values=values
-    )
-    flags.DEFINE_string(
-        "out",
-        None,
-        "The JSON file to write. Omitted: metrics.json in --workdir, where report.html is brought up to date, too; or beside --saved_model.",
-        flag_values=values,
-    )
-    data_flag(values)
+    its.judge()
+    its.seed()
+    its.text(
+        "out", "The JSON file to write. Omitted: metrics.json in --workdir, where report.html is brought up to date, too; or beside --saved_model.",
+    )  # fmt: skip
+    its.data()
 
 
 def _evaluate(values: Any, overrides: dict[str, str]) -> None:
@@ -129,22 +100,17 @@ def _evaluate(values: Any, overrides: dict[str, str]) -> None:
         print(f"on its page: {result['page']}", flush=True)
 
 
-def _export_flags(values: flags.FlagValues) -> None:
-    kinds_flag(values)
-    workdir_flag(values, "A trained run (required, or --pretrained).")
-    _pretrained_flag(values)
-    _raw_flag(values)
-    flags.DEFINE_string(
-        "out",
-        None,
-        "Where the SavedModel goes; with --format=serving the folder of all versions. Omitted: export (or serving) in --workdir, or here.",
-        flag_values=values,
-    )
-    flags.DEFINE_list(
-        "format", ["saved_model"],
-        "saved_model, litert, onnx, several with commas between: the others are made of the SavedModel and lie in its folder. Or serving: the next "
-        "version of a model for TensorFlow Serving, with warm-up requests.",
-        flag_values=values,
+def _export_flags(its: Flags) -> None:
+    its.kinds()
+    its.text("workdir", "A trained run (required, or --pretrained).")
+    _pretrained_flag(its)
+    _raw_flag(its)
+    its.text(
+        "out", "Where the SavedModel goes; with --format=serving the folder of all versions. Omitted: export (or serving) in --workdir, or here.",
+    )  # fmt: skip
+    its.listed(
+        "format", "saved_model, litert, onnx, several with commas between: the others are made of the SavedModel and lie in its folder. Or serving: the next "
+        "version of a model for TensorFlow Serving, with warm-up requests.", ["saved_model"],
     )  # fmt: skip
 
 
@@ -197,17 +163,13 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
         )
 
 
-def _report_flags(values: flags.FlagValues) -> None:
-    kinds_flag(values)
-    flags.DEFINE_multi_string(
-        "workdir", None, "A run, trained or in training (required); give the flag again for runs side by side. The folder of a sweep, or of many seeds, stands for its runs.",
-        flag_values=values,
+def _report_flags(its: Flags) -> None:
+    its.kinds()
+    its.texts(
+        "workdir", "A run, trained or in training (required); give the flag again for runs side by side. The folder of a sweep, or of many seeds, stands for its runs.",
     )  # fmt: skip
-    flags.DEFINE_string(
-        "out", None, "The .html file to write. Omitted: report.html in the run's folder, or in the one above several.",
-        flag_values=values,
-    )  # fmt: skip
-    data_flag(values)
+    its.text("out", "The .html file to write. Omitted: report.html in the run's folder, or in the one above several.")
+    its.data()
 
 
 def _report(values: Any, overrides: dict[str, str]) -> None:
@@ -220,8 +182,8 @@ def _report(values: Any, overrides: dict[str, str]) -> None:
     print(f"open in a browser: {written} ({written.stat().st_size / 1e6:.1f} MB, needs no network)")
 
 
-def _gallery_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("out", "gallery.html", "The .html file to write.", flag_values=values)
+def _gallery_flags(its: Flags) -> None:
+    its.text("out", "The .html file to write.", "gallery.html")
 
 
 def _gallery(values: Any, overrides: dict[str, str]) -> None:

@@ -5,43 +5,22 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from absl import flags
-
-from tfgan_lab.cli.verb import (
-    DEFAULT_CONFIG,
-    Verb,
-    config_flag,
-    data_flag,
-    jobs_flag,
-    judge_flag,
-    kinds_flag,
-    know_kinds,
-    load,
-    required,
-    workdir_flag,
-)  # fmt: skip
+from tfgan_lab.cli.verb import DEFAULT_CONFIG, Flags, Verb, know_kinds, load, required
 from tfgan_lab.errors import UserError
 
 
-def _train_flags(values: flags.FlagValues) -> None:
-    config_flag(values, f"Omitted: the one in --workdir, else {DEFAULT_CONFIG}.")
-    data_flag(values)
-    workdir_flag(values, "The run's folder; a run that is there is resumed. Omitted: runs/CONFIG.")
-    flags.DEFINE_string(
-        "from", None, "What a new run in --workdir starts from: a run's folder (its newest checkpoint), FOLDER@STEP, or "
+def _train_flags(its: Flags) -> None:
+    its.config(f"Omitted: the one in --workdir, else {DEFAULT_CONFIG}.")
+    its.data()
+    its.text("workdir", "The run's folder; a run that is there is resumed. Omitted: runs/CONFIG.")
+    its.text(
+        "from", "What a new run in --workdir starts from: a run's folder (its newest checkpoint), FOLDER@STEP, or "
         "pretrained:NAME (its generator alone). Its config counts, changed by --config.FIELD, unless --config names another. "
         "Omitted: the config's start values.",
-        flag_values=values,
     )  # fmt: skip
-    flags.DEFINE_bool("dry_run", False, "Print the resolved config and stop.", flag_values=values)
-    flags.DEFINE_bool("live", False, "Serve the run's page while it trains, on this machine alone.", flag_values=values)
-    _port_flag(values)
-
-
-def _port_flag(values: flags.FlagValues) -> None:
-    flags.DEFINE_integer(
-        "port", 0, "Where the live page is served, on 127.0.0.1; 0 takes a free port.", lower_bound=0, upper_bound=65535, flag_values=values
-    )  # fmt: skip
+    its.switch("dry_run", "Print the resolved config and stop.")
+    its.switch("live", "Serve the run's page while it trains, on this machine alone.")
+    its.port()
 
 
 def _train(values: Any, overrides: dict[str, str]) -> None:
@@ -65,13 +44,13 @@ def _train(values: Any, overrides: dict[str, str]) -> None:
             train(config, workdir, values.data_dir, start=start)
 
 
-def _watch_flags(values: flags.FlagValues) -> None:
-    kinds_flag(values)
-    workdir_flag(
-        values,
+def _watch_flags(its: Flags) -> None:
+    its.kinds()
+    its.text(
+        "workdir",
         "A run, trained or in training (required); the folder of a sweep, or of many seeds, stands for its runs.",
     )
-    _port_flag(values)
+    its.port()
 
 
 def _watch(values: Any, overrides: dict[str, str]) -> None:
@@ -83,22 +62,16 @@ def _watch(values: Any, overrides: dict[str, str]) -> None:
     watch(workdir, listening)
 
 
-def _sweep_flags(values: flags.FlagValues) -> None:
-    config_flag(values)
-    flags.DEFINE_string(
-        "field", None, "The field of the config to change, such as game.d_steps (required).", flag_values=values
+def _sweep_flags(its: Flags) -> None:
+    its.config()
+    its.text("field", "The field of the config to change, such as game.d_steps (required).")
+    its.text("values", "What to set it to (required): 1,5,20; separated by semicolons where a value has commas in it.")
+    its.text(
+        "workdir",
+        "A folder for all runs, each in its own; finished ones are not run again. Omitted: runs/CONFIG-FIELD.",
     )
-    flags.DEFINE_string(
-        "values",
-        None,
-        "What to set it to (required): 1,5,20; separated by semicolons where a value has commas in it.",
-        flag_values=values,
-    )
-    workdir_flag(
-        values, "A folder for all runs, each in its own; finished ones are not run again. Omitted: runs/CONFIG-FIELD."
-    )
-    judge_flag(values)
-    data_flag(values)
+    its.judge()
+    its.data()
 
 
 def _sweep(values: Any, overrides: dict[str, str]) -> None:
@@ -117,38 +90,33 @@ def _options(listed: str) -> list[str]:
     return [value.strip() for value in listed.split(";" if ";" in listed else ",") if value.strip()]
 
 
-def _study_flags(values: flags.FlagValues) -> None:
-    config_flag(values)
-    flags.DEFINE_multi_string(
-        "vary", None, "A field and its values (required), such as game.loss=hinge,wasserstein; of its name the last part is enough where no other field "
+def _study_flags(its: Flags) -> None:
+    its.config()
+    its.texts(
+        "vary", "A field and its values (required), such as game.loss=hinge,wasserstein; of its name the last part is enough where no other field "
         "ends so. Give the flag again for every combination with other fields. Semicolons separate where a value has commas in it.",
-        flag_values=values,
     )  # fmt: skip
-    flags.DEFINE_integer("seeds", 5, "How many seeds of each combination.", lower_bound=1, upper_bound=1000, flag_values=values)  # fmt: skip
-    flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0, upper_bound=2**31, flag_values=values)
-    jobs_flag(values)
-    flags.DEFINE_bool(
-        "rescue", False, "Fork the run --from at --steps, with each combination of --vary and without any, and tell from which step on which of them "
-        "still save it.", flag_values=values,
+    its.seeds("How many seeds of each combination.")
+    its.jobs()
+    its.switch(
+        "rescue", "Fork the run --from at --steps, with each combination of --vary and without any, and tell from which step on which of them "
+        "still save it.",
     )  # fmt: skip
-    flags.DEFINE_string(
-        "from", None, "With --rescue, the folder of the run (required); its config counts.", flag_values=values
+    its.text("from", "With --rescue, the folder of the run (required); its config counts.")
+    its.listed(
+        "steps", "With --rescue, steps of checkpoints that the run keeps (see --config.keep_checkpoints). Omitted: all."
     )
-    flags.DEFINE_list(
-        "steps", None, "With --rescue, steps of checkpoints that the run keeps (see --config.keep_checkpoints). Omitted: all.", flag_values=values
-    )  # fmt: skip
-    flags.DEFINE_integer(
-        "further", None, "With --rescue, how many steps each fork trains. Omitted: as many as the run did.", lower_bound=1, flag_values=values
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "saved", None, "With --rescue, when a fork counts as saved: NUMBER=LOW..HIGH of its outcome, either end may be absent, such as digits=5.. or "
-        "frechet=..40. Omitted: it draws half of the digits or modes.", flag_values=values,
-    )  # fmt: skip
-    workdir_flag(
-        values,
-        "A folder for all runs; finished ones are not run again. Omitted: runs/CONFIG-study, with --rescue RUN-rescue.",
+    its.number(
+        "further", None, "With --rescue, how many steps each fork trains. Omitted: as many as the run did.", least=1
     )
-    data_flag(values)
+    its.text(
+        "saved", "With --rescue, when a fork counts as saved: NUMBER=LOW..HIGH of its outcome, either end may be absent, such as digits=5.. or "
+        "frechet=..40. Omitted: it draws half of the digits or modes.",
+    )  # fmt: skip
+    its.text(
+        "workdir", "A folder for all runs; finished ones are not run again. Omitted: runs/CONFIG-study, with --rescue RUN-rescue.",
+    )  # fmt: skip
+    its.data()
 
 
 def _study(values: Any, overrides: dict[str, str]) -> None:

@@ -13,6 +13,69 @@ from tfgan_lab.errors import UserError
 DEFAULT_CONFIG = "first_gan"
 
 
+class Flags:
+    """The flags of one verb, as its `define` adds them. The later methods are flags that several verbs have."""
+
+    def __init__(self) -> None:
+        self.values = flags.FlagValues()
+
+    def text(self, name: str, told: str, default: str | None = None) -> None:
+        flags.DEFINE_string(name, default, told, flag_values=self.values)
+
+    def texts(self, name: str, told: str) -> None:
+        """One that may be given several times."""
+        flags.DEFINE_multi_string(name, None, told, flag_values=self.values)
+
+    def listed(self, name: str, told: str, default: list[str] | None = None) -> None:
+        """One whose value has commas between its parts."""
+        flags.DEFINE_list(name, default, told, flag_values=self.values)
+
+    def number(self, name: str, default: int | None, told: str, least: int, most: int | None = None) -> None:
+        flags.DEFINE_integer(name, default, told, lower_bound=least, upper_bound=most, flag_values=self.values)
+
+    def switch(self, name: str, told: str, default: bool = False) -> None:
+        flags.DEFINE_bool(name, default, told, flag_values=self.values)
+
+    def choice(self, name: str, default: str | None, choices: list[str], told: str) -> None:
+        flags.DEFINE_enum(name, default, choices, told, flag_values=self.values)
+
+    def config(self, omitted: str = f"Omitted: {DEFAULT_CONFIG}.") -> None:
+        self.text(
+            "config", "A config of the package by name (see `tfgan-lab list`), or path.py; either with :variant, and some with "
+            f"arguments (mlp_gan:hidden=64). {omitted}",
+        )  # fmt: skip
+
+    def kinds(self) -> None:
+        self.text(
+            "config", "The run's config file (path.py), if it defines layers, data, losses or penalties of its own. "
+            "Omitted: it defines none.",
+        )  # fmt: skip
+
+    def data(self) -> None:
+        self.text(
+            "data_dir", "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images (or of a folder for each class), or an .h5 file. "
+            "MNIST also from $TFGAN_LAB_DATA_DIR. Omitted: what is found, else what the package brings.",
+        )  # fmt: skip
+
+    def judge(self) -> None:
+        self.text(
+            "judge", "The run folder of a classifier that was trained on this data. Omitted: the config's, else the one for MNIST that the package brings."
+        )  # fmt: skip
+
+    def jobs(self) -> None:
+        self.number("jobs", None, "Runs at a time, one thread each. Omitted: one per core.", 1, 256)
+
+    def port(self) -> None:
+        self.number("port", 0, "Where the live page is served, on 127.0.0.1; 0 takes a free port.", 0, 65535)
+
+    def seed(self, same: str = "samples") -> None:
+        self.number("seed", 0, f"Same seed, same {same}.", 0, 2**63 - 1)
+
+    def seeds(self, told: str) -> None:
+        self.number("seeds", 5, told, 1, 1000)
+        self.number("first_seed", 0, "The first of them.", 0, 2**31)
+
+
 class Verb:
     """One verb: its flags, its help and what it does.
 
@@ -27,7 +90,7 @@ class Verb:
     def __init__(
         self,
         run: Callable[[Any, dict[str, str]], None],
-        define: Callable[[flags.FlagValues], None],
+        define: Callable[[Flags], None],
         summary: str,
         examples: Sequence[str],
         takes_fields: bool = True,
@@ -40,9 +103,9 @@ class Verb:
         return self._takes_fields and "config" in self.flags()
 
     def flags(self) -> flags.FlagValues:
-        values = flags.FlagValues()
-        self.define(values)
-        return values
+        its = Flags()
+        self.define(its)
+        return its.values
 
     def help(self, name: str) -> str:
         """The text of `tfgan-lab VERB --help`."""
@@ -70,54 +133,12 @@ def _default(value: Any) -> str:
     return f" (default: {','.join(shown) if isinstance(shown, list) else shown})"
 
 
-def config_flag(values: flags.FlagValues, omitted: str = f"Omitted: {DEFAULT_CONFIG}.") -> None:
-    flags.DEFINE_string(
-        "config", None, "A config of the package by name (see `tfgan-lab list`), or path.py; either with :variant, and some with "
-        f"arguments (mlp_gan:hidden=64). {omitted}", flag_values=values,
-    )  # fmt: skip
-
-
-def data_flag(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "data_dir", None, "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images (or of a folder for each class), or an .h5 file. "
-        "MNIST also from $TFGAN_LAB_DATA_DIR. Omitted: what is found, else what the package brings.", flag_values=values,
-    )  # fmt: skip
-
-
-def workdir_flag(values: flags.FlagValues, text: str) -> None:
-    flags.DEFINE_string("workdir", None, text, flag_values=values)
-
-
-def judge_flag(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "judge", None, "The run folder of a classifier that was trained on this data. Omitted: the config's, else the one for MNIST that the package brings.",
-        flag_values=values,
-    )  # fmt: skip
-
-
-def jobs_flag(values: flags.FlagValues) -> None:
-    flags.DEFINE_integer(
-        "jobs", None, "Runs at a time, one thread each. Omitted: one per core.", lower_bound=1, upper_bound=256, flag_values=values
-    )  # fmt: skip
-
-
-def kinds_flag(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "config", None, "The run's config file (path.py), if it defines layers, data, losses or penalties of its own. "
-        "Omitted: it defines none.", flag_values=values,
-    )  # fmt: skip
-
-
 def know_kinds(values: Any) -> None:
     """Executes the config file that is named, so that the layers, data, losses and penalties that it defines are known."""
     if values.config:
         from tfgan_lab.config_files import load_config
 
         load_config(values.config)
-
-
-def no_flags(values: flags.FlagValues) -> None:
-    del values
 
 
 def load(reference: str | None, workdir: str | None, overrides: dict[str, str], start: str | None = None) -> Any:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tfgan_lab.config import Classes, Data, Mnist, Montage, NumberData, Plane, Stacked
-from tfgan_lab.data.examples import Examples, Provenance, Source
+from tfgan_lab.data.examples import Examples, Provenance
+from tfgan_lab.data.source import Source
 from tfgan_lab.data_kinds import of_kind
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfgan_lab.config import Classes
-from tfgan_lab.data.examples import Examples, Provenance, Source, digest
+from tfgan_lab.data.examples import Examples, Provenance, digest
 from tfgan_lab.data.idx import FILES, MOST_BYTES, idx_path, read_split
 from tfgan_lab.data.montage_hdf5 import groups_of, open_hdf5
 from tfgan_lab.data.montage_sources import MAX_PIXELS, ImageSource, open_folder
+from tfgan_lab.data.source import Source
 from tfgan_lab.errors import UserError, shown
 
 ByClass = dict[str, np.ndarray]  # uint8 [N, side, side, C]

@@ -1,11 +1,10 @@
-"""What every data source hands over: splits of examples, where they came from, and the batches to train on."""
+"""What every data source hands over: a split of examples, and where it came from."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import math
-from typing import Any
 
 import numpy as np
 
@@ -60,37 +59,6 @@ class Examples:
     def some(self, number: int) -> np.ndarray:
         """`number` images, always the same, uint8 [N, H, W, C]; mixed, as some sets are sorted by label."""
         return self.images[np.random.default_rng(0).permutation(self.num)[:number]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """The splits an experiment uses.
-
-    Attributes:
-      train: What it is trained on (None for endless streams).
-      test: What it is judged on; None where there is no such split.
-      shape: Of one example, [H, W, C] or [1].
-      chosen: One line: which source was taken, and why.
-    """
-
-    train: Examples | None
-    test: Examples | None
-    shape: tuple[int, ...]
-    chosen: str
-
-    @property
-    def provenance(self) -> dict[str, Provenance]:
-        """By split name."""
-        return {
-            name: part.provenance for name, part in (("train", self.train), ("test", self.test)) if part is not None
-        }
-
-    def batches(self, data: Any, batch_size: int, per_step: int, seed: int) -> Any:
-        """The training batches of the config's data, as `tfgan_lab.data.pipeline.ImageBatches`."""
-        from tfgan_lab.data.pipeline import ImageBatches
-
-        assert self.train is not None
-        return ImageBatches(self.train, batch_size, per_step, data.pixels, seed)
 
 
 def digest(images: np.ndarray, labels: np.ndarray | None = None) -> str:

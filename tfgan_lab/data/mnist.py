@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from tfgan_lab.config import Mnist, Stacked
-from tfgan_lab.data.examples import Examples, Provenance, Source, digest
+from tfgan_lab.data.examples import Examples, Provenance, digest
 from tfgan_lab.data.idx import FILES, idx_path, read_split
+from tfgan_lab.data.source import Source
 from tfgan_lab.errors import UserError, shown
 from tfgan_lab.system.arrays import npz_bytes, read_arrays
 from tfgan_lab.system.cache import cache_dir

@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfgan_lab.config import Montage
-from tfgan_lab.data.examples import Examples, Provenance, Source, digest, digest_of
+from tfgan_lab.data.examples import Examples, Provenance, digest, digest_of
 from tfgan_lab.data.face_files import kept_faces
 from tfgan_lab.data.montage_hdf5 import open_hdf5
 from tfgan_lab.data.montage_sources import (
@@ -33,6 +33,7 @@ from tfgan_lab.data.montage_sources import (
     upright,
     visible_files,
 )
+from tfgan_lab.data.source import Source
 from tfgan_lab.data.stored import StoredImages, store_images
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.system.cache import cache_dir, kept, note_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfgan_lab.data.examples import Source
+from tfgan_lab.data.source import Source
 from tfgan_lab.randomness import step_seed, step_seeds, stream_key
 
 
