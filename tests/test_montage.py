@@ -20,6 +20,7 @@ from PIL import Image
 from tfgan_lab.data import montage
 from tfgan_lab.data.examples import digest
 from tfgan_lab.data.faces import draw_faces
+from tfgan_lab.data.montage_hdf5 import open_hdf5
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -160,12 +161,6 @@ def test_embedded_faces() -> None:
     assert (examples.provenance.source, examples.provenance.detail) == ("embedded faces", "seed 3")
     again = load("faces", None, crop=128, size=128, num=4, seed=3, memory_mb=0)
     np.testing.assert_array_equal(streamed(again), examples.images)
-    faces = {
-        image.tobytes()
-        for split in ("train", "validation", "test")
-        for image in load("faces", None, crop=128, size=128, num=4, seed=3, split=split).images  # type: ignore[union-attr]
-    }
-    assert len(faces) == 3 * 4, "no face is in two splits"
 
 
 def test_memory_budget_decides() -> None:
@@ -280,8 +275,7 @@ def test_celeb_a_from_a_prepared_copy(tmp_path: Path, monkeypatch: pytest.Monkey
     np.testing.assert_array_equal(examples.images, expected)
     np.testing.assert_array_equal(streamed(load("celeb_a", tmp_path, crop=128, size=128, memory_mb=0)), expected)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    assert load("celeb_a", None, split="test").num == 2
-    assert "validation" in refusal(lambda: load("celeb_a", None, split="validation"))
+    assert load("celeb_a", None).num == len(expected)
     shard = next(tmp_path.glob("celeb_a/*/*train.tfrecord*"))
     shard.write_bytes(shard.read_bytes()[:-9])
     assert "cut short" in refusal(lambda: load("celeb_a", None))
@@ -312,7 +306,7 @@ def test_montage_dataset(montage_arrays: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_hdf5_may_be_read_by_many_threads(montage_arrays: Path) -> None:
-    source = montage.open_source("hdf5", str(montage_arrays), crop=CROP, num=0, seed=0, split="train")
+    source = open_hdf5(str(montage_arrays), CROP)
     with ThreadPoolExecutor(8) as pool:
         for index, image in enumerate(pool.map(source.read, [k % 6 for k in range(600)])):
             np.testing.assert_array_equal(image, middle(FACES[index % 6]))

@@ -85,14 +85,7 @@ def contradictions(config: Any) -> list[str]:
 def game_faults(
     game: Any, precision: str = "float32", mixing: Sequence[str] = (), num_labels: int = 0
 ) -> list[str]:  # fmt: skip
-    """Why that game cannot be played; empty if it can.
-
-    Args:
-      game: Its knobs, a `tfgan_lab.config.Game`.
-      precision: As a config has it.
-      mixing: Names of D's layers that make one output of several examples.
-      num_labels: Classes of a conditional GAN, or 0.
-    """
+    """Why a `tfgan_lab.config.Game` cannot be played; `mixing` names D's layers that make one output of several examples."""
     faults = loss_faults(game.loss, game.smoothing, game.d_update)
     faults += penalty_faults(game.penalty, game.d_update, precision, mixing)
     if game.pack > 1 and num_labels:
@@ -126,14 +119,9 @@ def _no_many_seeds(config: Any) -> list[str]:
 
 
 def template_faults(name: str, template: str, numbers: Sequence[str]) -> list[str]:
-    """What is wrong with the template in field `name`, found by filling it in as training will.
+    """What is wrong with the template in field `name`, found by filling it in as training will, from a row of `numbers`.
 
     `str.format` would reach attributes of its values and pad to any width, and a config.json may be anybody's.
-
-    Args:
-      name: The field.
-      template: Its value.
-      numbers: Names of the row that it is filled from.
     """
     values: Mapping[str, Any] = dict.fromkeys(numbers, 0.5) | PLACE
     try:

@@ -32,19 +32,12 @@ def config_names() -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A config in one line.
+    """A config in one line."""
 
-    Attributes:
-      name: As `--config` takes it.
-      line: What it is.
-      post: The post it rebuilds, such as "P000"; "-" if it is ours.
-      time: How long it trains.
-    """
-
-    name: str
-    line: str
-    post: str
-    time: str
+    name: str  # as `--config` takes it
+    line: str  # what it is
+    post: str  # the post it rebuilds, such as "P000"; "-" if it is ours
+    time: str  # how long it trains
 
 
 def summaries() -> list[Summary]:

@@ -153,13 +153,8 @@ def data_kind(made: _Kind) -> _Kind:
 def of_kind(table: Mapping[type[Data], _Value], data: Data, name: str) -> _Value:
     """What a table holds for the class of some data, or for the nearest class above it.
 
-    Args:
-      table: By class.
-      data: The config's data.
-      name: What the table is called, for the message.
-
     Raises:
-      UserError: It holds nothing for them.
+      UserError: It holds nothing for them; `name` is what the table is called.
     """
     for kind in type(data).__mro__:
         if kind in table:
@@ -170,11 +165,7 @@ def of_kind(table: Mapping[type[Data], _Value], data: Data, name: str) -> _Value
 
 
 def label_of(given: int | str, names: Sequence[str]) -> int:
-    """The label that a class name means (in any case), or a number.
-
-    Args:
-      given: What a user asked for.
-      names: What the labels 0, 1, 2, … are called.
+    """The label that a number means, or a class name in any case; the labels 0, 1, 2, … are called `names`.
 
     Raises:
       UserError: There is no such label.

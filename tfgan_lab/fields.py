@@ -62,12 +62,7 @@ class Changes(enum.Enum):
 
 
 def explain(error: ValidationError, part: Any) -> str:
-    """All faults in one line.
-
-    Args:
-      error: Of making a config, or a part of one.
-      part: The dataclass, or the union of dataclasses, that was to be made.
-    """
+    """All faults of making a config, or a part of one, in one line; `part` is the class, or the union, that it was to be."""
     return "; ".join(_explain(fault, part) for fault in error.errors())
 
 

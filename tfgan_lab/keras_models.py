@@ -72,12 +72,8 @@ class KerasModel(Layer):
 def hold(model: Any, role: str) -> KerasModel:
     """The layer that stands for a Keras model in a config of this program.
 
-    Args:
-      model: It is built: it knows the shape of what it takes.
-      role: What it is called in errors.
-
     Raises:
-      UserError: It is no such model, or adds losses of its own.
+      UserError: It is no Keras model, is not built, or adds losses of its own; `role` is what it is called.
     """
     import keras
 

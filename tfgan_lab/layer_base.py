@@ -52,21 +52,13 @@ class Weight:
 
 @dataclasses.dataclass
 class Node:
-    """A layer in its place in a network.
-
-    Attributes:
-      layer: The layer.
-      inputs: Shape of an example that it gets.
-      num_labels: Classes of a conditional network, or 0.
-      weights: By name: planned ones, and variables once the network is built.
-      branches: Of `Join`.
-    """
+    """A layer in its place in a network."""
 
     layer: Layer
-    inputs: Shape
-    num_labels: int
-    weights: dict[str, Any] = dataclasses.field(default_factory=dict)
-    branches: tuple[list[Node], ...] = ()
+    inputs: Shape  # of an example that it gets
+    num_labels: int  # classes of a conditional network, or 0
+    weights: dict[str, Any] = dataclasses.field(default_factory=dict)  # planned; variables once the network is built
+    branches: tuple[list[Node], ...] = ()  # of `Join`
 
     @property
     def width(self) -> int:
@@ -107,22 +99,15 @@ class Node:
 
 @dataclasses.dataclass
 class Pass:
-    """One pass through a network.
+    """One pass through a network."""
 
-    Attributes:
-      training: Whether dropout acts and BatchNorm takes the batch's statistics.
-      labels: Classes of the examples, int [B], or None.
-      seed: Dropout's, int64 [G, 2]: one seed for each of the G batches stacked in the input, so that real and fake
-        examples in one pass get the masks that they would get in two.
-      seeds: How many networks run as one; 0 where there is no such axis.
-      seen: If a list, every layer's output is added to it.
-    """
-
-    training: bool = False
-    labels: Any = None
+    training: bool = False  # whether dropout acts and BatchNorm takes the batch's statistics
+    labels: Any = None  # classes of the examples, int [B]
+    # Dropout's, int64 [G, 2]: one for each of the G batches stacked in the input, so that real and fake examples in one
+    # pass get the masks that they would get in two.
     seed: Any = None
-    seeds: int = 0
-    seen: list[tuple[Node, Any]] | None = None
+    seeds: int = 0  # how many networks run as one; 0 where there is no such axis
+    seen: list[tuple[Node, Any]] | None = None  # if a list, every layer's output is added to it
     dropouts: Iterator[int] = dataclasses.field(default_factory=itertools.count)  # numbers them by their place
 
     def run(self, nodes: Sequence[Node], x: Any) -> Any:
@@ -257,16 +242,10 @@ AnyLayer = Annotated[InstanceOf[Layer], BeforeValidator(_parsed)]
 
 
 def planned(layers: Sequence[Layer], inputs: Shape, num_labels: int, where: str = "") -> tuple[list[Node], Shape]:
-    """A list's layers with their weights planned, and the shape of an example that it gives.
-
-    Args:
-      layers: The list.
-      inputs: Shape of an example that it gets.
-      num_labels: Classes of a conditional network, or 0.
-      where: What to call the list in an error.
+    """A list's layers with their weights planned, and the shape of an example that it gives, for one of shape `inputs`.
 
     Raises:
-      UserError: A layer that does not fit what it gets.
+      UserError: A layer that does not fit what it gets; `where` is what the list is called.
     """
     nodes, shape = [], inputs
     for place, one in enumerate(layers):

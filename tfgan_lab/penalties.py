@@ -126,14 +126,7 @@ def clip_weights(variables: Iterable[Any], most: float) -> None:
 
 
 def faults(name: str, d_update: str, precision: str, mixing: Sequence[str]) -> list[str]:
-    """Why a GAN's config cannot have that penalty so; empty if it can. Computes nothing.
-
-    Args:
-      name: `game.penalty`.
-      d_update: `game.d_update`.
-      precision: The config's.
-      mixing: Names of D's layers that make one output of several examples.
-    """
+    """Why a GAN cannot have that penalty so; `mixing` names D's layers that make one output of several examples."""
     if not name:
         return []
     if name not in PENALTIES:

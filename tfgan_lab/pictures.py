@@ -23,16 +23,10 @@ def to_uint8(images: np.ndarray, value_range: str) -> np.ndarray:
 
 
 def grid(images: np.ndarray, columns: int | None = None, padding: int = 2, background: int = 0) -> np.ndarray:
-    """Tiles images row by row.
-
-    Args:
-      images: uint8 [N, H, W, C], C 1 or 3.
-      columns: Images a row; by default the smallest square that holds all.
-      padding: Pixels between and around them.
-      background: Grey level of the padding.
+    """Tiles images uint8 [N, H, W, C] row by row, with so many grey pixels between and around them.
 
     Returns:
-      uint8 [rows * (H + padding) + padding, …, C].
+      uint8 [rows * (H + padding) + padding, …, C]; without `columns` the smallest square that holds all.
     """
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(f"grid needs images [N, H, W, C] with N > 0, got {images.shape}")
@@ -56,15 +50,7 @@ def enlarge(picture: np.ndarray, at_least: int = 400) -> np.ndarray:
 
 
 def name_rows(picture: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """A grid with a margin at its left in which the name of each row stands.
-
-    Args:
-      picture: uint8 [H, W, C], of rows of one height.
-      names: From above; none leaves the picture as it is.
-
-    Returns:
-      uint8 [H, margin + W, C].
-    """
+    """A grid [H, W, C] of rows of one height with their names in a margin at its left: uint8 [H, margin + W, C]."""
     if not names:
         return picture
     from matplotlib import get_data_path

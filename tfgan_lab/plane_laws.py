@@ -18,19 +18,12 @@ Rows = Sequence[int]
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """A law of size 1, without the noise around it.
+    """A law of size 1, without the noise around it."""
 
-    Attributes:
-      says: What it is, in words.
-      draw: (rows, seed) -> points float32 [..., *rows, 2] for seeds int64 [..., 2].
-      box: Where they lie: (left, right, bottom, top).
-      modes: The only points that there are, [M, 2]; None for a curve or an area.
-    """
-
-    says: str
-    draw: Callable[[Rows, Any], Any]
-    box: tuple[float, float, float, float]
-    modes: np.ndarray | None = None
+    says: str  # what it is
+    draw: Callable[[Rows, Any], Any]  # (rows, seeds int64 [..., 2]) -> points float32 [..., *rows, 2]
+    box: tuple[float, float, float, float]  # where they lie: (left, right, bottom, top)
+    modes: np.ndarray | None = None  # the only points that there are, [M, 2]; None for a curve or an area
 
 
 def _uniform(rows: Rows, seed: Any, turn: int) -> Any:

@@ -40,15 +40,9 @@ def num_rows(x: tf.Tensor, axis: int = 0) -> Any:
 
 
 def own_rows(draw: Any, rows: Any, *rest: int) -> tf.Tensor:
-    """Draws for the global batch and returns this replica's rows.
+    """Draws for the global batch, by a seed that is equal on all replicas, and returns this replica's rows: [B, *rest].
 
-    Args:
-      draw: Maps a shape to a tensor of that shape, with a seed that is equal on all replicas.
-      rows: This replica's number of rows, B.
-      *rest: The remaining dimensions.
-
-    Returns:
-      [B, *rest]; with one replica simply ``draw([B, *rest])``.
+    With one replica that is simply `draw([B, *rest])`.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

@@ -34,12 +34,7 @@ class Supervised:
         return self.train_step(images, labels, self.draw_noise(step, num_rows(images)))
 
     def train_step(self, images: Any, labels: Any, noise: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One update on the mean cross-entropy over examples (and, of sigmoids, over classes).
-
-        Args:
-          images: [B, H, W, C].
-          labels: int [B].
-          noise: From `draw_noise`.
+        """One update on the mean cross-entropy over examples [B, H, W, C] (and, of sigmoids, over classes).
 
         Returns:
           This replica's shares of "loss" and "accuracy".
@@ -67,13 +62,7 @@ class Supervised:
 
 
 def shift_images(images: tf.Tensor, most: int, seed: tf.Tensor) -> tf.Tensor:
-    """Moves each image by -most … most pixels down and to the right; its border fills the gap.
-
-    Args:
-      images: [B, H, W, C].
-      most: Pixels.
-      seed: int64 [2]; the shifts are a function of it.
-    """
+    """Moves each image [B, H, W, C] by -most … most pixels down and to the right; its border fills the gap."""
     rows, height, width = num_rows(images), images.shape[1], images.shape[2]
     moves = own_rows(lambda shape: philox.integers(shape, seed, -most, most + 1), rows, 2)
     down = tf.clip_by_value(tf.range(height)[None] - moves[:, :1], 0, height - 1)  # [B, H]

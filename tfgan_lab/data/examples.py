@@ -13,21 +13,13 @@ from tfgan_lab.data.stored import StoredImages
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """Where examples came from; kept in run.json and printed under every figure.
+    """Where examples came from; kept in run.json and printed under every figure."""
 
-    Attributes:
-      source: Short name a reader recognises, such as ``"MNIST idx files"``.
-      split: The split, such as ``"train+validation"``.
-      count: How many examples it has.
-      sha256: Digest of the examples that does not depend on their order (see `digest`).
-      detail: One more fact worth keeping (a folder name, a package version, a seed).
-    """
-
-    source: str
-    split: str
+    source: str  # short name that a reader recognises, such as "idx files"
+    split: str  # such as "train+validation"
     count: int
-    sha256: str
-    detail: str = ""
+    sha256: str  # of the examples, in any order: see `digest`
+    detail: str = ""  # one more fact worth keeping: a folder's name, a package's version, a seed
 
     def __str__(self) -> str:
         return f"{self.source}, {self.split}, n={self.count:,}, sha256 {self.sha256[:12]}"
@@ -35,21 +27,13 @@ class Provenance:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """One split, in memory or, where it is too large for that, in a file.
-
-    Attributes:
-      num: How many examples.
-      shape: Shape of one image, [H, W, C].
-      provenance: Where they came from.
-      images: uint8 [num, H, W, C].
-      labels: int32 [num], or None when there are none.
-    """
+    """One split, in memory or, where it is too large for that, in a file."""
 
     num: int
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of one image, [H, W, C]
     provenance: Provenance
-    images: np.ndarray | StoredImages
-    labels: np.ndarray | None = None
+    images: np.ndarray | StoredImages  # uint8 [num, H, W, C]
+    labels: np.ndarray | None = None  # int32 [num]
 
     @property
     def in_memory(self) -> bool:

@@ -21,7 +21,7 @@ from tfgan_lab.system.cache import cache_dir, can_be_written, kept
 from tfgan_lab.system.files import new_file
 
 
-def kept_faces(seed: int, num: int, start: int) -> Path:
+def kept_faces(seed: int, num: int) -> Path:
     """The HDF5 file with those faces in the post's layout, drawn unless it is in the cache folder, whole.
 
     Raises:
@@ -29,11 +29,11 @@ def kept_faces(seed: int, num: int, start: int) -> Path:
     """
 
     def make(path: Path) -> dict[str, Any]:
-        fill_montage(path, num, seed, start)
+        fill_montage(path, num, seed)
         return {"sha256": _digest(path)}
 
     drawn_by = f"{version('python-avatars')}-{version('resvg-py')}"
-    path = _folder() / f"{drawn_by}-seed-{seed}-{start}-{num}.h5"
+    path = _folder() / f"{drawn_by}-seed-{seed}-{num}.h5"
     if kept(path, make)["sha256"] != _digest(path):
         path.unlink(missing_ok=True)
         kept(path, make)
@@ -62,19 +62,17 @@ def write_montage(path: str, num: int, seed: int, *, overwrite: bool = False) ->
     """Writes the embedded faces as an HDF5 file in the post's layout, whole or not at all.
 
     Raises:
-      UserError: The file is there already, or cannot be written; `num` is not positive.
+      UserError: The file is there already, or cannot be written.
     """
     target = Path(path)
-    if num < 1:
-        raise UserError(f"--num={num}: at least one image.")
     if target.exists() and not overwrite:
         raise UserError(f"{path}: exists already; give another name or --overwrite.")
     with new_file(target) as temporary:
         fill_montage(temporary, num, seed)
 
 
-def fill_montage(path: Path, num: int, seed: int, start: int = 0) -> None:
-    """Writes faces `start` to `start + num - 1` as 'montage/0.png', …: uint8 [218, 178, 3], gzip, one chunk each.
+def fill_montage(path: Path, num: int, seed: int) -> None:
+    """Writes the first faces of a set as 'montage/0.png', …: uint8 [218, 178, 3], gzip, one chunk each.
 
     Raises:
       OSError: The file cannot be written.
@@ -84,7 +82,7 @@ def fill_montage(path: Path, num: int, seed: int, start: int = 0) -> None:
         with h5py.File(sink, "w") as file:
             group = file.create_group("montage")
             group.attrs["source"] = f"tfgan_lab composite faces, seed {seed}"
-            faces = tqdm(draw_faces(seed, num, start), desc="drawing faces", total=num, unit="face", disable=None)
+            faces = tqdm(draw_faces(seed, num), desc="drawing faces", total=num, unit="face", disable=None)
             for index, face in enumerate(faces):
                 group.create_dataset(f"{index}.png", data=face, chunks=shape, compression="gzip")
                 if sink.error is not None:

@@ -27,22 +27,10 @@ _FEW = 64  # faces: drawn before processes would have started, and held in memor
 
 
 def draw_face(seed: int, index: int) -> np.ndarray:
-    """Draws one face.
+    """Draws face `index` of set `seed`, both 0 or more: uint8 [218, 178, 3], whose middle 128 x 128 the head fills.
 
-    The same (seed, index) gives the same bits in every process; other releases of the two libraries may give others.
-
-    Args:
-      seed: Which set of faces, 0 or more.
-      index: Which face of the set, 0 or more.
-
-    Returns:
-      uint8 [218, 178, 3]; the head fills the middle 128 x 128.
-
-    Raises:
-      ValueError: A number is negative.
+    The same numbers give the same bits in every process; other releases of the two libraries may give others.
     """
-    if seed < 0 or index < 0:
-        raise ValueError(f"draw_face: seed={seed}, index={index}: one is negative")
     # Only `random` is used: the bits of Philox are fixed, other methods of a generator may change with NumPy.
     stream = np.random.SeedSequence(seed, spawn_key=(index,))
     chance = np.random.Generator(np.random.Philox(stream)).random
@@ -75,13 +63,13 @@ def draw_face(seed: int, index: int) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def draw_faces(seed: int, num: int, start: int = 0) -> Iterator[np.ndarray]:
-    """Draws faces `start` to `start + num - 1` of set `seed`, in their order, on all cores."""
+def draw_faces(seed: int, num: int) -> Iterator[np.ndarray]:
+    """Draws the first faces of set `seed`, in their order, on all cores."""
     workers = 1 if num <= _FEW else joblib.cpu_count()
     try:
         with joblib.Parallel(n_jobs=workers) as parallel:
-            for first in range(start, start + num, _FEW):
-                indices = range(first, min(first + _FEW, start + num))
+            for first in range(0, num, _FEW):
+                indices = range(first, min(first + _FEW, num))
                 yield from parallel(joblib.delayed(draw_face)(seed, index) for index in indices)
     finally:
         if workers > 1:

@@ -45,8 +45,7 @@ def load_mnist(source: str, data_dir: str | None) -> tuple[dict[str, Examples], 
         None for $TFGAN_LAB_DATA_DIR.
 
     Returns:
-      The splits of `SPLITS`, images uint8 [N, 28, 28, 1], labels int32 [N]; and one line that says
-      which source was taken and why.
+      Images uint8 [N, 28, 28, 1] and labels int32 [N] by split, and a line that says which source was taken and why.
 
     Raises:
       UserError: Files missing or damaged; source not to be had.

@@ -38,9 +38,6 @@ from tfgan_lab.data.stored import StoredImages, store_images
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.system.cache import cache_dir, kept, note_of
 
-SOURCES = ("auto", "hdf5", "folder", "celeb_a", "faces")
-SPLITS = ("train", "validation", "test")
-_FACES_START = {"train": 0, "validation": 1 << 30, "test": 1 << 31}  # the splits share no face
 _LOAD_BATCH = 64
 
 
@@ -54,22 +51,13 @@ def open_data(data: Montage, data_dir: str | None) -> Source:
 
 
 def load(
-    source: str,
-    path: str | None,
-    *,
-    crop: int,
-    size: int,
-    num: int,
-    seed: int,
-    small: str,
-    memory_mb: int,
-    split: str = "train",
+    source: str, path: str | None, *, crop: int, size: int, num: int, seed: int, small: str, memory_mb: int
 ) -> Examples:
     """Loads RGB images, cropped at the centre.
 
     Args:
-      source: One of `SOURCES`. "auto" is what `path` is (a file: hdf5; a folder: celeb_a if TFDS prepared it
-        there, else folder), and the embedded faces without a path.
+      source: "hdf5", "folder", "celeb_a" or "faces"; or "auto", what `path` is (a file: hdf5; a folder: celeb_a if TFDS
+        prepared it there, else folder), and the embedded faces without a path.
       path: HDF5 file, image folder or TFDS folder; the faces need none.
       crop: Side of the central square that is cut out, in pixels.
       size: Side of the images handed over: the crop, filtered to this size where it differs.
@@ -77,7 +65,6 @@ def load(
       seed: Which set of faces (source faces only).
       small: "refuse" images smaller than the crop, or "resize" their shorter side up to it.
       memory_mb: The images are kept in memory if they fit in so many MiB, else read from a file in the cache folder.
-      split: One of `SPLITS`. A file or a folder has "train" alone.
 
     Returns:
       uint8 images [num, size, size, 3], without labels.
@@ -85,45 +72,35 @@ def load(
     Raises:
       UserError: A mistake in an argument or in the data, in one line.
     """
-    kind, place = _resolve(source, path, num=num, seed=seed, split=split)
+    kind, place = _resolve(source, path, num=num, seed=seed)
     shape = (size, size, 3)
-    kept_as = _kept_as(kind, place, crop, size, small, split)
+    kept_as = _kept_as(kind, place, crop, size, small)
     note = note_of(kept_as)
     if note is None or note["count"] * math.prod(shape) <= memory_mb * 2**20:
-        opened = _open(kind, place, crop=crop, seed=seed, split=split)
+        opened = _open(kind, place, crop=crop, seed=seed)
         try:
             _check_sizes(opened, crop, small)
             count = len(opened.names)
             if count * math.prod(shape) <= memory_mb * 2**20:
                 each = (image for batch in _read_all(opened, crop, size) for image in batch)
                 images = np.fromiter(each, np.dtype((np.uint8, shape)), count)
-                provenance = Provenance(opened.title, split, count, digest(images), opened.detail)
+                provenance = Provenance(opened.title, "train", count, digest(images), opened.detail)
                 return Examples(count, shape, provenance, images)
             note = kept(kept_as, lambda partial: _keep(partial, opened, crop, size))
         finally:
             opened.close()
-    provenance = Provenance(note["title"], split, note["count"], note["sha256"], note["detail"])
+    provenance = Provenance(note["title"], "train", note["count"], note["sha256"], note["detail"])
     return Examples(note["count"], shape, provenance, StoredImages(kept_as))
 
 
-def open_source(source: str, path: str | None, *, crop: int, num: int, seed: int, split: str) -> ImageSource:
-    """Opens a source by name; the arguments are those of `load`."""
-    kind, place = _resolve(source, path, num=num, seed=seed, split=split)
-    return _open(kind, place, crop=crop, seed=seed, split=split)
-
-
-def _resolve(source: str, path: str | None, *, num: int, seed: int, split: str) -> tuple[str, Path]:
+def _resolve(source: str, path: str | None, *, num: int, seed: int) -> tuple[str, Path]:
     """Which kind of source is meant, and the file or folder that holds it."""
-    if source not in SOURCES:
-        raise UserError(f"data.source={source!r}: no such source.{nearest(source, SOURCES)}")
-    if split not in SPLITS:
-        raise UserError(f"split {split!r}: no such split.{nearest(split, SPLITS)}")
     if source == "faces" or (source == "auto" and not path):
-        return "faces", kept_faces(seed, num, _FACES_START[split])
+        return "faces", kept_faces(seed, num)
     if path and not Path(path).exists():
         raise UserError(f"--data_dir={path}: no such file or folder.{_beside(Path(path))}")
     if source == "auto":
-        source = _kind_of(str(path))
+        source = "hdf5" if not Path(str(path)).is_dir() else "celeb_a" if celeb_a_copy(path) else "folder"
     if source == "celeb_a":
         copy = celeb_a_copy(path)
         if copy is None:
@@ -134,28 +111,26 @@ def _resolve(source: str, path: str | None, *, num: int, seed: int, split: str) 
         return source, copy
     if not path:
         raise UserError(f"data.source={source} needs --data_dir=PATH to the {source} of images.")
-    if split != "train":
-        raise UserError(f"split {split!r}: {path} has one split, 'train'.")
     if (source == "folder") != Path(path).is_dir():
         raise UserError(f"data.source={source}: {path} is not one; say data.source=auto.")
     return source, Path(path)
 
 
-def _open(kind: str, place: Path, *, crop: int, seed: int, split: str) -> ImageSource:
+def _open(kind: str, place: Path, *, crop: int, seed: int) -> ImageSource:
     if kind == "celeb_a":
-        return open_celeb_a(place, split)
+        return open_celeb_a(place)
     if kind == "folder":
         return open_folder(str(place))
     opened = open_hdf5(str(place), crop)
     return dataclasses.replace(opened, title="embedded faces", detail=f"seed {seed}") if kind == "faces" else opened
 
 
-def _kept_as(kind: str, place: Path, crop: int, size: int, small: str, split: str) -> Path:
+def _kept_as(kind: str, place: Path, crop: int, size: int, small: str) -> Path:
     """Where the crops of a source are kept that do not fit in memory: another place for every state of its files."""
     files = [place / name for name in visible_files(place)] if place.is_dir() else [place]
     states = [(str(file), file.stat() if file.exists() else file.lstat()) for file in files]
     facts = [(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for name, status in states]
-    key = repr((kind, str(place.absolute()), crop, size, small, split, facts))
+    key = repr((kind, str(place.absolute()), crop, size, small, facts))
     return cache_dir() / "crops" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npy"
 
 
@@ -179,12 +154,6 @@ def _keep(partial: Path, source: ImageSource, crop: int, size: int) -> dict[str,
     return {"title": source.title, "detail": source.detail, "count": count, "sha256": digest_of(rows)}
 
 
-def _kind_of(path: str) -> str:
-    if not Path(path).is_dir():
-        return "hdf5"
-    return "celeb_a" if celeb_a_copy(path) else "folder"
-
-
 def _beside(path: Path) -> str:
     try:
         names = [each.name for each in path.parent.iterdir()]
@@ -194,8 +163,6 @@ def _beside(path: Path) -> str:
 
 
 def _check_sizes(source: ImageSource, crop: int, small: str) -> None:
-    if small not in ("refuse", "resize"):
-        raise UserError(f"data.small_images={small!r}: say refuse or resize.")
     for name, (height, width) in zip(source.names, source.sizes, strict=True):
         shorter, longer = sorted((height, width))
         if shorter < crop and small == "refuse":
@@ -305,8 +272,8 @@ class MontageDataset:
 
     def __init__(self, path: str, *, crop: int) -> None:
         """Opens the images; raises `UserError` like `load`."""
-        kind = "folder" if Path(path).is_dir() else "hdf5"
-        self._source = open_source(kind, path, crop=crop, num=0, seed=0, split="train")
+        kind, place = _resolve("folder" if Path(path).is_dir() else "hdf5", path, num=0, seed=0)
+        self._source = _open(kind, place, crop=crop, seed=0)
         _check_sizes(self._source, crop, "refuse")
         self._fetch = make_fetch(self._source, crop=crop, size=crop)
 

@@ -31,12 +31,8 @@ def open_hdf5(path: str, crop: int, group: str = "/") -> ImageSource:
     """Opens an HDF5 file in the post's layout, its members in any group or several.
 
     A member is a (height, width, 3) uint8 array, or the bytes of a PNG or JPEG as a 1-D uint8 or an opaque
-    dataset. Of an array that is large enough, only the central crop is read.
-
-    Args:
-      path: The file.
-      crop: Side of the central crop, in pixels.
-      group: Only what is in this group, whose members are then numbered from 0.
+    dataset. Of an array that is large enough, only the central crop is read, of so many pixels a side. `group`: only what
+    is in this group, whose members are then numbered from 0.
 
     Raises:
       UserError: Not HDF5, damaged, no members, a number missing or there twice, a member of another kind,

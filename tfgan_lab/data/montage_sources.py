@@ -44,25 +44,15 @@ class BadImage(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-    """Images that can be read by position.
+    """Images that can be read by position."""
 
-    Attributes:
-      title: Short name for the provenance.
-      names: One name for each image, for messages.
-      sizes: (height, width) of each image.
-      encoded: Whether `read` returns PNG, JPEG or WebP bytes, or else uint8 [H, W, 3] pixels.
-      read: Reads one image by its position, from any thread; raises `UserError`.
-      detail: One more fact for the provenance.
-      close: Lets go of open files.
-    """
-
-    title: str
-    names: Sequence[str]
-    sizes: Sequence[tuple[int, int]]
-    encoded: bool
-    read: Callable[[int], bytes | np.ndarray]
-    detail: str = ""
-    close: Callable[[], None] = lambda: None
+    title: str  # for the provenance
+    names: Sequence[str]  # of each image, for messages
+    sizes: Sequence[tuple[int, int]]  # (height, width) of each image
+    encoded: bool  # whether `read` returns PNG, JPEG or WebP bytes, or else uint8 [H, W, 3] pixels
+    read: Callable[[int], bytes | np.ndarray]  # one image by its position, from any thread; raises `UserError`
+    detail: str = ""  # for the provenance
+    close: Callable[[], None] = lambda: None  # lets go of open files
 
 
 def centre_start(size: int, crop: int) -> int:
@@ -206,13 +196,13 @@ def celeb_a_copy(data_dir: str | None) -> Path | None:
     return copies[-1].parent if copies else None
 
 
-def open_celeb_a(folder: Path, split: str) -> ImageSource:
-    """Opens a copy of CelebA that TFDS has prepared (TFRecord shards), without importing TFDS.
+def open_celeb_a(folder: Path) -> ImageSource:
+    """Opens the training split of a CelebA that TFDS has prepared (TFRecord shards), without importing TFDS.
 
     Raises:
       UserError: A shard is missing or cut.
     """
-    records = [place for shard in _shards(folder, split) for place in _record_places(shard)]
+    records = [place for shard in _shards(folder) for place in _record_places(shard)]
 
     def read(index: int) -> bytes:
         import tensorflow as tf
@@ -228,16 +218,17 @@ def open_celeb_a(folder: Path, split: str) -> ImageSource:
     return ImageSource("TFDS celeb_a", names, sizes, True, read, f"version {folder.name}")
 
 
-def _shards(folder: Path, split: str) -> list[str]:
+def _shards(folder: Path) -> list[str]:
     try:
         splits = json.loads((folder / "dataset_info.json").read_text())["splits"]
-        counts = {each["name"]: len(each["shardLengths"]) for each in splits}
+        wanted = sum(len(each["shardLengths"]) for each in splits if each["name"] == "train")
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder}/dataset_info.json: unreadable; prepare celeb_a again.") from None
-    shards = sorted(glob.glob(f"{glob.escape(str(folder))}/celeb_a-{split}.tfrecord-*"))
-    if split not in counts or len(shards) != counts[split] or not shards:
-        wanted = f"{counts.get(split, 0)} TFRecord shards of split {split!r}"
-        raise UserError(f"{folder}: has {len(shards)} of {wanted}; prepare celeb_a again.")
+    shards = sorted(glob.glob(f"{glob.escape(str(folder))}/celeb_a-train.tfrecord-*"))
+    if len(shards) != wanted or not shards:
+        raise UserError(
+            f"{folder}: has {len(shards)} of {wanted} TFRecord shards of split 'train'; prepare celeb_a again."
+        )
     return shards
 
 

@@ -28,19 +28,12 @@ class Stream(Source):
 
 @dataclasses.dataclass(frozen=True)
 class NumberBatches:
-    """Batches of a law, [B, 1] for numbers (else [B, …]; post P004 has such sets); 100 steps count as an epoch.
+    """Batches of a law, [B, 1] for numbers (else [B, …]; post P004 has such sets); 100 steps count as an epoch."""
 
-    Attributes:
-      data: A `NumberData`, or any other with its `draw` and a shape of one dimension.
-      batch_size: B.
-      per_step: Batches that one step sees, k.
-      seed: The run's.
-    """
-
-    data: Any
-    batch_size: int
-    per_step: int
-    seed: int
+    data: Any  # a `NumberData`, or any other with its `draw` and a shape of one dimension
+    batch_size: int  # B
+    per_step: int  # batches that one step sees, k
+    seed: int  # the run's
     steps_per_epoch = 100
     in_memory = True
 

@@ -34,20 +34,13 @@ class ImageBatches:
 
     An epoch is the whole batches that fit in the examples; the rest of a permutation is dropped, and as each
     epoch has its own, no example is omitted for good.
-
-    Attributes:
-      examples: One split.
-      batch_size: Global batch, B.
-      per_step: Real batches that one step sees, k; 1 but for `game.fresh_real`.
-      value_range: "unit" or "tanh".
-      seed: The run's.
     """
 
     examples: Examples
-    batch_size: int
-    per_step: int
-    value_range: str
-    seed: int
+    batch_size: int  # of the global batch, B
+    per_step: int  # real batches that one step sees, k; 1 but for `game.fresh_real`
+    value_range: str  # "unit" or "tanh"
+    seed: int  # the run's
 
     def __post_init__(self) -> None:
         needed = self.batch_size * self.per_step

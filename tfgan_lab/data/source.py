@@ -10,19 +10,12 @@ from tfgan_lab.data.examples import Examples, Provenance
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The splits an experiment uses.
+    """The splits an experiment uses."""
 
-    Attributes:
-      train: What it is trained on (None for endless streams).
-      test: What it is judged on; None where there is no such split.
-      shape: Of one example, [H, W, C] or [1].
-      chosen: One line: which source was taken, and why.
-    """
-
-    train: Examples | None
-    test: Examples | None
-    shape: tuple[int, ...]
-    chosen: str
+    train: Examples | None  # what it is trained on; None for endless streams
+    test: Examples | None  # what it is judged on; None where there is no such split
+    shape: tuple[int, ...]  # of one example, [H, W, C] or [1]
+    chosen: str  # one line: which source was taken, and why
 
     @property
     def provenance(self) -> dict[str, Provenance]:

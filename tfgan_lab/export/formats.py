@@ -38,14 +38,10 @@ def refuse_missing_converters(form: str) -> None:
 
 
 def convert(saved_model: Path, form: str) -> tuple[Path, float]:
-    """Writes a SavedModel's serving signature as a file inside its folder, and checks the file.
-
-    Args:
-      saved_model: A folder that `export_network` wrote.
-      form: "litert" or "onnx".
+    """Writes the serving signature of a SavedModel that `export_network` wrote as a "litert" or "onnx" file beside it.
 
     Returns:
-      The file, and the largest difference to the SavedModel over 100 latents (or images).
+      The file, which is checked, and the largest difference to the SavedModel over 100 latents (or images).
 
     Raises:
       UserError: A package is missing, or the folder cannot be written.

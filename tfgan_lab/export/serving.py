@@ -31,15 +31,10 @@ def refuse_missing_protos() -> None:
 def export_serving(config: Config, network: Any, model: Path, facts: Mapping[str, Any]) -> tuple[Path, float]:
     """Writes the next version of a served model; a server that runs takes it as soon as it is there, and it is whole.
 
-    Args:
-      config, network, facts: As `tfgan_lab.export.saved_model.export_network` takes them.
-      model: The folder of all versions; its name is the model's.
+    `model` is the folder of all versions, and its name the model's; all else as in `export_network`.
 
     Returns:
       MODEL/VERSION, and the largest difference to the live network over 16 inputs.
-
-    Raises:
-      UserError: As `export_network`; or the protos are not installed.
     """
     refuse_missing_protos()
     versions = [int(path.name) for path in model.iterdir() if path.name.isdecimal()] if model.is_dir() else []

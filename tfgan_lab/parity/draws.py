@@ -20,30 +20,16 @@ from tfgan_lab.randomness import draw_labels, draw_latents, step_seed, stream_ke
 
 @dataclasses.dataclass(frozen=True)
 class StepInputs:
-    """The arguments of a peer's `step`.
+    """The arguments of a peer's `step`."""
 
-    Attributes:
-      real: The real batch, channels first; the Gaussian's [1, N].
-      labels: int [B], or None where the networks take none.
-      draws: Latents and random labels in the peer's order.
-      masks: By role, the dropout keep-masks bool [B, units] in the order in which a peer's layers run.
-    """
-
-    real: np.ndarray
-    labels: np.ndarray | None
-    draws: tuple[np.ndarray, ...]
-    masks: dict[str, list[np.ndarray]]
+    real: np.ndarray  # the real batch, channels first; the Gaussian's [1, N]
+    labels: np.ndarray | None  # int [B]; None where the networks take none
+    draws: tuple[np.ndarray, ...]  # latents and random labels in the peer's order
+    masks: dict[str, list[np.ndarray]]  # by role, dropout's keep-masks bool [B, units] as a peer's layers run
 
 
 def step_inputs(config: Config, step: int, images: np.ndarray, labels: np.ndarray) -> StepInputs:
-    """The inputs of our step `step`, for a peer.
-
-    Args:
-      config: The config of our side.
-      step: How many steps were done before.
-      images: The step's real batch in our layout, [B, H, W, C] or [N, 1].
-      labels: Its labels, int [B].
-    """
+    """The inputs of a step (how many were done before) for a peer; the batch is [B, H, W, C] or [N, 1], labels int [B]."""
     real = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images.reshape(1, -1)  # [B, C, H, W] or [1, N]
     if not isinstance(config, GanConfig):
         return StepInputs(real, labels, (), {})

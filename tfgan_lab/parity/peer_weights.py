@@ -32,15 +32,9 @@ def data_seed(config: Config) -> int:
 
 
 def for_torch(config: Any, images: np.ndarray, labels: np.ndarray | None) -> tuple[Any, Any]:
-    """A training split as the peers take it.
+    """A training split, uint8 [N, H, W, C] and integers [N] (zeros if None), as the peers take it.
 
-    Args:
-      config: Of a GAN or a classifier on images.
-      images: [N, H, W, C] uint8.
-      labels: [N] integers; zeros if None.
-
-    Returns:
-      Images in the config's range, [N, C, H, W] where the first network is convolutional, else [N, H W C]; labels [N].
+    Images in the config's range, [N, C, H, W] where the first network is convolutional, else [N, H W C]; labels [N].
     """
     import torch
 
@@ -78,13 +72,9 @@ def states_of(peer: Any) -> States:
 
 
 def keep(folder: Path, config: Config, steps: int, states: States, made: Mapping[str, Any], started: float) -> None:
-    """Writes the weights of a peer that was trained for so many steps.
+    """Writes the weights of a peer that was trained for so many steps, `started` by `time.perf_counter`.
 
-    Args:
-      folder: Of the run.
-      config, steps, states: What was trained, how long, and its weights.
-      made: More that the outcome should tell, such as the device.
-      started: When, by `time.perf_counter`.
+    `made` is more that the outcome should tell, such as the device.
     """
     about = {
         "config": json.loads(to_json(config)), "step": steps, "train_seconds": round(time.perf_counter() - started, 1), **made

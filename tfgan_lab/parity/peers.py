@@ -21,9 +21,7 @@ from tfgan_lab.parity.state_files import require_torch
 def make_peer(config: Config, seed: int | None = None) -> Any:
     """The peer program (`posts_in_torch.program.PeerProgram`) of a config's post, in float32, as the post starts it.
 
-    Args:
-      config: Any config.
-      seed: Of torch's global generator, from which start values are drawn; None leaves it alone.
+    `seed` is of torch's global generator, from which start values are drawn; None leaves it alone.
 
     Raises:
       UserError: PyTorch is absent, or the post has no such program.

@@ -66,23 +66,16 @@ _APART_EARLY, _APART = 0.1, 1.0  # float32: of the way that training went, up to
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One tensor at one stage.
+    """One tensor at one stage."""
 
-    Attributes:
-      stage: Such as "update 1 (discriminator): gradient".
-      tensor: Such as "discriminator model.3.weight".
-      max_abs: Largest absolute difference; for start values, largest distance of distribution functions.
-      relative: max_abs over the largest absolute value (of the tensor and 1; for gradients, of all the network's
-        gradients, so that one that is zero but for rounding is not judged by its rounding). For networks after several
-        steps in float32: root mean square difference over the root mean square change since the start.
-      tolerance: How large `relative` may be.
-    """
-
-    stage: str
-    tensor: str
-    max_abs: float
+    stage: str  # such as "update 1 (discriminator): gradient"
+    tensor: str  # such as "discriminator model.3.weight"
+    max_abs: float  # largest absolute difference; for start values, largest distance of distribution functions
+    # max_abs over the largest absolute value (of the tensor and 1; for gradients, of all the network's gradients, so that
+    # one that is zero but for rounding is not judged by its rounding). For networks after several steps in float32: root
+    # mean square difference over the root mean square change since the start.
     relative: float
-    tolerance: float
+    tolerance: float  # how large `relative` may be
 
     @property
     def ok(self) -> bool:

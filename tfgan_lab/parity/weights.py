@@ -35,17 +35,11 @@ _JOINED = {
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """One tensor on both sides.
+    """One tensor on both sides."""
 
-    Attributes:
-      name: In the state_dict, such as "model.3.weight".
-      variable: Our Keras variable.
-      axes: torch = transpose(ours, axes); None where they are equal.
-    """
-
-    name: str
-    variable: Any
-    axes: tuple[int, ...] | None = None
+    name: str  # in the state_dict, such as "model.3.weight"
+    variable: Any  # our Keras variable
+    axes: tuple[int, ...] | None = None  # torch = transpose(ours, axes); None where they are equal
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,11 +58,7 @@ class Pair:
 
 
 def modules_of(network: Network, post: str) -> dict[str, Node]:
-    """Our layers with weights, by the name of the module that is theirs in the post's PyTorch network.
-
-    Args:
-      network: Any.
-      post: The config's post: the posts name the layers of like networks differently.
+    """Our layers with weights, by the name of the module that is theirs in the PyTorch network of that post.
 
     Raises:
       UserError: No post has such a network.
@@ -116,10 +106,7 @@ def without_effect(network: Network, post: str) -> set[str]:
 def to_torch(network: Network, post: str, counters: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
     """A network's weights as a state_dict of arrays, which `load_state_dict(strict=True)` takes.
 
-    Args:
-      network: Any.
-      post: The config's post.
-      counters: BatchNorm's `num_batches_tracked` by name; 0 where not given.
+    `counters` are BatchNorm's `num_batches_tracked` by name; 0 where not given.
     """
     state = {pair.name: pair.read() for pair in pairs_of(network, post)}
     given = counters or {}
@@ -133,19 +120,14 @@ def counter_names(network: Network, post: str) -> list[str]:
 
 
 def from_torch(network: Network, state: Mapping[str, Any], post: str, where: str) -> dict[str, int]:
-    """Sets a network's weights from a state_dict.
-
-    Args:
-      network: Any; left as it was if anything is wrong.
-      state: Torch tensors or NumPy arrays by name.
-      post: The config's post.
-      where: What to call the state_dict in an error, such as its file.
+    """Sets a network's weights from a state_dict, torch tensors or NumPy arrays by name; `where` names it in errors.
 
     Returns:
       BatchNorm's counters found in it.
 
     Raises:
-      UserError: Missing, extra or misshapen tensors, or values that are no finite floating-point numbers; all named.
+      UserError: Missing, extra or misshapen tensors, or values that are no finite floating-point numbers; all named. The
+        network is left as it was.
     """
     pairs, counters = pairs_of(network, post), counter_names(network, post)
     _check_names(state, pairs, counters, where)

@@ -26,15 +26,10 @@ _SLURM_PORT = 8888
 
 @dataclasses.dataclass(frozen=True)
 class Members:
-    """The processes of one run.
+    """The processes of one run."""
 
-    Attributes:
-      addresses: "host:port" of each; the first is the chief's.
-      index: Which one this process is.
-    """
-
-    addresses: tuple[str, ...]
-    index: int
+    addresses: tuple[str, ...]  # "host:port" of each; the first is the chief's
+    index: int  # which one this process is
 
     def name(self, index: int) -> str:
         """What messages call a process."""

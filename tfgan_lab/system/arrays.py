@@ -30,11 +30,7 @@ def marked_archive(archive: io.BytesIO) -> bytes:
 
 
 def read_arrays(file: str | os.PathLike[str] | bytes, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:
-    """The arrays of an .npz by name.
-
-    Args:
-      file: A path, or the file's content.
-      most_bytes: Refused if its arrays take more.
+    """The arrays of an .npz, a path or the file's content, by name.
 
     Raises:
       ValueError: It is damaged, no .npz, larger, or holds anything but numbers; one line.

@@ -82,14 +82,7 @@ def checkpoint_steps(folder: Path) -> list[int]:
 
 
 def read_networks(folder: Path, networks: Mapping[str, Sequence[tf.Variable]]) -> tuple[int, list[str]]:
-    """Restores only some networks from the newest readable checkpoint, for sampling and export.
-
-    Returns:
-      Its step (0 if there is no checkpoint) and a line for each damaged one passed over.
-
-    Raises:
-      UserError: All are damaged, or they are of other networks.
-    """
+    """Restores only some networks, for sampling and export; returns and raises as `Checkpoints.restore`, but for metrics."""
     checkpoint = tf.train.Checkpoint(**{role: list(variables) for role, variables in networks.items()})
 
     def read(path: str) -> None:

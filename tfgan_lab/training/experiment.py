@@ -29,25 +29,15 @@ OPTIMIZERS = {"classifier": "optimizer", "generator": "g_optimizer", "discrimina
 
 @dataclasses.dataclass
 class Experiment:
-    """All parts of one run.
-
-    Attributes:
-      config: The validated config.
-      source: Its data (`tfgan_lab.data.Source`).
-      batches: Step number to batch.
-      strategy: Where it runs.
-      networks: By role: generator, discriminator and (with `ema`) average, or classifier.
-      optimizers: By role.
-      task: `GAN` or `Supervised`.
-    """
+    """All parts of one run."""
 
     config: Config
     source: data_lib.Source
-    batches: Any
+    batches: Any  # from a step's number to its batch
     strategy: tf.distribute.Strategy
-    networks: dict[str, Any]
-    optimizers: dict[str, Any]
-    task: Any
+    networks: dict[str, Any]  # by role: generator, discriminator and (with `ema`) average; or classifier
+    optimizers: dict[str, Any]  # by role
+    task: Any  # `GAN` or `Supervised`
 
     @property
     def image_shape(self) -> tuple[int, ...]:

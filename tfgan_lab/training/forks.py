@@ -132,19 +132,12 @@ class Start:
 
 @dataclasses.dataclass(frozen=True)
 class Fork:
-    """An experiment with the state that it starts from.
-
-    Attributes:
-      start: That state's.
-      experiment: The experiment.
-      notes: A line for all that begins anew or is left behind.
-      pending: The sum of metrics since the last row (see `Checkpoints`); None if nothing is pending.
-    """
+    """An experiment with the state that it starts from."""
 
     start: Start
     experiment: Experiment
-    notes: list[str]
-    pending: np.ndarray | None
+    notes: list[str]  # a line for all that begins anew or is left behind
+    pending: np.ndarray | None  # the sum of metrics since the last row (see `Checkpoints`); None: nothing is pending
 
     def keep(self, folder: Workdir) -> None:
         """Writes where it starts into run.json, and its first checkpoint; says both."""
@@ -161,12 +154,9 @@ class Fork:
 
 
 def begun_from(start: str | os.PathLike[str] | None, folder: Workdir, record: Mapping[str, Any]) -> Start | None:
-    """What a run starts from; None if from its config's start values, or if it has its own checkpoints.
+    """What a run starts from: what is asked for, or its record says if it was stopped before its first checkpoint.
 
-    Args:
-      start: What was asked for; None: what its record says, if it was stopped before its first checkpoint.
-      folder: The run's.
-      record: Its record.
+    None if from its config's start values, or if it has checkpoints of its own.
 
     Raises:
       UserError: As `Start`; the folder holds a run that did not start there.

@@ -238,19 +238,11 @@ def train_seeds(
 
     Each leaves WORKDIR/seed=N, a run folder like any other (checkpoints, metrics.jsonl, samples, export; its pictures
     come with `tfgan-lab train --workdir=WORKDIR/seed=N`), equal to what it trains alone to rounding: a product of
-    stacked matrices adds in another order. A seed that diverges stops; the others continue.
-
-    Args:
-      config: With `num_seeds` > 1.
-      workdir: What belongs to all: the config, the table of results.
-      data_dir: As for `tfgan_lab.training.train.train`.
-      runs: Where the seeds' folders go, if not in workdir.
-
-    Returns:
-      The runs, by seed.
+    stacked matrices adds in another order. A seed that diverges stops; the others continue. WORKDIR holds what belongs to
+    all: the config and the table of results; the seeds' folders go to `runs`, if that is named.
 
     Raises:
-      UserError: As `tfgan_lab.training.train.train`.
+      UserError: As `tfgan_lab.api.train`.
     """
     say_what_is_lost(config)
     tf.get_logger().setLevel("ERROR")  # many networks in one process are many traces

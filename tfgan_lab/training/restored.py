@@ -19,23 +19,14 @@ from tfgan_lab.training.workdir import Workdir, config_of
 
 @dataclasses.dataclass(frozen=True)
 class RestoredRun:
-    """What can be drawn from, exported or judged.
+    """What can be drawn from, exported or judged."""
 
-    Attributes:
-      workdir: Where it is; of one that comes with the package, there is nothing but its files there.
-      config: Its config.
-      networks: By role, on one device whatever it was trained on.
-      step: How many steps it was trained.
-      trained_on: The provenance of its data, by split.
-      notes: Lines to tell the user (damaged checkpoints passed over).
-    """
-
-    workdir: Workdir
+    workdir: Workdir  # of one that comes with the package: nothing is there
     config: Config
-    networks: dict[str, Any]
-    step: int
-    trained_on: dict[str, Any]
-    notes: list[str]
+    networks: dict[str, Any]  # by role, on one device whatever it was trained on
+    step: int  # how many it was trained
+    trained_on: dict[str, Any]  # the provenance of its data, by split
+    notes: list[str]  # lines to tell the user: damaged checkpoints passed over
 
 
 def fresh_networks(config: Config) -> dict[str, Any]:
@@ -58,11 +49,9 @@ def on_both_statistics(config: Config, role: str, variables: Sequence[Any]) -> d
 
 
 def restore_run(path: str | os.PathLike[str], raw: bool = False) -> RestoredRun:
-    """Restores a run from its folder, or a generator that comes with the package.
+    """Restores a run from its folder, or "pretrained:NAME", a generator that comes with the package.
 
-    Args:
-      path: The folder, or "pretrained:NAME".
-      raw: Without the average of the generator's weights, so that the generator itself is drawn from.
+    With `raw` without the average of the generator's weights, so that the generator itself is drawn from.
 
     Raises:
       UserError: No run there, none or only damaged checkpoints, or checkpoints of other networks; raw, but no average.

@@ -38,13 +38,9 @@ class SeedsGAN(GAN):
 
 @dataclasses.dataclass(frozen=True)
 class SeedsBatches:
-    """Batches [S, B, …] of S seeds, each as its own `ImageBatches` or `NumberBatches` gives it.
+    """Batches [S, B, …] of S seeds, each as its own `ImageBatches` or `NumberBatches` gives it."""
 
-    Attributes:
-      parts: One for each seed, alike but for it.
-    """
-
-    parts: tuple[Any, ...]
+    parts: tuple[Any, ...]  # one for each seed, alike but for it
     in_memory = True
 
     @property

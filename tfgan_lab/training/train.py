@@ -52,22 +52,12 @@ def train(
     config: Config, workdir: str | os.PathLike[str], data_dir: str | None = None, observers: Sequence[Observer] = (),
     monitor: Monitor | None = None, start: str | os.PathLike[str] | None = None,
 ) -> Run:  # fmt: skip
-    """Trains a config in a folder, resuming what is there.
+    """Trains a config in a folder, resuming what is there: `tfgan_lab.api.train` says what it takes, returns and raises.
 
     Args:
-      config: From a config file; see `tfgan_lab.config`. With `num_seeds` > 1 see `tfgan_lab.training.many_seeds`.
-      workdir: The run's folder; made if need be.
-      data_dir: Where data is, if not to be found by itself (`tfgan_lab.data.open_source`).
       observers: Who looks on.
       monitor: Makes what measures the generator every `config.metrics` (`tfgan_lab.evaluation.monitor.Monitor`); None:
         nothing does.
-      start: The run that a new one starts from, see `tfgan_lab.training.forks.Start`; None: from the config's start values.
-
-    Returns:
-      The run: checkpoints, metrics and samples are in its folder.
-
-    Raises:
-      UserError: A mistake its user can fix; `TrainingDiverged` for NaN; `Interrupted` after Ctrl-C.
     """
     config = validate(config)
     say_what_is_lost(config)
