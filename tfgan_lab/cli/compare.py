@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfgan_lab.cli.verb import Flags, Verb, know_kinds, load, required, start
+from tfgan_lab.cli.verb import Flags, Verb, know_kinds, load, required, start, workers_of
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import refuse_foreign
 
@@ -99,7 +99,6 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.posts.claims import PEER_TRIALS, claims_of
     from tfgan_lab.report.ledger_text import headline, next_step
     from tfgan_lab.studies import ledger, store
-    from tfgan_lab.system.cache import usable_cores
 
     claims = claims_of(values.config)
     trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config.partition(":")[0])]
@@ -110,7 +109,7 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     folder = values.workdir or ("runs/evidence" if own else "runs/ledger")
     if values.train:
         seeds = range(values.first_seed, values.first_seed + values.seeds)
-        workers, trained = values.jobs or usable_cores(), trials if values.peers else []
+        workers, trained = workers_of(values), trials if values.peers else []
         ledger.run_all(claims, trained, seeds, values.budget, folder, values.data_dir, workers, values.store)
     outcomes = ledger.outcomes_of(folder, store.own_store() if own else values.store, own)
     result = ledger.write_ledger(folder, outcomes, values.config)

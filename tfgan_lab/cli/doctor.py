@@ -26,6 +26,7 @@ _REQUIRED = {
 }  # fmt: skip
 # By extra: what it brings and for what.
 _EXTRAS = {
+    "cluster": ({"distributed": "distributed"}, "study --cluster, compare ledger --cluster"),
     "torch": ({"torch": "torch"}, "compare parity, compare ledger --peers, compare import-torch, compare export-torch"),
     "litert": ({"ai-edge-litert": "ai_edge_litert"}, "export --format=litert"),
     "onnx": ({"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"}, "export --format=onnx"),

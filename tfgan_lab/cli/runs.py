@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from tfgan_lab.cli.verb import DEFAULT_CONFIG, Flags, Verb, know_kinds, load, required
+from tfgan_lab.cli.verb import DEFAULT_CONFIG, Flags, Verb, know_kinds, load, required, workers_of
 from tfgan_lab.errors import UserError
 
 
@@ -137,10 +137,9 @@ def _study(values: Any, overrides: dict[str, str]) -> None:
     workdir = values.workdir or (f"{run.rstrip('/')}-rescue" if run else f"runs/{config.name.replace(':', '-')}-study")
     from tfgan_lab.studies.rescue import rescue, saved_as
     from tfgan_lab.studies.study import markdown, study
-    from tfgan_lab.system.cache import usable_cores
 
     seeds = range(values.first_seed, values.first_seed + values.seeds)
-    how = (values.data_dir, values.jobs or usable_cores(), values.config)
+    how = (values.data_dir, workers_of(values), values.config)
     if run:
         steps, saved = _steps(values.steps or []), saved_as(values.saved, config)
         result = rescue(config, run, steps, vary, seeds, workdir, saved, values.further or 0, *how)

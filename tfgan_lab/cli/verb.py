@@ -64,6 +64,10 @@ class Flags:
 
     def jobs(self) -> None:
         self.number("jobs", None, "Runs at a time, one thread each. Omitted: one per core.", 1, 256)
+        self.text(
+            "cluster", "A Dask scheduler, such as tcp://HOST:8786, whose workers do the runs (needs the extra [cluster]); start the command in a folder "
+            "that all machines share, with --workdir in it. Omitted: this machine does them.",
+        )  # fmt: skip
 
     def port(self) -> None:
         self.number("port", 0, "Where the live page is served, on 127.0.0.1; 0 takes a free port.", 0, 65535)
@@ -131,6 +135,15 @@ def _default(value: Any) -> str:
         return ""
     shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
     return f" (default: {','.join(shown) if isinstance(shown, list) else shown})"
+
+
+def workers_of(values: Any) -> int | str:
+    """Of `Flags.jobs`: how many runs at a time, or the address of the cluster that does them."""
+    if values.jobs and values.cluster:
+        raise UserError("--jobs and --cluster exclude each other: a cluster does a run for each thread of its workers.")
+    from tfgan_lab.system.cache import usable_cores
+
+    return values.cluster or values.jobs or usable_cores()
 
 
 def know_kinds(values: Any) -> None:

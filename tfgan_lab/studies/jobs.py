@@ -99,13 +99,13 @@ def alone_in(folder: Path, what: str) -> Iterator[None]:
         yield
 
 
-def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int, config_file: str | None = None) -> None:
+def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int | str, config_file: str | None = None) -> None:
     """Runs what is not done yet, `workers` groups at a time, each in a process of one thread.
 
     Args:
       jobs: All of them.
       data_dir: Where data is, if not to be found by itself.
-      workers: How many groups at a time.
+      workers: How many groups at a time, or the address of a Dask scheduler, whose workers see the same folders.
       config_file: What `load_config` takes: the layers, data, losses and penalties that it defines are known then.
 
     Raises:
@@ -126,8 +126,9 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int, config_fil
         for group in todo
     ]
     bar = tqdm(total=len(jobs), initial=len(jobs) - left, unit="run", disable=not sys.stderr.isatty())
+    shared = Path(os.path.commonpath([job.folder.parent.absolute() for job in jobs]))
     with bar:
-        for index, (error, lines) in run_calls(_run, calls, max(1, min(workers, len(todo))), _start_worker):
+        for index, (error, lines) in run_calls(_run, calls, workers, _start_worker, shared):
             if error:
                 raise UserError(error)
             bar.update(len(todo[index]))

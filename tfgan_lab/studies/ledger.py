@@ -108,7 +108,7 @@ def outcomes_of(folder: str | os.PathLike[str], kept: str | os.PathLike[str] | N
 
 def run_all(
     claims: Sequence[Claim], trials: Sequence[PeerTrial], seeds: range, budget: str, folder: str | os.PathLike[str],
-    data_dir: str | None, workers: int, kept: str | os.PathLike[str] | None = None,
+    data_dir: str | None, workers: int | str, kept: str | os.PathLike[str] | None = None,
 ) -> None:  # fmt: skip
     """Trains what claims and trials need over seeds.
 
@@ -118,7 +118,7 @@ def run_all(
       budget: "posted" or "short".
       folder: For all runs and the files of the ledger.
       data_dir: Where data is, if not to be found by itself.
-      workers: Runs at a time.
+      workers: Runs at a time; or the address of a Dask scheduler, whose workers see the same folders.
       kept: The store's file that will be written, if any.
 
     Raises:

@@ -69,7 +69,7 @@ def saved_as(text: str | None, config: Config) -> Saved:
 
 def rescue(
     config: Config, run: str | os.PathLike[str], steps: Sequence[int], vary: Mapping[str, Sequence[str]], seeds: range,
-    workdir: str | os.PathLike[str], saved: Saved, further: int = 0, data_dir: str | None = None, workers: int = 1,
+    workdir: str | os.PathLike[str], saved: Saved, further: int = 0, data_dir: str | None = None, workers: int | str = 1,
     config_file: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Forks a run at each step with each combination of values, and without any, and trains each fork on with every seed.

@@ -29,7 +29,7 @@ RULE = (
 
 def study(
     config: Config, vary: Mapping[str, Sequence[str]], seeds: range, workdir: str | os.PathLike[str], data_dir: str | None = None,
-    workers: int = 1, config_file: str | None = None,
+    workers: int | str = 1, config_file: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Trains every combination of values with every seed, a run folder each, and compares the outcomes.
 
@@ -41,7 +41,7 @@ def study(
       seeds: Which.
       workdir: Where the runs, study.json, study.md, study.png, study.html and outcomes.jsonl go.
       data_dir: Where data is, if not to be found by itself.
-      workers: Runs at a time.
+      workers: Runs at a time; or the address of a Dask scheduler, whose workers see the same folders.
       config_file: Where layers, data, losses or penalties of the config's own are defined.
 
     Returns:
@@ -56,7 +56,7 @@ def study(
 
 
 def train_all(
-    config: Config, found: Sequence[Variant], seeds: range, folder: Path, data_dir: str | None, workers: int, config_file: str | None,
+    config: Config, found: Sequence[Variant], seeds: range, folder: Path, data_dir: str | None, workers: int | str, config_file: str | None,
     rescued: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """As `study`, of variants; `rescued` judges forks by the result, and what it gives stands there under "rescue"."""

@@ -1,17 +1,25 @@
-"""Runs calls in a few processes (joblib's loky); whoever dies or is stopped, nothing is left running."""
+"""Runs calls in a few processes, here (joblib's loky) or on a Dask cluster (joblib's backend of that name).
+
+Whoever dies or is stopped, nothing is left running.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
+import socket
+import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import CancelledError, as_completed
+from pathlib import Path
 from typing import Any
 
+import joblib
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from tqdm import tqdm
@@ -19,6 +27,9 @@ from tqdm import tqdm
 from tfgan_lab.errors import UserError
 
 RESUME_CODE = 75  # as of `train` after SIGTERM: the same command continues
+_PATIENCE = 10  # seconds that a cluster has to answer
+# The last bits of eigenvalues depend on it, as those of TensorFlow's sums do.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class Stopped(UserError):
@@ -28,28 +39,53 @@ class Stopped(UserError):
 
 
 def run_calls(
-    call: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], workers: int, start: Callable[[], None]
+    call: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    workers: int | str,
+    start: Callable[[], None],
+    folder: Path = Path(),
 ) -> Iterator[tuple[int, Any]]:
     """Yields (index, call(*arguments[index])) as the calls end.
 
-    Workers are killed when the calls are stopped: what a call saved stays. A worker whose memory has grown is replaced.
+    Processes are killed when the calls are stopped: what a call saved stays. One whose memory has grown is replaced.
 
     Args:
       call: A module's function; what it is given and returns is pickled on its way between our own processes.
       arguments: Of each call.
-      workers: Calls at a time.
+      workers: Calls at a time; or the address of a Dask scheduler, whose workers make each call in a process of its own.
       start: Called first in each process.
+      folder: A cluster's workers must see it, too, by this name.
 
     Raises:
+      UserError: No scheduler or worker answers there, or Dask is absent.
       Stopped: SIGTERM came, or a worker was killed.
     """
-    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(start, os.getpid()))
+    if not arguments:
+        return
+    with _raising_at_sigterm(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")  # replaced: as it shall be
+        warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed")  # stopped: as it shall be
+        if isinstance(workers, str):
+            yield from _on_a_cluster(call, arguments, workers, start, folder)
+        else:
+            yield from _in_processes(call, arguments, workers, start)
+
+
+def _in_processes(
+    call: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    workers: int,
+    start: Callable[[], None],
+    home: str = ".",
+    beacon: str = "",
+) -> Iterator[tuple[int, Any]]:
+    pool = ProcessPoolExecutor(
+        min(workers, len(arguments)), initializer=_start, initargs=(start, os.getpid(), home, beacon), env=_ONE_THREAD
+    )
     try:
-        with _raising_at_sigterm(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")  # replaced: as it shall be
-            indices = {pool.submit(call, *given): index for index, given in enumerate(arguments)}
-            for future in as_completed(indices):
-                yield indices[future], future.result()
+        indices = {pool.submit(call, *given): index for index, given in enumerate(arguments)}
+        for future in as_completed(indices):
+            yield indices[future], future.result()
     except BrokenProcessPool:
         raise Stopped(
             "a worker was killed (out of memory?): run the same command again to continue, with fewer --jobs if need be."
@@ -58,17 +94,68 @@ def run_calls(
         pool.shutdown(kill_workers=True)
 
 
-def _start(start: Callable[[], None], parent: int) -> None:
+def _on_a_cluster(
+    call: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    address: str,
+    start: Callable[[], None],
+    folder: Path,
+) -> Iterator[tuple[int, Any]]:
+    try:
+        import distributed
+    except ImportError:
+        raise UserError("--cluster needs Dask: pip install 'tfgan-lab[cluster]'.") from None
+    with contextlib.ExitStack() as stack:
+        try:
+            client = stack.enter_context(distributed.Client(address, timeout=_PATIENCE, set_as_default=False))
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"--cluster={address}: no Dask scheduler with workers answers there ({str(error).splitlines()[0]}). "
+                f"Start `dask scheduler`, and `dask worker {address}` on each machine."
+            ) from None
+        folder.mkdir(parents=True, exist_ok=True)
+        beacon = stack.enter_context(tempfile.NamedTemporaryFile(prefix=".cluster-", dir=folder)).name
+        stack.enter_context(joblib.parallel_config("dask", client=client))
+        parallel = joblib.Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")
+        there = joblib.delayed(_in_a_process_there)
+        try:
+            yield from parallel(
+                there(index, call, given, start, os.getcwd(), beacon) for index, given in enumerate(arguments)
+            )
+        except (CancelledError, distributed.KilledWorker) as error:
+            raise Stopped(
+                f"--cluster={address} is gone, or lost a run's worker again and again ({str(error).splitlines()[0]}): "
+                "run the same command again to continue."
+            ) from None
+
+
+def _in_a_process_there(
+    index: int, call: Callable[..., Any], given: tuple[Any, ...], start: Callable[[], None], home: str, beacon: str
+) -> tuple[int, Any]:
+    """A call on a cluster's worker: in a process as at home, since the worker's own has threads and memories."""
+    if not (os.path.isdir(home) and os.path.exists(beacon)):
+        raise UserError(
+            f"{os.path.dirname(beacon)} is not shared with {socket.gethostname()}: start the command in a folder that all machines "
+            "see under one name, with --workdir in it."
+        )
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # Dask's workers are
+    ((_, result),) = _in_processes(call, [given], 1, start, home, beacon)
+    return index, result
+
+
+def _start(start: Callable[[], None], parent: int, home: str, beacon: str) -> None:
     # Ctrl-C reaches all processes of a terminal: the parent says what becomes of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_the_parent, args=(parent,), daemon=True).start()
+    threading.Thread(target=_leave_with_the_parent, args=(parent, beacon), daemon=True).start()
     # tqdm's own lock is a semaphore between processes, which a worker that is killed would leave behind with a warning.
     tqdm.set_lock(threading.RLock())
+    os.chdir(home)
     start()
 
 
-def _leave_with_the_parent(parent: int) -> None:
-    while os.getppid() == parent:
+def _leave_with_the_parent(parent: int, beacon: str) -> None:
+    while os.getppid() == parent and (not beacon or os.path.exists(beacon)):
         time.sleep(0.5)
     os._exit(RESUME_CODE)
 
