@@ -122,8 +122,7 @@ def check_nothing_lost(workdir: Path, expected: Path, newest_before: int) -> int
     """The newest checkpoint after a kill: never older than before, and all rows up to it are on disk."""
     from runs import rows
 
-    from tfgan_lab.training.checkpoints import checkpoint_steps
-    from tfgan_lab.training.workdir import Workdir
+    from tfgan_lab.training.workdir import Workdir, checkpoint_steps
 
     newest = max(checkpoint_steps(workdir / "checkpoints"), default=0)
     assert newest >= newest_before, f"checkpoint {newest_before} is gone, {newest} is the newest"

@@ -17,7 +17,7 @@ from catalogue import offline
 from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.trainer import train
 from tfgan_lab.training import train as plain
-from tfgan_lab.training.checkpoints import checkpoint_steps
+from tfgan_lab.training.workdir import checkpoint_steps
 
 
 def train_small(reference: str, workdir: Path, **changes: str) -> Path:

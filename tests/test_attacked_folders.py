@@ -23,8 +23,8 @@ from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.parity.import_torch import export_torch, import_torch
 from tfgan_lab.report import reporter
 from tfgan_lab.report.sample import sample_run
-from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.loop import advising
+from tfgan_lab.training.workdir import checkpoint_steps
 
 JUNK_ROWS = (
     b'null\n[1]\n{"kind": "note", "step": 5, "epoch": 1.0}\n{"kind": "eval", "step": 20, "epoch": 0.2, "p_real": 0.5}\n\xff\n'

@@ -16,9 +16,10 @@ from runs import fingerprint, train_bare, weights
 from tfgan_lab.config import from_json, override, to_json
 from tfgan_lab.errors import UserError
 from tfgan_lab.trainer import train
-from tfgan_lab.training.checkpoints import Checkpoints, checkpoint_steps, read_networks
+from tfgan_lab.training.checkpoints import Checkpoints, read_networks
 from tfgan_lab.training.experiment import build
 from tfgan_lab.training.restored import restore_run
+from tfgan_lab.training.workdir import checkpoint_steps
 
 
 def variables(values: list[float], size: int = 3) -> dict[str, list[tf.Variable]]:

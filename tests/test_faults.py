@@ -25,8 +25,8 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.trainer import train
 from tfgan_lab.training import loop
 from tfgan_lab.training import train as plain
-from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
+from tfgan_lab.training.workdir import checkpoint_steps
 
 
 def after_step(step: int, monkeypatch: pytest.MonkeyPatch, action: Any) -> None:

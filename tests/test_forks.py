@@ -21,12 +21,12 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.layers import Dropout
 from tfgan_lab.report.page_run import repeat_command
 from tfgan_lab.trainer import train as train_and_report
-from tfgan_lab.training.checkpoints import Checkpoints, checkpoint_steps
+from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.loop import Interrupted
 from tfgan_lab.training.restored import restore_run
 from tfgan_lab.training.train import train
-from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.training.workdir import Workdir, checkpoint_steps
 
 # A row every 5 steps, so that at step 14 four steps are pending.
 SMALL = {

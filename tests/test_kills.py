@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from runs import command, fingerprint, finish, rows
 
-from tfgan_lab.training.checkpoints import checkpoint_steps
+from tfgan_lab.training.workdir import checkpoint_steps
 
 pytestmark = pytest.mark.slow
 

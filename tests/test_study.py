@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,13 @@ def test_a_mistake_is_one_line_before_anything_is_trained(
     found = capsys.readouterr().err
     assert found.count("\n") == 1 and re.search(said, found), found
     assert not (tmp_path / "x").exists()
+
+
+def test_a_mistake_does_not_start_tensorflow() -> None:
+    """It would print a screen of its own words first."""
+    program = "import sys; from tfgan_lab import cli; cli.main(['study', '--vary=lozz=1']); print('tensorflow' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr.count("\n")) == ("False\n", 1), ended.stderr
 
 
 def of_seed(job: Any) -> dict[str, float]:

@@ -31,12 +31,11 @@ from tfgan_lab.report.sample import sample_run
 from tfgan_lab.trainer import train
 from tfgan_lab.training import experiment, loop
 from tfgan_lab.training import train as plain
-from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.loop import Interrupted
 from tfgan_lab.training.run import Run
 from tfgan_lab.training.sampler import saved_samples
-from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.training.workdir import Workdir, checkpoint_steps
 
 SMOKES = [f"{name}:smoke" for name in config_names()]
 

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from runs import command, fingerprint, finish, rows, weights
 from workers import free_ports, run_workers, worker, workers
 
-from tfgan_lab.training.checkpoints import checkpoint_steps
+from tfgan_lab.training.workdir import checkpoint_steps
 
 pytestmark = pytest.mark.slow
 

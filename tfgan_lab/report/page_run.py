@@ -23,9 +23,8 @@ from tfgan_lab.report.drawings import drawing_of
 from tfgan_lab.report.ledger_text import with_seeds
 from tfgan_lab.report.page_contents import Parts, RunPage
 from tfgan_lab.system.files import read_bytes
-from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.sampler import saved_samples
-from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.training.workdir import Workdir, checkpoint_steps
 from tfgan_lab.words import counted, drawn_from_which, of_post
 
 _CHARTS = (

@@ -14,8 +14,7 @@ from tfgan_lab.config import Config, Mnist, Plane, Stacked, flattened, override
 from tfgan_lab.errors import UserError
 from tfgan_lab.studies.grid import Variant, full_names, variants
 from tfgan_lab.studies.study import train_all
-from tfgan_lab.training.checkpoints import checkpoint_steps
-from tfgan_lab.training.workdir import Workdir
+from tfgan_lab.training.workdir import Workdir, checkpoint_steps
 
 FORK = "fork"  # the column of steps
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import reason_of, require_file
 from tfgan_lab.system.runtime import no_pattern
+from tfgan_lab.training.workdir import checkpoint_steps
 
 
 class Checkpoints:
@@ -72,13 +73,6 @@ class Checkpoints:
         for path in self.folder.iterdir():
             if path.name.startswith(f"ckpt-{step}.data-"):
                 path.unlink(missing_ok=True)
-
-
-def checkpoint_steps(folder: Path) -> list[int]:
-    """Steps of the checkpoints in a folder, oldest first."""
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    matches = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in names)
-    return sorted(int(match[1]) for match in matches if match)
 
 
 def read_networks(folder: Path, networks: Mapping[str, Sequence[tf.Variable]]) -> tuple[int, list[str]]:

@@ -17,11 +17,11 @@ from tfgan_lab.config import Changes, differences
 from tfgan_lab.errors import UserError
 from tfgan_lab.layer_base import every_node
 from tfgan_lab.system.runtime import no_pattern
-from tfgan_lab.training.checkpoints import Checkpoints, checkpoint_steps
+from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.experiment import OPTIMIZERS, Experiment
 from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.terminal import say
-from tfgan_lab.training.workdir import Workdir, config_at, place_of
+from tfgan_lab.training.workdir import Workdir, checkpoint_steps, config_at, place_of
 
 
 class Start:

@@ -15,9 +15,9 @@ import numpy as np
 from tfgan_lab.config import Config, Every
 from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, TrainingDiverged, UserError
 from tfgan_lab.placement.team import Team
-from tfgan_lab.training.checkpoints import checkpoint_steps
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.terminal import reader_is_gone
+from tfgan_lab.training.workdir import checkpoint_steps
 
 _SIGPIPE = READER_GONE_CODE - 128  # Windows has no such name
 _CHUNK_SECONDS = 1.0  # long enough to hide Python, short enough for Ctrl-C and the progress bar

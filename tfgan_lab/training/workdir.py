@@ -364,3 +364,10 @@ def environment() -> dict[str, Any]:
         "cores": usable_cores(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
     }  # fmt: skip
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, oldest first."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    matches = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in names)
+    return sorted(int(match[1]) for match in matches if match)
