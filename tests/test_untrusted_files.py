@@ -22,7 +22,7 @@ from tfgan_lab.system.arrays import read_arrays
 PACKAGE = Path(__file__).resolve().parents[1] / "tfgan_lab"
 MAY_USE = {
     "faces.py": {"joblib"},  # its processes, which pickle only between themselves
-    "worker_pool.py": {"joblib"},
+    "worker_pool.py": {"joblib"},  # as there; a Dask cluster is named by its user
     "config_files.py": {"exec"},  # a config file is a program that its user asks for: see docs/trust.md
 }
 
