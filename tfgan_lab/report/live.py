@@ -63,7 +63,7 @@ class LivePage:
         return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
     def _build(self, state: str) -> bytes:
-        from tfgan_lab.report.page import content_of, environment, runs_in
+        from tfgan_lab.report.page import content_of, from_template, runs_in
         from tfgan_lab.report.page_contents import Parts
         from tfgan_lab.training.workdir import Workdir
 
@@ -72,7 +72,7 @@ class LivePage:
             folders = [Workdir(path) for path in runs_in(self._path)]
             return content_of(folders, lambda folder: Parts(None, None, 0, [note]), state)
         except UserError as error:  # such as: there is no run yet
-            return environment().get_template("waiting.html").render(said=str(error), live=state).encode()
+            return from_template("waiting.html", said=str(error), live=state)
 
 
 class _Handler(BaseHTTPRequestHandler):

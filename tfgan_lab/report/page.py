@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tfgan_lab import __version__, config
+from tfgan_lab import __version__
+from tfgan_lab import config as config_lib
+from tfgan_lab.config import Changes
 from tfgan_lab.errors import UserError
 from tfgan_lab.report import page_charts
 from tfgan_lab.report.browser_net import javascript_of_layers
 from tfgan_lab.report.page_contents import Parts, RunPage, parts_of
 from tfgan_lab.report.page_run import gather
-from tfgan_lab.report.tables import config_table, metrics_table
 from tfgan_lab.system.files import MARK, refuse_foreign, write_atomically
 from tfgan_lab.training.workdir import Workdir
+
+Table = dict[str, Any]
 
 MOST_BYTES = 5_000_000
 _FRAME = 120_000  # the page's own text, style and code
@@ -69,7 +72,7 @@ def content_of(folders: Sequence[Workdir], parts: Callable[[Workdir], Parts], li
     runs = [gather(folder, parts(folder), f"r{i}", share) for i, folder in enumerate(folders)]
     for run, name in zip(runs, names, strict=True):
         run.name = name
-    content = render(runs, common, live).encode()
+    content = _rendered(runs, common, live)
     if len(content) > MOST_BYTES:
         raise UserError(
             f"--workdir: {len(runs)} runs make a page of {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:g}: name fewer."
@@ -81,26 +84,41 @@ def write_page(folder: Workdir, network: Any, source: Any, step: int) -> Path:
     """Writes report.html of a run that has just been trained, from what is in memory."""
     page = gather(folder, Parts(network, source, step), "r0", MOST_BYTES - _FRAME)
     target = folder.path / "report.html"
-    write_atomically(target, render([page]).encode())
+    write_atomically(target, _rendered([page]))
     return target
 
 
-def render(runs: Sequence[RunPage], common: Sequence[str] = (), live: str = "") -> str:
-    """The page's HTML; `common` are charts of all runs together, an <svg> each; `live` as in `content_of`."""
-    return environment().get_template("page.html").render(
-        runs=runs, common=common, live=live, mark=MARK, version=__version__, differences=config_table(runs), metrics=metrics_table(runs),
+def _rendered(runs: Sequence[RunPage], common: Sequence[str] = (), live: str = "") -> bytes:
+    return from_template(
+        "page.html", runs=runs, common=common, live=live, differences=config_table(runs), metrics=metrics_table(runs),
         data={run.key: {"moments": run.moments, "densities": run.densities, "net": run.net} for run in runs},
-        steps_of_layers=Markup(javascript_of_layers()), config_json={run.key: config.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
+        config_json={run.key: config_lib.to_json(run.config) for run in runs}, title=" and ".join(run.name for run in runs[:3]),
     )  # fmt: skip
 
 
-def environment() -> Environment:
-    """Where the templates of pages are, and what they may use."""
+def from_template(name: str, **values: Any) -> bytes:
+    """A page of a file in templates/."""
     made = Environment(
         loader=PackageLoader("tfgan_lab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip
     made.filters |= {"script_json": _script_json, "code_marks": _code_marks}
-    return made
+    made.globals |= {"mark": MARK, "version": __version__, "steps_of_layers": Markup(javascript_of_layers())}
+    return made.get_template(name).render(values).encode()
+
+
+def write_study_page(folder: Path, title: str, tables: Sequence[Mapping[str, Any]], commands: Sequence[str]) -> None:
+    """Writes study.html of a study: its tables, its picture (study.svg), and the commands of its runs.
+
+    Args:
+      folder: The study's.
+      title: What was studied.
+      tables: "head", "rows" and what is "told" below.
+      commands: That train its runs again, one for each row of the last table.
+    """
+    content = (folder / "study.svg").read_text(encoding="utf-8")
+    picture = Markup(page_charts.for_page(content, "study", f"{title}: see the tables"))
+    page = from_template("study.html", title=title, tables=tables, picture=picture, commands=commands)
+    write_atomically(folder / "study.html", page)
 
 
 def _script_json(value: Any) -> Markup:
@@ -136,3 +154,46 @@ def _default_target(paths: Sequence[Path]) -> Path:
         return paths[0] / "report.html"
     parents = {path.resolve().parent for path in paths}
     return (paths[0].parent if len(parents) == 1 else Path()) / "report.html"
+
+
+def config_table(runs: Sequence[Any]) -> Table | None:
+    """The fields in which the runs' configs differ; None for one run, and where they do not."""
+    fields = [config_lib.flattened(run.config) for run in runs]
+    names = list(dict.fromkeys(name for one in fields for name in one))
+    rows = []
+    for name in names:
+        values = [one.get(name, "–") for one in fields]
+        unsaid = any(config_lib.what_changes(run.config, name) in (Changes.NAME, Changes.PRINTED) for run in runs)
+        if not unsaid and any(value != values[0] for value in values):
+            rows.append([name, *(_plain(value) for value in values)])
+    if len(runs) == 1 or not rows:
+        return None
+    return {"head": ["field", *(run.name for run in runs)], "rows": rows}
+
+
+def metrics_table(runs: Sequence[Any]) -> Table | None:
+    """Every metric that was evaluated: of one run beside its floors, of several runs beside each other."""
+    measured = [run for run in runs if run.metrics]
+    if not measured:
+        return None
+    by_name = [{row["name"]: row for row in run.metrics} for run in measured]
+    names = list(dict.fromkeys(name for one in by_name for name in one))
+    heads = [run.name if len(runs) > 1 else "this model [95 % interval]" for run in measured]
+    rows = []
+    for name in names:
+        first = next(one[name] for one in by_name if name in one)
+        cells = [_number(one.get(name, {}).get("generated"), interval=True) for one in by_name]
+        floors = [_number(first.get(column)) for column in ("real", "untrained")]
+        rows.append([first["label"], *cells, *floors, first.get("better", "")])
+    return {"head": ["metric", *heads, "real data instead", "untrained", "better"], "rows": rows}
+
+
+def _number(number: Any, interval: bool = False) -> str:
+    if not isinstance(number, dict) or "value" not in number:
+        return "–"
+    text = f"{number['value']:.4g}"
+    return f"{text} [{number['low']:.4g}, {number['high']:.4g}]" if interval and "low" in number else text
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

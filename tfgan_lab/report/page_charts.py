@@ -51,11 +51,6 @@ def densities(real: np.ndarray, fake: np.ndarray, key: str) -> str:
     return _as_svg(figure, key)
 
 
-def from_file(content: str, key: str, label: str) -> str:
-    """An SVG file that `style.write_figure` wrote, for the page."""
-    return _for_page(content, key, label)
-
-
 def _chart(draw: Callable[[Any], None], key: str, floors: Callable[[Any], None] | None = None) -> str:
     with plt.rc_context(_PAGE_STYLE):
         figure, axis = plt.subplots(figsize=_SIZE, layout="constrained")
@@ -67,7 +62,7 @@ def _chart(draw: Callable[[Any], None], key: str, floors: Callable[[Any], None] 
 
 def _as_svg(figure: Any, key: str) -> str:
     label = _in_words(figure)
-    return _for_page(svg(figure, _PAGE_STYLE).decode(), key, label)
+    return for_page(svg(figure, _PAGE_STYLE).decode(), key, label)
 
 
 def _in_words(figure: Any) -> str:
@@ -81,14 +76,13 @@ def _in_words(figure: Any) -> str:
     return f"{title}, by {figure.axes[0].get_xlabel()}: {'; '.join(said) or 'see the table'}"
 
 
-def _for_page(content: str, key: str, label: str) -> str:
-    content = content[content.index("<svg") :]
-    content = re.sub(r"<metadata>.*?</metadata>\s*", "", content, flags=re.DOTALL)
-    content = re.sub(r"(\bid=\"|href=\"#|url\(#)", rf"\g<1>{key}-", content)
-    content = re.sub(r"<svg ([^>]*?)width=\"[^\"]*\" ?height=\"[^\"]*\"", r"<svg \1", content, count=1)
-    content = re.sub(r"<svg ([^>]*?)height=\"[^\"]*\" ?", r"<svg \1", content, count=1)
-    content = re.sub(r"<svg ([^>]*?)width=\"[^\"]*\" ?", r"<svg \1", content, count=1)
+def for_page(content: str, key: str, label: str) -> str:
+    """An SVG file of matplotlib's as <svg>: `key` before its ids, as wide as there is room, in the page's colours."""
+    head, body = content[content.index("<svg") :].split(">", 1)
+    head = re.sub(r"\s(?:width|height)=\"[^\"]*\"", "", head)
+    head = head.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"')
+    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    body = re.sub(r"(\bid=\"|href=\"#|url\(#)", rf"\g<1>{key}-", body)
     # The page's own colours, which follow its light or dark scheme.
-    content = content.replace(_INK, "currentColor").replace(BLUE.lower(), "var(--accent)")
-    content = re.sub(r"\s*\n\s*", " ", content)
-    return content.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+    body = body.replace(_INK, "currentColor").replace(BLUE.lower(), "var(--accent)")
+    return re.sub(r"\s*\n\s*", " ", f"{head}>{body}")

@@ -8,17 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from tfgan_lab import __version__, pretrained
+from tfgan_lab import pretrained
 from tfgan_lab.config_files import load_config, summaries
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.exported import in_words
 from tfgan_lab.export.saved_model import GeneratorModule
-from tfgan_lab.report.browser_net import coarse_net, javascript_of_layers
-from tfgan_lab.report.page import MOST_BYTES, environment
-from tfgan_lab.report.tables import Table, metrics_table
-from tfgan_lab.system.files import MARK, refuse_foreign, write_atomically
+from tfgan_lab.report.browser_net import coarse_net
+from tfgan_lab.report.page import MOST_BYTES, Table, from_template, metrics_table
+from tfgan_lab.system.files import refuse_foreign, write_atomically
 from tfgan_lab.words import counted, of_post
 
 # Levels lie this many root mean squares of their row apart where a generator has a million weights, and as the square
@@ -69,10 +66,7 @@ def write_gallery(out: str | os.PathLike[str]) -> Path:
         raise UserError(f"--out={out}: the file's name must end in .html.")
     refuse_foreign(target)
     entries = [_entry(f"g{i}", name) for i, name in enumerate(pretrained.names())]
-    content = environment().get_template("gallery.html").render(
-        entries=entries, mark=MARK, version=__version__, steps_of_layers=Markup(javascript_of_layers()),
-        data={entry.key: {"net": entry.net} for entry in entries},
-    ).encode()  # fmt: skip
+    content = from_template("gallery.html", entries=entries, data={entry.key: {"net": entry.net} for entry in entries})
     assert len(content) < MOST_BYTES
     write_atomically(target, content)
     return target

@@ -62,7 +62,7 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
     for name, caption in _CHARTS:
         if (folder.path / f"{name}.svg").is_file():
             content = (folder.path / f"{name}.svg").read_text(encoding="utf-8")
-            page.charts.append((caption, page_charts.from_file(content, f"{key}-{name}", caption)))
+            page.charts.append((caption, page_charts.for_page(content, f"{key}-{name}", caption)))
     if isinstance(config, GanConfig):
         _add_pictures(
             page, config, folder, parts, most - sum(map(len, [*page.curves, *(svg for _, svg in page.charts)]))

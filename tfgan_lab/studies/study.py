@@ -82,8 +82,8 @@ def _write(
 ) -> dict[str, Any]:  # fmt: skip
     from tfgan_lab.figures import write_figure
     from tfgan_lab.report import study_plots
+    from tfgan_lab.report.page import write_study_page
     from tfgan_lab.report.page_run import repeat_command
-    from tfgan_lab.report.page_study import write_study_page
 
     store, rows, data, commands = Store(), [], "", []
     for one in found:
