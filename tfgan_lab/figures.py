@@ -13,6 +13,7 @@ import matplotlib
 
 matplotlib.use("Agg")  # figures are files here; a display may not exist
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.style.core import STYLE_BLACKLIST
@@ -57,13 +58,19 @@ def write_figure(folder: Path, name: str, figure: Figure) -> str:
 def finish(figure: Figure, title: str, provenance: str) -> Figure:
     """Puts a title above a figure and its provenance below."""
     figure.suptitle(title)
-    figure.supxlabel(wrapped(figure, provenance), fontsize=7, color="#555555")
+    return below(figure, provenance)
+
+
+def below(figure: Figure, text: str, **keywords: Any) -> Figure:
+    """Puts a small text below a figure, in lines that fit."""
+    text = textwrap.fill(text, int(figure.get_figwidth() * 18))  # characters of 7 points in an inch
+    figure.supxlabel(text, fontsize=7, color="#555555", **keywords)
     return figure
 
 
-def wrapped(figure: Figure, text: str) -> str:
-    """Text in lines that fit below a figure."""
-    return textwrap.fill(text, int(figure.get_figwidth() * 18))  # characters of 7 points in an inch
+def spread(number: int, reach: float) -> np.ndarray:
+    """By how much dots of one line are moved aside, by the golden ratio: always the same, and none hides another."""
+    return (np.arange(number) * 0.618 % 1 - 0.5) * reach
 
 
 def _encoded(figure: Figure, form: str, style: Mapping[str, Any], metadata: dict[str, str | None]) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, wrapped
+from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish, spread
 from tfgan_lab.report.ledger_text import headline
 
 _COLORS = {"reproduced": GREEN, "not reproduced": RED, "open": ORANGE, "not run": GREY}
@@ -32,11 +32,8 @@ def ledger(result: Mapping[str, Any]) -> Figure:
                     _strip(axis, claim["gauges"][index])
                 else:
                     axis.axis("off")
-        figure.suptitle("The posts' claims over seeds: each dot is a seed, the green band is what the claim asks for")
-        figure.supxlabel(
-            wrapped(figure, f"{result['rule']} {result['known']} Data: {_data(claims)}"), fontsize=7, color="#555555"
-        )
-        return figure
+        title = "The posts' claims over seeds: each dot is a seed, the green band is what the claim asks for"
+        return finish(figure, title, f"{result['rule']} {result['known']} Data: {_data(claims)}")
 
 
 def _data(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -60,8 +57,7 @@ def _strip(axis: Any, gauge: Mapping[str, Any]) -> None:
     margin = 0.06 * (np.ptp(ends) or 1)
     axis.axvspan(gauge["low"], gauge["high"], color=GREEN, alpha=0.15, linewidth=0)
     inside = (values >= gauge["low"]) & (values <= gauge["high"])
-    # Spread up and down by the golden ratio: the same picture every time, and no dot hides another.
-    heights = (np.arange(len(values)) * 0.618) % 1 * 0.6 + 0.2
+    heights = 0.5 + spread(len(values), 0.6)
     for which, color, marker in ((inside, BLUE, "o"), (~inside, RED, "X")):
         axis.scatter(values[which], heights[which], s=22, color=color, marker=marker, linewidths=0, alpha=0.85)
     axis.set(xlim=(ends.min() - margin, ends.max() + margin), ylim=(0, 1), yticks=[])
@@ -79,14 +75,13 @@ def peers(trials: Sequence[Mapping[str, Any]]) -> Figure:
         figure, axes = plt.subplots(rows, columns, figsize=(11, 1.5 * rows + 0.7), squeeze=False, layout="constrained")
         for axis, (trial, row) in zip(axes.flat, panels, strict=False):
             for height, side, color in ((1, "ours", BLUE), (0, "peer", ORANGE)):
-                offsets = (np.arange(len(row[side])) * 0.618) % 1 * 0.5 - 0.25
-                axis.scatter(row[side], height + offsets, s=20, color=color, linewidths=0, alpha=0.8)
+                heights = height + spread(len(row[side]), 0.5)
+                axis.scatter(row[side], heights, s=20, color=color, linewidths=0, alpha=0.8)
             axis.set(yticks=[1, 0], yticklabels=["ours", "PyTorch"], ylim=(-0.5, 1.5))
             axis.set_title(f"{trial['arm']}, {trial['length']}\n{row['label']}: {row['finding']}", fontsize=8)
             axis.tick_params(labelsize=7)
             axis.xaxis.set_major_locator(MaxNLocator(5))
         for axis in axes.flat[len(panels) :]:
             axis.axis("off")
-        figure.suptitle("The same measurements of our seeds and of the posts' programs in PyTorch")
-        figure.supxlabel(wrapped(figure, f"Data: {_data(trials)}"), fontsize=7, color="#555555")
-        return figure
+        title = "The same measurements of our seeds and of the posts' programs in PyTorch"
+        return finish(figure, title, f"Data: {_data(trials)}")

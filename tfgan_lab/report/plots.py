@@ -11,10 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish, wrapped
+from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, below, finish
 from tfgan_lab.posts.reference import Reference
 
 Panel = Callable[[Any], None]
+_BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}  # where a legend is
 # Numbers in which runs are compared on common axes: the kind of their rows, their names there, and in words.
 _COMPARED = (
     ("train", "d_loss_mean", "the discriminator's loss"), ("train", "g_loss_mean", "the generator's loss"),
@@ -36,9 +37,8 @@ def curves(rows: Sequence[dict[str, Any]], title: str, provenance: str, referenc
     """
     with plt.rc_context(STYLE):
         drawn = panels(rows, reference)
-        figure, axes = plt.subplots(
-            1, len(drawn), figsize=(10 + 3.6 * (len(drawn) - 2), 3.8), layout="constrained", squeeze=False
-        )
+        size = (10 + 3.6 * (len(drawn) - 2), 3.8)
+        figure, axes = plt.subplots(1, len(drawn), figsize=size, layout="constrained", squeeze=False)
         for panel, axis in zip(drawn, axes.flat, strict=True):
             panel(axis)
         return finish(figure, title, provenance)
@@ -87,15 +87,15 @@ def _common(runs: Mapping[str, Any], key: str, title: str, axis: Any) -> None:
         # A folder's name is no formula, and one that begins with _ is named, too.
         label = name.replace("$", r"\$")
         label = f" {label}" if label.startswith("_") else label
-        _line(axis, rows, key, label, colors[index % len(colors)], style)
+        line(axis, rows, key, label, colors[index % len(colors)], style)
     axis.set(title=title, xlabel="epoch")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, columnspacing=1.0)
+    axis.legend(ncols=2, columnspacing=1.0, **_BELOW)
 
 
 def _losses(train: Any, reference: Reference, axis: Any) -> None:
     key_of = "{}_mean" if reference.losses == "mean" else "{}"
-    _line(axis, train, key_of.format("d_loss"), "discriminator", BLUE)
-    _line(axis, train, key_of.format("g_loss"), "generator", ORANGE)
+    line(axis, train, key_of.format("d_loss"), "discriminator", BLUE)
+    line(axis, train, key_of.format("g_loss"), "generator", ORANGE)
     end = train[-1]["epoch"]
     for key, color in (("d_loss", BLUE), ("g_loss", ORANGE)):
         _band(axis, reference, key_of.format(key), color, end)
@@ -114,25 +114,24 @@ def _beliefs(train: Any, evaluations: Any, reference: Reference, axis: Any) -> N
     judged = [row for row in evaluations if "p_real" in row]
     source, where = (judged, "test split, end of epoch") if judged else (train, "training batches")
     key, end = "" if judged else "_mean", train[-1]["epoch"]
-    _line(axis, source, f"p_real{key}", "D(x), real", BLUE)
-    _line(axis, source, f"p_fake{key}", "D(G(z)), generated", ORANGE)
+    line(axis, source, f"p_real{key}", "D(x), real", BLUE)
+    line(axis, source, f"p_fake{key}", "D(G(z)), generated", ORANGE)
     if judged:
         _band(axis, reference, "p_real", BLUE, end)
         _band(axis, reference, "p_fake", ORANGE, end)
     if "p_real" in reference.balance:
         even = reference.balance["p_real"]
         axis.axhline(even, color=GREY, linestyle="--", linewidth=1, label=f"{even:g}: cannot tell")
-    what, unit = (
-        ("probability of being real", "probability") if reference.probabilities else ("sigmoid of D", "sigmoid")
-    )
+    told = reference.probabilities
+    what, unit = ("probability of being real", "probability") if told else ("sigmoid of D", "sigmoid")
     axis.set(title=f"mean {what} ({where})", xlabel="epoch", ylabel=unit, ylim=(0, 1))
-    _legend(axis, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1.0)
+    _legend(axis, ncols=4, columnspacing=1.0, **_BELOW)
 
 
 def _moments(train: Any, reference: Reference, axis: Any) -> None:
     for name, style in (("mean", "-"), ("std", ":")):
-        _line(axis, train, f"real_{name}_mean", f"real {name}", BLUE, style)
-        _line(axis, train, f"fake_{name}_mean", f"generated {name}", ORANGE, style)
+        line(axis, train, f"real_{name}_mean", f"real {name}", BLUE, style)
+        line(axis, train, f"fake_{name}_mean", f"generated {name}", ORANGE, style)
         _band(axis, reference, f"fake_{name}_mean", ORANGE, train[-1]["epoch"])
     axis.set(title="moments of the sets", xlabel="epoch (100 steps)", ylabel="data units")
     axis.legend()
@@ -140,53 +139,49 @@ def _moments(train: Any, reference: Reference, axis: Any) -> None:
 
 def _points(evaluations: Any, reference: Reference, axis: Any) -> None:
     modes = any("modes" in row for row in evaluations)
-    _line(axis, evaluations, "modes" if modes else "energy_distance", "modes (left)" if modes else "generated", BLUE)
+    line(axis, evaluations, "modes" if modes else "energy_distance", "modes (left)" if modes else "generated", BLUE)
     what = "modes recovered" if modes else "energy distance to the law"
     axis.set(title="2,500 samples", xlabel="epoch (100 steps)", ylabel=what, ylim=(0, None))
     if modes:
-        right = axis.twinx()
-        right.grid(visible=False)
-        _line(right, evaluations, "high_quality", "within 3 std of a mode (right)", ORANGE)
+        right = _on_the_right(axis, evaluations, "high_quality", "within 3 std of a mode (right)")
         right.set(ylabel="share of samples", ylim=(0, 1.02))
-        handles = [*axis.get_lines(), *right.get_lines()]
-        labels = [line.get_label() for line in handles]
-        axis.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def _measured_curves(measured: Any, reference: Reference, axis: Any) -> None:
-    _line(axis, measured, "digits", "classes drawn (left)", BLUE)
-    right = measured[-1].get("judge_accuracy")
-    axis.set(
-        title="2,000 samples, by the judge" + ("" if right is None else f", right on {right:.1%} of real images"),
-        xlabel="epoch",
-        ylabel="classes that are > 1/10 of an even share",
-        ylim=(0, 1.05 * reference.classes),
-    )
-    right = axis.twinx()
+    line(axis, measured, "digits", "classes drawn (left)", BLUE)
+    known = measured[-1].get("judge_accuracy")
+    title = "2,000 samples, by the judge" + ("" if known is None else f", right on {known:.1%} of real images")
+    what, most = "classes that are > 1/10 of an even share", 1.05 * reference.classes
+    axis.set(title=title, xlabel="epoch", ylabel=what, ylim=(0, most))
+    right = _on_the_right(axis, measured, "frechet", "Fréchet distance (right)")
     right.spines["right"].set_visible(True)
-    right.grid(visible=False)
-    _line(right, measured, "frechet", "Fréchet distance (right)", ORANGE)
     right.set(ylabel="Fréchet distance, judge features")
     distances = [row["frechet"] for row in measured]
     if max(distances) > 10 * min(distances):
         right.set_yscale("log")
     else:
         right.set_ylim(bottom=0)
+
+
+def _on_the_right(axis: Any, rows: Any, key: str, label: str) -> Any:
+    """A second curve with an axis of its own, and the legend of both."""
+    right = axis.twinx()
+    right.grid(visible=False)
+    line(right, rows, key, label, ORANGE)
     handles = [*axis.get_lines(), *right.get_lines()]
-    axis.legend(
-        handles, [line.get_label() for line in handles], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2
-    )
+    axis.legend(handles, [handle.get_label() for handle in handles], ncols=2, **_BELOW)
+    return right
 
 
 def _classifier_loss(train: Any, reference: Reference, axis: Any) -> None:
-    _line(axis, train, "loss_mean", "training loss", BLUE)
+    line(axis, train, "loss_mean", "training loss", BLUE)
     _band(axis, reference, "loss_mean", BLUE, train[-1]["epoch"])
     axis.set(title="loss, mean since the last row", xlabel="epoch", ylabel="cross-entropy (nats)")
 
 
 def _accuracy(train: Any, evaluations: Any, reference: Reference, axis: Any) -> None:
-    _line(axis, train, "accuracy_mean", "training batches", BLUE)
-    _line(axis, evaluations, "accuracy", "test split", ORANGE)
+    line(axis, train, "accuracy_mean", "training batches", BLUE)
+    line(axis, evaluations, "accuracy", "test split", ORANGE)
     _band(axis, reference, "accuracy", ORANGE, train[-1]["epoch"])
     axis.set(title="accuracy", xlabel="epoch", ylabel="share right", ylim=(0, 1.02))
     axis.legend()
@@ -217,12 +212,12 @@ def _prints(axis: Any, reference: Reference, key: str, color: str, end: float) -
     axis.scatter(*zip(*points, strict=True), s=9, color=color, marker="x", linewidths=0.8, label="the post's prints")
     epochs = np.array([epoch for epoch, _ in points])
     for stretch in np.split(np.array(points), np.flatnonzero(np.diff(epochs) > 1) + 1):
-        axis.fill_between(
-            stretch[[0, -1], 0], stretch[:, 1].min(), stretch[:, 1].max(), color=color, alpha=0.12, linewidth=0
-        )
+        least, most = stretch[:, 1].min(), stretch[:, 1].max()
+        axis.fill_between(stretch[[0, -1], 0], least, most, color=color, alpha=0.12, linewidth=0)
 
 
-def _line(axis: Any, rows: Any, key: str, label: str, color: str, style: str = "-") -> None:
+def line(axis: Any, rows: Any, key: str, label: str, color: str, style: str = "-") -> None:
+    """A number of rows of metrics.jsonl over their epochs; a few points are marked."""
     points = [(row["epoch"], row[key]) for row in rows if key in row]
     if points:
         marker = "o" if len(points) < 3 else None
@@ -241,15 +236,10 @@ def labelled_grids(
       across: Side by side.
     """
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        number = len(grids)
-        shape = (1, number) if across else (number, 1)
-        height, width = grids[0][1].shape[:2]
-        cell = 4.2
-        size = (
-            (cell * number, cell * height / width + 0.9)
-            if across
-            else (cell * 1.4, (cell * 1.4 * height / width + 0.4) * number + 0.6)
-        )
+        number, (height, width) = len(grids), grids[0][1].shape[:2]
+        shape, size = (1, number), (4.2 * number, 4.2 * height / width + 0.9)
+        if not across:
+            shape, size = (number, 1), (5.88, (5.88 * height / width + 0.4) * number + 0.6)
         figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
         for axis, (caption, picture) in zip(axes.flat, grids, strict=True):
             axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -268,9 +258,8 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
     """
     with plt.rc_context(STYLE | {"axes.grid": False}):
         columns = len(rows[0][1])
-        figure, axes = plt.subplots(
-            len(rows), columns, figsize=(columns * 0.95 + 0.9, len(rows) * 0.95 + 0.9), squeeze=False
-        )
+        size = (columns * 0.95 + 0.9, len(rows) * 0.95 + 0.9)
+        figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
         for axis_row, (label, images) in zip(axes, rows, strict=True):
             for axis, image in zip(axis_row, images, strict=True):
                 axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -280,8 +269,7 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
             axis_row[0].set_ylabel(label, rotation=0, ha="right", va="center")
         figure.subplots_adjust(left=0.16, right=0.99, top=0.95, bottom=0.04, wspace=0.04, hspace=0.04)
         figure.suptitle(title, y=0.985)
-        figure.supxlabel(wrapped(figure, provenance), y=0.008, fontsize=7, color="#555555")
-        return figure
+        return below(figure, provenance, y=0.008)
 
 
 def normal_curves(moments: Sequence[dict[str, Any]], title: str, provenance: str) -> Figure:
@@ -294,10 +282,9 @@ def normal_curves(moments: Sequence[dict[str, Any]], title: str, provenance: str
     """
     with plt.rc_context(STYLE):
         columns = min(4, len(moments))
-        size = (3 * columns, 2.3 * -(-len(moments) // columns) + 0.7)
-        figure, axes = plt.subplots(
-            -(-len(moments) // columns), columns, figsize=size, squeeze=False, layout="constrained"
-        )
+        rows = -(-len(moments) // columns)
+        size = (3 * columns, 2.3 * rows + 0.7)
+        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
         for axis, row in zip_longest(axes.flat, moments):
             if row is None:
                 axis.set_axis_off()
@@ -331,8 +318,7 @@ def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -
         figure.subplots_adjust(left=0.09, right=0.985, top=0.92, bottom=0.16)
         density_panel(axis, real, fake)
         axis.set_title(title)
-        figure.supxlabel(wrapped(figure, provenance), fontsize=7, color="#555555")
-        return figure
+        return below(figure, provenance)
 
 
 def density_panel(axis: Any, real: np.ndarray, fake: np.ndarray) -> None:
@@ -342,16 +328,9 @@ def density_panel(axis: Any, real: np.ndarray, fake: np.ndarray) -> None:
     x = np.linspace(low, high, 400)
     for name, numbers, color in (("real", real, BLUE), ("generated", fake, ORANGE)):
         mean, std = numbers.mean(), max(numbers.std(), 1e-6)
-        axis.hist(
-            numbers, bins=80, range=(low, high), density=True, histtype="stepfilled", color=color, alpha=0.3,
-            label=f"{name}, histogram",
-        )  # fmt: skip
-        axis.plot(
-            x,
-            _normal(x, mean, std),
-            color=color,
-            linewidth=1.5,
-            label=f"{name}, N({mean:.2f}, {std:.2f}²), the post's curve",
-        )
+        bars = {"bins": 80, "range": (low, high), "density": True, "histtype": "stepfilled", "alpha": 0.3}
+        axis.hist(numbers, color=color, label=f"{name}, histogram", **bars)
+        label = f"{name}, N({mean:.2f}, {std:.2f}²), the post's curve"
+        axis.plot(x, _normal(x, mean, std), color=color, linewidth=1.5, label=label)
     axis.set(xlabel="value", ylabel="probability density", ylim=(0, 1.6 / (real.std() * 2.5)))
     axis.legend(fontsize=8)

@@ -82,10 +82,10 @@ def sweep(
     write_atomically(folder / "sweep.md", markdown_bytes(markdown(result)))
     from tfgan_lab.evaluation.exported import in_words
     from tfgan_lab.figures import write_figure
-    from tfgan_lab.report import sweep_plots
+    from tfgan_lab.report import study_plots
 
     provenance = "; ".join(in_words(part) for part in (result["data"] or {}).values())
-    write_figure(folder, "sweep", sweep_plots.side_by_side(outcomes, field, config, provenance))
+    write_figure(folder, "sweep", study_plots.side_by_side(outcomes, field, config, provenance))
     return result
 
 
