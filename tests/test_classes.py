@@ -20,7 +20,7 @@ from tfgan_lab.config import Classes, from_json, override, to_json, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.data import Examples, Provenance, open_source
 from tfgan_lab.errors import UserError
-from tfgan_lab.evaluation import accuracy, classifier_plots
+from tfgan_lab.evaluation import accuracy
 from tfgan_lab.evaluation import monitor as monitor_lib
 from tfgan_lab.evaluation.judge import Judge, judge_for, load_judge
 from tfgan_lab.evaluation.monitor import Monitor
@@ -278,7 +278,7 @@ def test_more_than_ten_classes_are_drawn_and_told_apart(tmp_path: Path) -> None:
     }
     assert (rows["accuracy on class shade11"]["value"], rows["accuracy on class shade10"]["value"]) == (0, 1)
     test = Examples(12, (8, 8, 1), Provenance("shades", "test", 12, "0" * 64), np.zeros((12, 8, 8, 1), np.uint8))
-    classifier_plots.write(tmp_path, answers, test, config)
+    accuracy.write_pictures(tmp_path, answers, test, config)
     written = (tmp_path / "confusion.svg").read_text(encoding="utf-8")
     assert all(written.count(f">{name}</") >= 2 for name in names), "in its rows and in its columns"
 

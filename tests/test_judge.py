@@ -125,8 +125,8 @@ def test_its_answers_do_not_depend_on_the_batch(shipped: Judge, digits: Any, mon
     images = digits[0][:30]
     whole = shipped(images)
     monkeypatch.setattr(judge_lib, "_BATCH", 7)
-    np.testing.assert_allclose(shipped.features(images), whole.features, atol=1e-5)
-    np.testing.assert_allclose(shipped.probabilities(images), whole.probabilities, atol=1e-6)
+    np.testing.assert_allclose(shipped(images).features, whole.features, atol=1e-5)
+    np.testing.assert_allclose(shipped(images).probabilities, whole.probabilities, atol=1e-6)
     np.testing.assert_allclose(whole.probabilities.sum(axis=1), 1, atol=1e-5)
     assert whole.features.shape == (30, 64)
 
@@ -274,7 +274,7 @@ def test_a_trained_run_is_packed_and_judges_the_same(tmp_path: Path, digits: Any
     facts = write_judge(folder.path, tmp_path / "own.npz")
     packed, exported = load_judge(tmp_path / "own.npz"), load_judge(folder.path)
     images = digits[0][:50]
-    np.testing.assert_allclose(packed.features(images), exported.features(images), atol=1e-5)
+    np.testing.assert_allclose(packed(images).features, exported(images).features, atol=1e-5)
     right = (packed(digits[0]).labels == digits[1]).mean()
     assert facts["accuracy"]["test"] == {"accuracy": right, "n": 500, "sha256": embedded["test"].provenance.sha256}
     with pytest.raises(UserError, match="a judge is a classifier"):
@@ -343,5 +343,5 @@ def test_a_live_network_judges_as_its_export(exported: Any, digits: Any) -> None
     config, network = fresh_judge("mnist_judge:smoke")
     live = judge_of(network, config, {"name": "live"})
     np.testing.assert_allclose(
-        live.features(digits[0][:5]), load_judge(exported["mnist_judge"]).features(digits[0][:5]), atol=1e-5
+        live(digits[0][:5]).features, load_judge(exported["mnist_judge"])(digits[0][:5]).features, atol=1e-5
     )

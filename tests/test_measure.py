@@ -15,8 +15,8 @@ from scipy import integrate, optimize, stats
 from tfgan_lab.config import Gaussian
 from tfgan_lab.data.examples import Examples, Provenance
 from tfgan_lab.evaluation import accuracy, colours, digits, distribution
+from tfgan_lab.evaluation.colours import RandomFeatures
 from tfgan_lab.evaluation.pieces import draw, labels_of
-from tfgan_lab.evaluation.random_features import RandomFeatures
 from tfgan_lab.evaluation.rows import Metric, lines, table
 from tfgan_lab.metrics import Estimate
 

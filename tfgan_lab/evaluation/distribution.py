@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tfgan_lab import metrics
 from tfgan_lab.config import NumberData
 from tfgan_lab.evaluation.rows import Metric, Number
-from tfgan_lab.metrics import jackknife_interval
+from tfgan_lab.metrics import Estimate
 
 NUM = 100_000
 
@@ -37,18 +39,14 @@ def column(sample: np.ndarray, data: NumberData, seed: int) -> dict[str, Number]
             kept[len(u)] = law.ppf(u)
         return kept[len(u)]
 
-    found = metrics.moments(x)
+    def jackknife(statistic: Callable[[np.ndarray], float]) -> Estimate:
+        return metrics.jackknife_interval(statistic, x, seed=seed)
+
     numbers: dict[str, Number] = {"mean": metrics.mean_interval(x), "skewness": None, "kurtosis": None}
-    numbers["std"] = jackknife_interval(lambda part: metrics.moments(part).std, x, seed=seed)
-    if found.skewness is not None:  # a collapsed generator's numbers have no shape
+    numbers["std"] = jackknife(lambda part: metrics.moments(part).std)
+    if metrics.moments(x).skewness is not None:  # a collapsed generator's numbers have no shape
         for name in ("skewness", "kurtosis"):
-            numbers[name] = jackknife_interval(
-                lambda part, name=name: getattr(metrics.moments(part), name), x, seed=seed
-            )
-    numbers["wasserstein"] = jackknife_interval(
-        lambda part: metrics.wasserstein_distance(part, quantiles), x, seed=seed
-    )
-    numbers["kolmogorov_smirnov"] = jackknife_interval(
-        lambda part: metrics.kolmogorov_smirnov(part, law.cdf), x, seed=seed
-    )
+            numbers[name] = jackknife(lambda part, name=name: getattr(metrics.moments(part), name))  # type: ignore[misc]
+    numbers["wasserstein"] = jackknife(lambda part: metrics.wasserstein_distance(part, quantiles))
+    numbers["kolmogorov_smirnov"] = jackknife(lambda part: metrics.kolmogorov_smirnov(part, law.cdf))
     return numbers

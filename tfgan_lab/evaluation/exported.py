@@ -18,13 +18,15 @@ from tfgan_lab.config import ClassifierConfig, Config, Data, ImageData, Mnist, N
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.data_kinds import of_kind
 from tfgan_lab.errors import UserError
-from tfgan_lab.evaluation import accuracy, classifier_plots, colours, digits, distribution, modes, plane
+from tfgan_lab.evaluation import accuracy, colours, digits, distribution, modes, plane
 from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_for, judge_of, load_judge
-from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
+from tfgan_lab.evaluation.pieces import draw, labels_of, untrained_sampler
 from tfgan_lab.evaluation.rows import lines, table
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.export.saved_model import load_generator, read_facts
+from tfgan_lab.randomness import sample_seed, stream_key
 from tfgan_lab.system.files import json_bytes, refuse_foreign, write_atomically
+from tfgan_lab.training.restored import fresh_networks, on_both_statistics
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, drawn_from_which, of_post
 
@@ -53,8 +55,8 @@ def evaluate(
     Args:
       run: A run folder, or a SavedModel folder that tfgan-lab exported.
       data_dir: Where the real data is, if not where it was for training.
-      num: Samples to draw; None for 10,000 images (2,000 of a user's classes), 100,000 numbers, 2,500 points or 26,000 stacked digits. Montages: at most half the real
-        images, and 1,000.
+      num: Samples to draw; None for 10,000 images (2,000 of a user's classes), 100,000 numbers, 2,500 points or 26,000
+        stacked digits. Montages: at most half the real images, and 1,000.
       judge: The run folder of a classifier; None for the config's or, for digits, the shipped one.
       seed: Same seed, same samples.
       out: The JSON file; None for metrics.json in the run folder, or beside the SavedModel.
@@ -70,7 +72,7 @@ def evaluate(
     subject = _subject(Path(run), out, data_dir)
     refuse_foreign(subject.out)
     if isinstance(subject.config, ClassifierConfig):
-        refuse_foreign(*classifier_plots.files(subject.out.parent))
+        refuse_foreign(*accuracy.picture_files(subject.out.parent))
     source = data_lib.open_source(subject.config.data, subject.data_dir)
     result: dict[str, Any] = {
         "model": {
@@ -100,25 +102,18 @@ def evaluate(
 
 def print_table(result: dict[str, Any]) -> None:
     """Prints what `evaluate` returned."""
-    model, n = result["model"], result["n"]
-    counts = ", ".join(f"{name} n={count:,}" for name, count in n.items())
-    print(
-        f"{model['config']} ({of_post(model['post'])}) after {counted(model['step'] or 0, 'step')}: {model['run']}, seed {result['seed']}"
-    )
+    model = result["model"]
+    after = f"after {counted(model['step'] or 0, 'step')}: {model['run']}, seed {result['seed']}"
+    print(f"{model['config']} ({of_post(model['post'])}) {after}")
     if "raw" in model:
         print(f"drawn from {drawn_from_which(model['raw'])}")
-    print(f"{counts}; data: " + "; ".join(result["data"].values()))
+    print(", ".join(f"{name} n={count:,}" for name, count in result["n"].items()), end="; data: ")
+    print("; ".join(result["data"].values()))
     if result.get("judge"):
         print(f"judge: {result['judge']['line']}")
-    print()
-    print("\n".join(lines(result["metrics"])))
-    print()
-    for line in result.get("notes", []):
-        print(line)
-    print(
-        f"{result['seconds']:.0f} s ({result['cpu_seconds']:.0f} s of CPU), {result['peak_memory_mb']:,} MB: {result['written']}",
-        flush=True,
-    )
+    print("", *lines(result["metrics"]), "", *result.get("notes", []), sep="\n")
+    took = f"{result['seconds']:.0f} s ({result['cpu_seconds']:.0f} s of CPU), {result['peak_memory_mb']:,} MB"
+    print(f"{took}: {result['written']}", flush=True)
 
 
 def in_words(provenance: Any) -> str:
@@ -136,14 +131,8 @@ def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | Non
             raise UserError(
                 f"--workdir={path} has no export yet: `tfgan-lab train --workdir={path}` to its end, or `tfgan-lab export --workdir={path}`."
             )
-        return Subject(
-            str(path),
-            config,
-            folder.export,
-            read_facts(folder.export),
-            folder.data_dir(data_dir),
-            Path(out or path / "metrics.json"),
-        )
+        target, facts = Path(out or path / "metrics.json"), read_facts(folder.export)
+        return Subject(str(path), config, folder.export, facts, folder.data_dir(data_dir), target)
     if not (path / "saved_model.pb").is_file():
         raise UserError(
             f"{path} holds neither a run (config.json) nor a SavedModel: name one of them with --workdir or --saved_model."
@@ -153,18 +142,30 @@ def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | Non
         raise UserError(
             f"{path} has no config in its generator.json: was it exported by tfgan-lab? Export it again, or evaluate its --workdir."
         )
-    return Subject(
-        str(path),
-        from_dict(facts["fields"]),
-        path,
-        facts,
-        data_dir,
-        Path(out or path.parent / f"{path.resolve().name}.metrics.json"),
-    )
+    target = Path(out or path.parent / f"{path.resolve().name}.metrics.json")
+    return Subject(str(path), from_dict(facts["fields"]), path, facts, data_dir, target)
 
 
-def _sampler(subject: Subject) -> Sampler:
-    return load_generator(subject.saved_model).sample
+def _columns(
+    subject: Subject, num: int, seed: int, piece: int, column: Callable[[np.ndarray], Any], real: Any
+) -> dict[str, Any]:  # fmt: skip
+    """The table's columns: of so many samples of the model, of real data in their place, of an untrained generator."""
+    generated = column(_drawn(subject, num, seed, piece))
+    config: Any = subject.config
+    untrained = column(draw(untrained_sampler(config), num, seed, piece))
+    return {"generated": generated, "real": real, "untrained": untrained}
+
+
+def _drawn(subject: Subject, num: int, seed: int, piece: int) -> np.ndarray:
+    return draw(load_generator(subject.saved_model).sample, num, seed, piece)
+
+
+def _refuse_stranger(judge: Judge, right: float, images: str) -> None:
+    if right < MUST_REACH:
+        raise UserError(
+            f"the judge {judge.facts['name']} is right on only {right:.0%} of these test {images}: train one on this data "
+            "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it with --judge=WORKDIR."
+        )
 
 
 def _by_judge(subject: Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
@@ -173,18 +174,12 @@ def _by_judge(subject: Subject, source: Any, num: int | None, judge_path: str | 
     judge = judge_for(config, judge_path)
     real = digits.real_digits(source, judge, seed)
     right = float((real.opinion.labels == real.test_labels).mean())
-    if right < MUST_REACH:
-        raise UserError(
-            f"the judge {judge.facts['name']} is right on only {right:.0%} of these test images: train one on this data "
-            "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it with --judge=WORKDIR."
-        )
-    piece = _DIGITS_PIECE
-    asked = labels_of(num, config.num_labels, piece) if config.num_labels else None
-    columns = {
-        "generated": digits.samples_column(draw(_sampler(subject), num, seed, piece), asked, real, judge, seed),
-        "real": digits.real_column(num, asked is not None, real, judge, seed),
-        "untrained": digits.samples_column(draw(untrained_sampler(config), num, seed, piece), asked, real, judge, seed),
-    }
+    _refuse_stranger(judge, right, "images")
+    asked = labels_of(num, config.num_labels, _DIGITS_PIECE) if config.num_labels else None
+    columns = _columns(
+        subject, num, seed, _DIGITS_PIECE, lambda images: digits.samples_column(images, asked, real, judge, seed),
+        digits.real_column(num, asked is not None, real, judge, seed),
+    )  # fmt: skip
     details = columns["generated"].details
     counts, names = details["digit_counts"], config.data.class_names
     rare = digits.RARE / len(counts)
@@ -215,53 +210,45 @@ def _taught_otherwise(judge: Judge, source: Any) -> str:
 
 
 def _numbers(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
-    from tfgan_lab.randomness import sample_seed, stream_key
-
-    config: Any = subject.config
+    data: Any = subject.config.data
     num = num or distribution.NUM
-    real = config.data.draw([num], sample_seed(stream_key(seed, "evaluate/real"))).numpy()
-    samples = {
-        "generated": draw(_sampler(subject), num, seed, _NUMBERS_PIECE), "real": real,
-        "untrained": draw(untrained_sampler(config), num, seed, _NUMBERS_PIECE),
-    }  # fmt: skip
-    columns = {name: distribution.column(sample, config.data, seed) for name, sample in samples.items()}
-    return {"n": {"numbers": num}, "metrics": table(distribution.metrics_for(config.data), columns)}
+    real = _of_the_law(data, [num], seed, "real")
+    columns = _columns(
+        subject, num, seed, _NUMBERS_PIECE, lambda sample: distribution.column(sample, data, seed),
+        distribution.column(real, data, seed),
+    )  # fmt: skip
+    return {"n": {"numbers": num}, "metrics": table(distribution.metrics_for(data), columns)}
 
 
 def _points(subject: Subject, source: Any, num: int | None, judge: str | None, seed: int) -> dict[str, Any]:
-    from tfgan_lab.randomness import sample_seed, stream_key
-
-    config: Any = subject.config
+    data: Any = subject.config.data
     num = num or plane.NUM
-    keys = (stream_key(seed, f"evaluate/{name}") for name in ("real", "other"))
-    real, other = (config.data.draw([num, 2], sample_seed(key)).numpy() for key in keys)
-    samples = {
-        "generated": draw(_sampler(subject), num, seed, _NUMBERS_PIECE), "real": real,
-        "untrained": draw(untrained_sampler(config), num, seed, _NUMBERS_PIECE),
-    }  # fmt: skip
-    columns = {name: plane.column(sample, other, config.data, seed) for name, sample in samples.items()}
-    return {"n": {"points": num}, "metrics": table(plane.metrics_for(config.data), columns)}
+    real, other = (_of_the_law(data, [num, 2], seed, name) for name in ("real", "other"))
+    columns = _columns(
+        subject, num, seed, _NUMBERS_PIECE, lambda sample: plane.column(sample, other, data, seed),
+        plane.column(real, other, data, seed),
+    )  # fmt: skip
+    return {"n": {"points": num}, "metrics": table(plane.metrics_for(data), columns)}
+
+
+def _of_the_law(data: Any, shape: list[int], seed: int, name: str) -> np.ndarray:
+    return data.draw(shape, sample_seed(stream_key(seed, f"evaluate/{name}"))).numpy()
 
 
 def _stacked(subject: Subject, source: Any, num: int | None, judge_path: str | None, seed: int) -> dict[str, Any]:
-    config: Any = subject.config
+    data: Any = subject.config.data
     num, judge = num or modes.NUM, load_judge(judge_path)
-    digits_of = data_lib.open_source(config.data.digits, subject.data_dir)
-    right = judge.accuracy(digits_of.test)
-    if right < MUST_REACH:
-        raise UserError(
-            f"the judge {judge.facts['name']} is right on only {right:.0%} of these test digits: train one on them "
-            "(`tfgan-lab train --config=mnist_judge --data_dir=…`) and name it with --judge=WORKDIR."
-        )
-    sets = {
-        "generated": draw(_sampler(subject), num, seed, _DIGITS_PIECE), "real": source.train.images[:num] / np.float32(255),
-        "untrained": draw(untrained_sampler(config), num, seed, _DIGITS_PIECE),
-    }  # fmt: skip
-    columns = {name: modes.column(modes.modes_of(images, judge), seed) for name, images in sets.items()}
+    right = judge.accuracy(data_lib.open_source(data.digits, subject.data_dir).test)
+    _refuse_stranger(judge, right, "digits")
+
+    def column(images: np.ndarray) -> dict[str, Any]:
+        return modes.column(modes.modes_of(images, judge), seed)
+
+    real = source.train.images[:num] / np.float32(255)
     return {
-        "n": {"samples": num, "real instead": len(sets["real"])},
+        "n": {"samples": num, "real instead": len(real)},
         "judge": judge.facts | {"accuracy_here": right, "line": f"{judge.facts['name']}, right on {right:.2%} of the test digits"},
-        "metrics": table(modes.METRICS, columns),
+        "metrics": table(modes.METRICS, _columns(subject, num, seed, _DIGITS_PIECE, column, column(real))),
         "notes": [*filter(None, [doubt(right)]), "real data instead: training images, which are drawn at random"],
     }  # fmt: skip
 
@@ -275,11 +262,10 @@ def _images(subject: Subject, source: Any, num: int | None, judge: str | None, s
             f"--judge={judge}: such images are judged by random features, not by a classifier: omit --judge."
         )
     first, second = colours.two_halves(source.train, min(num or NUM_IMAGES, colours.MOST), seed)
-    sets = {
-        "generated": draw(_sampler(subject), len(first), seed, _IMAGES_PIECE), "real": second,
-        "untrained": draw(untrained_sampler(config), len(first), seed, _IMAGES_PIECE),
-    }  # fmt: skip
-    columns = {name: colours.column(images, first, seed) for name, images in sets.items()}
+    columns = _columns(
+        subject, len(first), seed, _IMAGES_PIECE, lambda images: colours.column(images, first, seed),
+        colours.column(second, first, seed),
+    )  # fmt: skip
     return {
         "n": {"samples": len(first), "real half": len(first), "other real half": len(second)},
         "metrics": table(colours.METRICS, columns),
@@ -288,10 +274,9 @@ def _images(subject: Subject, source: Any, num: int | None, judge: str | None, s
 
 
 def _numbers_in_short(subject: Subject, seed: int) -> list[str]:
-    config: Any = subject.config
-    sample = draw(_sampler(subject), distribution.NUM, seed, _NUMBERS_PIECE)
-    columns = {"generated": distribution.column(sample, config.data, seed)}
-    rows = table(distribution.metrics_for(config.data), columns)
+    data: Any = subject.config.data
+    columns = {"generated": distribution.column(_drawn(subject, distribution.NUM, seed, _NUMBERS_PIECE), data, seed)}
+    rows = table(distribution.metrics_for(data), columns)
     numbers = (f"{row['label']} {row['generated']['value']:.4f}" for row in rows)
     return [f"{distribution.NUM:,} generated numbers: {', '.join(numbers)}"]
 
@@ -317,15 +302,12 @@ MEASURES: dict[type[Data], Measure] = {
 
 
 def _classifier(subject: Subject, source: Any) -> dict[str, Any]:
-    from tfgan_lab.training.restored import fresh_networks
-
     config: Any = subject.config
-    untrained = judge_of(fresh_networks(config)["classifier"], config, {"name": config.name})
     answers, names = _answers_and_pictures(subject, source.test)
+    untrained = _accuracy(fresh_networks(config)["classifier"], config, source.test)
     columns = {
-        "generated": accuracy.column(answers) | _on_both_statistics(subject, source.test),
-        "untrained": accuracy.column(_answers(untrained, source.test)),
-    }
+        "generated": accuracy.column(answers) | _on_both_statistics(subject, source.test), "untrained": untrained
+    }  # fmt: skip
     return {
         "n": {"test": source.test.num},
         "metrics": table(accuracy.metrics_for(config.data.called(answers.scores.shape[1])), columns),
@@ -337,21 +319,18 @@ def _classifier(subject: Subject, source: Any) -> dict[str, Any]:
 def _answers_and_pictures(subject: Subject, test: Any) -> tuple[accuracy.Answers, list[str]]:
     folder = subject.out.parent
     answers = _answers(load_judge(subject.saved_model), test)
-    return answers, [str(folder / name) for name in classifier_plots.write(folder, answers, test, subject.config)]
+    return answers, [str(folder / name) for name in accuracy.write_pictures(folder, answers, test, subject.config)]
 
 
 def _on_both_statistics(subject: Subject, test: Any) -> dict[str, Any]:
     """A classifier's accuracy by what its BatchNorm takes, as far as it has one on images."""
-    from tfgan_lab.training.restored import on_both_statistics
-
     config: Any = subject.config
-    weights = load_saved_model(subject.saved_model).weights
-    return {
-        f"accuracy_{which}": accuracy.column(_answers(judge_of(network, config, {"name": config.name}), test))[
-            "accuracy"
-        ]
-        for which, network in on_both_statistics(config, "classifier", weights).items()
-    }
+    networks = on_both_statistics(config, "classifier", load_saved_model(subject.saved_model).weights)
+    return {f"accuracy_{which}": _accuracy(one, config, test)["accuracy"] for which, one in networks.items()}
+
+
+def _accuracy(network: Any, config: Config, test: Any) -> dict[str, Any]:
+    return accuracy.column(_answers(judge_of(network, config, {"name": config.name}), test))
 
 
 def _answers(judge: Judge, test: Any) -> accuracy.Answers:
@@ -363,22 +342,17 @@ def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
 
     Numbers: moments and distances of 100,000 of them. Classifier: its accuracy with interval, and two pictures.
     """
-    config = experiment.config
+    config, test = experiment.config, experiment.source.test
     subject = Subject(str(folder.path), config, folder.export, {}, None, folder.path / "metrics.json")
-    if isinstance(config, ClassifierConfig):
-        answers, names = _answers_and_pictures(subject, experiment.source.test)
-        found = {
-            "accuracy": accuracy.column(answers)["accuracy"],
-            **_on_both_statistics(subject, experiment.source.test),
-        }
-        return [
-            *(
-                f"{accuracy.METRICS[name].label} {right.value:.4f} [{right.low:.4f}, {right.high:.4f}] on {experiment.source.test.provenance}"
-                for name, right in found.items()
-            ),
-            f"its mistakes, and its outputs for one image: {', '.join(names)}",
-        ]
-    return of_kind(MEASURES, config.data, "tfgan_lab.evaluation.exported.MEASURES").in_short(subject, seed)
+    if not isinstance(config, ClassifierConfig):
+        return of_kind(MEASURES, config.data, "tfgan_lab.evaluation.exported.MEASURES").in_short(subject, seed)
+    answers, names = _answers_and_pictures(subject, test)
+    found = {"accuracy": accuracy.column(answers)["accuracy"], **_on_both_statistics(subject, test)}
+    said = [
+        f"{accuracy.METRICS[name].label} {right.value:.4f} [{right.low:.4f}, {right.high:.4f}] on {test.provenance}"
+        for name, right in found.items()
+    ]
+    return [*said, f"its mistakes, and its outputs for one image: {', '.join(names)}"]
 
 
 def _peak_memory() -> int:

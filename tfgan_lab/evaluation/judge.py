@@ -76,9 +76,8 @@ class Judge:
         """
         batch = unit_images(images, "judged images")
         self.refuse_other_images(batch.shape[1:])
-        parts = [
-            self._classify(batch[start : start + _BATCH].astype(np.float32)) for start in range(0, len(batch), _BATCH)
-        ]
+        pieces = (batch[start : start + _BATCH] for start in range(0, len(batch), _BATCH))
+        parts = [self._classify(piece.astype(np.float32)) for piece in pieces]
         return Opinion(**{key: np.concatenate([np.asarray(part[key]) for part in parts]) for key in _OUTPUTS})
 
     def refuse_other_images(self, shape: tuple[int, ...]) -> None:
@@ -93,14 +92,6 @@ class Judge:
         """The share of 2,000 labelled `Examples` (all, if fewer) on which it is right. Raises as `__call__`."""
         rows = np.random.default_rng(0).permutation(examples.num)[:2000]
         return float((self(examples.images[rows] / np.float32(255)).labels == examples.labels[rows]).mean())
-
-    def probabilities(self, images: Any) -> np.ndarray:
-        """Images [N, H, W, C] in [0, 1] -> class probabilities float32 [N, classes]. Raises as `__call__`."""
-        return self(images).probabilities
-
-    def features(self, images: Any) -> np.ndarray:
-        """Images [N, H, W, C] in [0, 1] -> features float32 [N, D]. Raises as `__call__`."""
-        return self(images).features
 
 
 def doubt(right: float) -> str:
@@ -221,11 +212,8 @@ def judge_of(network: Any, config: Any, facts: dict[str, Any]) -> Judge:
 
     from tfgan_lab.export.saved_model import ClassifierModule
 
-    return Judge(
-        tf.function(ClassifierModule(network, config).classify, reduce_retracing=True, autograph=False),
-        config.data.shape,
-        facts,
-    )
+    classify = tf.function(ClassifierModule(network, config).classify, reduce_retracing=True, autograph=False)
+    return Judge(classify, config.data.shape, facts)
 
 
 def _from_weights(path: Path) -> Judge:
@@ -278,10 +266,8 @@ def _from_saved_model(folder: Path) -> Judge:
     kept = {key: facts.get(key) for key in ("trained_on", "class_names", "step", "seed")}
     facts = {"name": facts.get("config", folder.name), "sha256": hashlib.sha256(weights).hexdigest(), **kept}
 
-    def classify(
-        images: Any, _model: Any = model
-    ) -> Mapping[str, Any]:  # a signature alone does not keep its weights alive
-        found: Mapping[str, Any] = signature(images=tf.constant(images))
-        return found
+    # Bound here, as a signature alone does not keep its weights alive.
+    def classify(images: Any, _model: Any = model) -> Any:
+        return signature(images=tf.constant(images))
 
     return Judge(classify, shape, facts)

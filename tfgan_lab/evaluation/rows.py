@@ -60,15 +60,13 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     shown = {column: heading for column, heading in headings.items() if any(row[column] for row in rows)}
     cells = [["metric", *shown.values(), "better"]]
     for row in rows:
-        cells.append(
-            [row["label"], *(_text(row[column], brackets=column == "generated") for column in shown), row["better"]]
-        )
+        numbers = (in_text(row[column], brackets=column == "generated") if row[column] else "-" for column in shown)
+        cells.append([row["label"], *numbers, row["better"]])
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
 
-def _text(number: Mapping[str, Any] | None, brackets: bool) -> str:
-    if number is None:
-        return "-"
+def in_text(number: Mapping[str, Any], brackets: bool = True) -> str:
+    """A number of a row, with its interval if it has one."""
     value = f"{number['value']:.4g}"
     return f"{value} [{number['low']:.4g}, {number['high']:.4g}]" if brackets and "low" in number else value

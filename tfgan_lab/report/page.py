@@ -15,6 +15,7 @@ from tfgan_lab import __version__
 from tfgan_lab import config as config_lib
 from tfgan_lab.config import Changes
 from tfgan_lab.errors import UserError
+from tfgan_lab.evaluation.rows import in_text
 from tfgan_lab.report import page_charts
 from tfgan_lab.report.browser_net import javascript_of_layers
 from tfgan_lab.report.page_contents import Parts, RunPage, parts_of
@@ -189,10 +190,7 @@ def metrics_table(runs: Sequence[Any]) -> Table | None:
 
 
 def _number(number: Any, interval: bool = False) -> str:
-    if not isinstance(number, dict) or "value" not in number:
-        return "–"
-    text = f"{number['value']:.4g}"
-    return f"{text} [{number['low']:.4g}, {number['high']:.4g}]" if interval and "low" in number else text
+    return in_text(number, interval) if isinstance(number, dict) and "value" in number else "–"
 
 
 def _plain(value: Any) -> str:

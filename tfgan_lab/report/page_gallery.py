@@ -12,6 +12,7 @@ from tfgan_lab import pretrained
 from tfgan_lab.config_files import load_config, summaries
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.exported import in_words
+from tfgan_lab.evaluation.rows import in_text
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.report.browser_net import coarse_net
 from tfgan_lab.report.page import MOST_BYTES, Table, from_template, metrics_table
@@ -85,7 +86,7 @@ def _entry(key: str, name: str) -> Entry:
         ("from", of_post(card["post"])),
         ("trained", f"{counted(card['steps'], 'step')} of batch {config.batch_size}{short}, seed {card['seed']}"),
         ("data", in_words(data) if data else str(config.data)),
-        *((row["label"], _interval(row["generated"])) for row in card["metrics"] if row["name"] in _TOLD),
+        *((row["label"], in_text(row["generated"])) for row in card["metrics"] if row["name"] in _TOLD),
         *card["ledger"].items(),
         ("weights", f"{size:,}; rounded for this page, which moves a sample by {net.mean * scale:.3g}{unit} on average, "
          f"at most {net.difference * scale:.3g}"),
@@ -96,8 +97,3 @@ def _entry(key: str, name: str) -> Entry:
     label = " --label=3" if config.num_labels else ""
     commands = [f"tfgan-lab sample --pretrained={name}{label}", card["command"]]
     return Entry(key, name, line, facts, commands, card["metrics"], plan, config.label_names)
-
-
-def _interval(number: dict[str, Any]) -> str:
-    bounds = f" [{number['low']:.4g}, {number['high']:.4g}]" if "low" in number else ""
-    return f"{number['value']:.4g}{bounds}"
