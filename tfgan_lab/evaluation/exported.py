@@ -20,7 +20,7 @@ from tfgan_lab.data_kinds import of_kind
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import accuracy, colours, digits, distribution, modes, plane
 from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_for, judge_of, load_judge
-from tfgan_lab.evaluation.pieces import draw, labels_of, untrained_sampler
+from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
 from tfgan_lab.evaluation.rows import lines, table
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.export.saved_model import load_generator, read_facts
@@ -150,14 +150,14 @@ def _columns(
     subject: Subject, num: int, seed: int, piece: int, column: Callable[[np.ndarray], Any], real: Any
 ) -> dict[str, Any]:  # fmt: skip
     """The table's columns: of so many samples of the model, of real data in their place, of an untrained generator."""
-    generated = column(_drawn(subject, num, seed, piece))
     config: Any = subject.config
+    generated = column(draw(_sampler(subject), num, seed, piece))
     untrained = column(draw(untrained_sampler(config), num, seed, piece))
     return {"generated": generated, "real": real, "untrained": untrained}
 
 
-def _drawn(subject: Subject, num: int, seed: int, piece: int) -> np.ndarray:
-    return draw(load_generator(subject.saved_model).sample, num, seed, piece)
+def _sampler(subject: Subject) -> Sampler:
+    return load_generator(subject.saved_model).sample
 
 
 def _refuse_stranger(judge: Judge, right: float, images: str) -> None:
@@ -275,8 +275,8 @@ def _images(subject: Subject, source: Any, num: int | None, judge: str | None, s
 
 def _numbers_in_short(subject: Subject, seed: int) -> list[str]:
     data: Any = subject.config.data
-    columns = {"generated": distribution.column(_drawn(subject, distribution.NUM, seed, _NUMBERS_PIECE), data, seed)}
-    rows = table(distribution.metrics_for(data), columns)
+    sample = draw(_sampler(subject), distribution.NUM, seed, _NUMBERS_PIECE)
+    rows = table(distribution.metrics_for(data), {"generated": distribution.column(sample, data, seed)})
     numbers = (f"{row['label']} {row['generated']['value']:.4f}" for row in rows)
     return [f"{distribution.NUM:,} generated numbers: {', '.join(numbers)}"]
 
