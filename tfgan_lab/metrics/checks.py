@@ -17,9 +17,8 @@ def feature_matrix(values: ArrayLike, name: str, *, at_least: int = 1) -> Floats
     """Checks a set of feature vectors or images and flattens each to one row.
 
     Args:
-        values: [N, D], or [N, H, W] or [N, H, W, C], finite numbers.
+        values: [N, D], or [N, H, W] or [N, H, W, C], finite numbers; at least so many rows.
         name: what the set is called in an error message.
-        at_least: fewest rows that are accepted.
 
     Returns:
         [N, D]; float32 for float32, float16 and 8- and 16-bit integers, float64 otherwise.
@@ -40,9 +39,9 @@ def feature_pair(
 ) -> tuple[Floats, Floats]:
     """Checks two sets that are compared with each other; see `feature_matrix`.
 
-    The first is the reference: when all its rows are the same, every comparison with it is meaningless
-    (a dead feature extractor would give a perfect score), so that is an error. A constant second set is a
-    collapsed generator, which is a result.
+    The first is the reference: when all its rows are the same, every comparison with it is meaningless (a dead feature
+    extractor would give a perfect score), so that is an error. A constant second set is a collapsed generator, which is
+    a result.
 
     Raises:
         UserError: also when the widths differ, or the first set is constant.
@@ -61,11 +60,7 @@ def feature_pair(
 
 
 def sample_vector(values: ArrayLike, name: str, *, at_least: int = 1) -> NDArray[np.float64]:
-    """Checks a one-dimensional sample of any shape and returns it as float64 [N].
-
-    Raises:
-        UserError: not numbers, too few, NaN or infinity.
-    """
+    """Checks a one-dimensional sample of any shape: float64 [N]. Raises UserError: no numbers, too few, NaN, infinity."""
     flat = _numbers(values, name).reshape(-1).astype(np.float64)  # [N]
     _enough(len(flat), name, at_least)
     _finite(flat, name)
@@ -73,11 +68,7 @@ def sample_vector(values: ArrayLike, name: str, *, at_least: int = 1) -> NDArray
 
 
 def class_labels(values: ArrayLike, name: str, num_classes: int, *, at_least: int = 1) -> Ints:
-    """Checks class numbers: [N] integers in 0 .. num_classes - 1.
-
-    Raises:
-        UserError: not a vector of integers, too few, out of range.
-    """
+    """Checks class numbers: a vector of integers in 0 .. num_classes - 1. Raises UserError unless they are that."""
     labels = np.asarray(values)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise UserError(
@@ -103,8 +94,7 @@ def same_length(first: NDArray[Any], second: NDArray[Any], names: tuple[str, str
 def class_probabilities(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """Checks a classifier's output: [N, K] non-negative rows that sum to 1 within 0.001; K >= 2, N >= K.
 
-    Raises:
-        UserError: wrong shape, too few rows, NaN, negative values, rows that do not sum to 1.
+    Raises UserError unless it is that.
     """
     table = np.asarray(_numbers(values, name), dtype=np.float64)
     if table.ndim != 2 or table.shape[1] < 2:
@@ -117,13 +107,9 @@ def class_probabilities(values: ArrayLike, name: str) -> NDArray[np.float64]:
 
 
 def unit_images(values: ArrayLike, name: str, *, at_least: int = 1) -> Floats:
-    """Checks images in [0, 1]: [N, H, W] or [N, H, W, C] with C = 1 or 3.
+    """Checks images in [0, 1], [N, H, W] or [N, H, W, C] with C = 1 or 3, and returns them as [N, H, W, C].
 
-    Returns:
-        [N, H, W, C].
-
-    Raises:
-        UserError: wrong shape, too few, NaN, values outside [0, 1].
+    Raises UserError: another shape, too few, NaN, values outside [0, 1].
     """
     images = _numbers(values, name)
     if images.ndim == 3:

@@ -35,9 +35,7 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
         UserError: sets of D or fewer examples, other widths, NaN, all real features equal.
     """
     a, b = feature_pair(real, generated, NAMES, at_least=(2, 2))
-    for rows, name in ((a, NAMES[0]), (b, NAMES[1])):
-        _full_rank(rows, name)
-    return frechet_from_moments(*_moments(a), *_moments(b))
+    return frechet_from_moments(*_moments(a, NAMES[0]), *_moments(b, NAMES[1]))
 
 
 def feature_moments(features: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -46,9 +44,7 @@ def feature_moments(features: ArrayLike) -> tuple[NDArray[np.float64], NDArray[n
     Raises:
         UserError: D or fewer examples, NaN.
     """
-    rows = feature_matrix(features, "features", at_least=2)
-    _full_rank(rows, "features")
-    return _moments(rows)
+    return _moments(feature_matrix(features, "features", at_least=2), "features")
 
 
 def frechet_from_moments(mean_a: ArrayLike, cov_a: ArrayLike, mean_b: ArrayLike, cov_b: ArrayLike) -> float:
@@ -117,7 +113,7 @@ def kernel_distance(
 
 def _mmd2(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     def kernel(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
-        inner: NDArray[np.float64] = p @ q.T / p.shape[1] + 1  # [n, m]
+        inner = p @ q.T / p.shape[1] + 1  # [n, m]
         return inner * inner * inner
 
     def off_diagonal_mean(k: NDArray[np.float64]) -> float:
@@ -126,14 +122,11 @@ def _mmd2(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return off_diagonal_mean(kernel(x, x)) + off_diagonal_mean(kernel(y, y)) - 2 * float(kernel(x, y).mean())
 
 
-def _moments(rows: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    exact = rows.astype(np.float64)
-    return exact.mean(axis=0), np.atleast_2d(np.cov(exact, rowvar=False))
-
-
-def _full_rank(rows: Floats, name: str) -> None:
+def _moments(rows: Floats, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if len(rows) <= rows.shape[1]:
         raise UserError(
             f"{name}: the Fréchet distance of {rows.shape[1]} features needs more than {rows.shape[1]} "
             f"examples, got {len(rows)}: draw more."
         )
+    exact = rows.astype(np.float64)
+    return exact.mean(axis=0), np.atleast_2d(np.cov(exact, rowvar=False))

@@ -19,9 +19,7 @@ class Estimate:
     """A number with its confidence interval.
 
     Attributes:
-        value: the estimate, in the metric's unit.
-        low: lower end of the interval.
-        high: upper end of the interval.
+        value: the estimate, in the metric's unit; the interval runs from `low` to `high`.
         method: how the interval was made: "wilson", "normal", "student", "bootstrap" or "jackknife".
         standard_error: where the interval rests on one, else None.
         confidence: the coverage aimed at, in (0, 1).
@@ -38,16 +36,11 @@ class Estimate:
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
     """The share successes / trials with Wilson's score interval.
 
-    The interval holds every p with |p_hat - p| <= z sqrt(p (1 - p) / n), so it stays inside [0, 1] and is not
-    empty at 0 or n successes, unlike p_hat +- z sqrt(p_hat (1 - p_hat) / n).
+    The interval holds every p with |p_hat - p| <= z sqrt(p (1 - p) / n), so it stays inside [0, 1] and is not empty at
+    0 or n successes, unlike p_hat +- z sqrt(p_hat (1 - p_hat) / n). Coverage is near the nominal one from about 10
+    independent trials on.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    Bias: none in the value; coverage is near the nominal one from about 10 trials on.
-
-    Args:
-        successes: 0 .. trials.
-        trials: independent yes/no outcomes, at least 1.
-        confidence: in (0, 1).
 
     Raises:
         UserError: trials below 1, successes outside 0 .. trials, confidence outside (0, 1).
@@ -64,16 +57,10 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Es
 def normal_interval(
     value: float, standard_error: float, confidence: float = 0.95, freedom: int | None = None
 ) -> Estimate:
-    """value +- q * standard_error, q the quantile of the normal or of Student's t with `freedom` degrees.
+    """value +- q * standard_error, q the quantile of the normal or, with `freedom`, of Student's t.
 
-    Args:
-        value: the estimate.
-        standard_error: its standard deviation, >= 0, in the same unit.
-        confidence: in (0, 1).
-        freedom: degrees of freedom of the standard error when it comes from few values, else None.
-
-    Raises:
-        UserError: confidence outside (0, 1).
+    `freedom` are the degrees of freedom of a standard error that comes from few values. Raises `UserError` if
+    confidence is outside (0, 1).
     """
     from scipy.special import ndtri, stdtrit
 
@@ -85,11 +72,7 @@ def normal_interval(
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
-    """The mean of independent values, its standard error s / sqrt(n) and the interval of Student's t.
-
-    Args:
-        values: [N], N >= 2.
-        confidence: in (0, 1).
+    """The mean of independent values [N], N >= 2, its standard error s / sqrt(n) and the interval of Student's t.
 
     Raises:
         UserError: fewer than 2 values, confidence outside (0, 1).
@@ -102,26 +85,21 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
 
 
 def bootstrap_interval(
-    statistic: Callable[..., float],
-    *samples: ArrayLike,
-    resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
+    statistic: Callable[..., float], *samples: ArrayLike, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> Estimate:
     """statistic(*samples) with the percentile bootstrap interval (Efron 1979).
 
-    Each resample draws N rows of every sample with replacement; the interval runs between the
-    (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of the statistic over the resamples.
+    Each resample draws N rows of every sample with replacement; the interval runs between the (1 - confidence) / 2 and
+    (1 + confidence) / 2 quantiles of the statistic over the resamples.
 
-    Bias at small n: too narrow below about 30 rows. Not for statistics of neighbours, whose distances the
-    repeated rows turn to zero, nor for the Fréchet distance, which they inflate: use `jackknife_interval`
-    there.
+    Bias at small n: too narrow below about 30 rows. Not for statistics of neighbours, whose distances the repeated rows
+    turn to zero, nor for the Fréchet distance, which they inflate: use `jackknife_interval` there.
 
     Args:
         statistic: called with arrays of the samples' shapes, returns one number.
-        *samples: [N, ...] each, N >= 2. Samples of equal length are resampled by the same rows, so that
-            predictions stay beside their labels.
-        resamples: number of resamples, at least 100.
+        *samples: [N, ...] each, N >= 2. Samples of equal length are resampled by the same rows, so that predictions
+            stay beside their labels.
+        resamples: at least 100.
         confidence: in (0, 1).
         seed: of the resampling.
 
@@ -151,26 +129,21 @@ def bootstrap_interval(
 
 
 def jackknife_interval(
-    statistic: Callable[..., float],
-    *samples: ArrayLike,
-    groups: int = 10,
-    confidence: float = 0.95,
-    seed: int = 0,
+    statistic: Callable[..., float], *samples: ArrayLike, groups: int = 10, confidence: float = 0.95, seed: int = 0
 ) -> Estimate:
     """statistic(*samples) +- t * standard error of the delete-a-group jackknife.
 
-    se^2 = (g - 1) / g * sum_j (theta_j - mean(theta))^2, theta_j the statistic without group j of every
-    sample; Student's t with g - 1 degrees of freedom. Only g + 1 evaluations and no repeated rows, so it
-    suits the Fréchet distance and the neighbour metrics. It measures spread: the statistic's own bias at
-    small n stays in the value.
+    se^2 = (g - 1) / g * sum_j (theta_j - mean(theta))^2, theta_j the statistic without group j of every sample;
+    Student's t with g - 1 degrees of freedom. Only g + 1 evaluations and no repeated rows, so it suits the Fréchet
+    distance and the neighbour metrics. It measures spread: the statistic's own bias at small n stays in the value.
 
     Source: Kott, "The delete-a-group jackknife", 2001; for two samples see Efron and Stein 1981.
 
     Args:
         statistic: called with arrays of the samples' shapes less a group, returns one number.
-        *samples: [N, ...] each, N >= 2 * groups, assigned to groups at random; samples of equal length by
-            the same rows, so that predictions stay beside their labels.
-        groups: number of groups g, at least 2.
+        *samples: [N, ...] each, N >= 2 * groups, assigned to groups at random; samples of equal length by the same
+            rows, so that predictions stay beside their labels.
+        groups: g, at least 2.
         confidence: in (0, 1).
         seed: of the assignment.
 

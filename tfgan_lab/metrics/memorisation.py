@@ -98,18 +98,17 @@ def memorisation(
     h, _ = feature_pair(held_out, t[:2], ("held-out examples", NAMES[0]), at_least=(2, 2))
     y_distance, y_index = _search(y, t, 2)
     h_distance, _ = _search(h, t, 2)
-    typical = float(np.median(h_distance[:, 0]))
+    own, held = y_distance[:, 0], np.sort(h_distance[:, 0])
+    typical = float(np.median(held))
     if typical == 0:
         raise UserError("held-out examples: most are also training examples: pass a split that was not trained on.")
-    ordered = np.sort(h_distance[:, 0])
-    above = len(ordered) - np.searchsorted(ordered, y_distance[:, 0], side="right")
-    from_here = len(ordered) - np.searchsorted(ordered, y_distance[:, 0], side="left")
+    above, from_here = (len(held) - np.searchsorted(held, own, side=side) for side in ("right", "left"))
     return Memorisation(
-        distance_ratio=float(np.median(y_distance[:, 0])) / typical,
-        closer=float((above + from_here).mean()) / 2 / len(ordered),
+        distance_ratio=float(np.median(own)) / typical,
+        closer=float((above + from_here).mean()) / 2 / len(held),
         copied=_copied(y_distance, confidence),
         copied_held_out=_copied(h_distance, confidence),
-        distances=y_distance[:, 0],
+        distances=own,
         neighbours=y_index[:, 0],
     )
 

@@ -1,5 +1,4 @@
-"""Precision, recall, density, coverage and the 1-nearest-neighbour tests; exact brute-force neighbours by
-scikit-learn."""
+"""Precision, recall, density, coverage and the 1-nearest-neighbour tests, by exact neighbours of scikit-learn."""
 
 from __future__ import annotations
 
@@ -71,8 +70,7 @@ def precision_recall_density_coverage(
     x, y = feature_pair(real, generated, NAMES, at_least=(k + 1, k + 1))
     x_radius, y_radius = _kth_distance(x, k), _kth_distance(y, k)
     balls_around = np.zeros(len(y), np.int64)
-    recalled = np.zeros(len(x), np.bool_)
-    covered = np.zeros(len(x), np.bool_)
+    recalled, covered = np.zeros((2, len(x)), np.bool_)
 
     def tally(distances: Floats, start: int) -> None:
         rows = slice(start, start + len(distances))
@@ -83,24 +81,14 @@ def precision_recall_density_coverage(
 
     for _ in pairwise_distances_chunked(x, y, reduce_func=tally, working_memory=CHUNK_MIB):
         pass
-    return Neighbourhoods(
-        precision=_share(balls_around > 0, confidence),
-        recall=_share(recalled, confidence),
-        density=mean_interval(balls_around / k, confidence),
-        coverage=_share(covered, confidence),
-        k=k,
-    )
+    precision, recall, coverage = (_share(of, confidence) for of in (balls_around > 0, recalled, covered))
+    return Neighbourhoods(precision, recall, mean_interval(balls_around / k, confidence), coverage, k)
 
 
 def nearest_neighbour_error(
-    generated: ArrayLike,
-    generated_labels: ArrayLike,
-    test: ArrayLike,
-    test_labels: ArrayLike,
-    *,
-    num_classes: int = 10,
+    generated: ArrayLike, generated_labels: ArrayLike, test: ArrayLike, test_labels: ArrayLike, *, num_classes: int = 10,
     confidence: float = 0.95,
-) -> Estimate:
+) -> Estimate:  # fmt: skip
     """The 1-nearest-neighbour test: error on real digits of a classifier that saw only generated ones.
 
     E = mean_i [ label of the generated example nearest to test_i (Euclidean) differs from test_i's label ].
@@ -184,8 +172,7 @@ def _kth_distance(rows: Floats, k: int) -> NDArray[Any]:
     from sklearn.neighbors import NearestNeighbors
 
     # Without a query each row's own zero distance is omitted.
-    distances: NDArray[Any] = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors()[0]
-    return distances[:, -1]
+    return NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors()[0][:, -1]
 
 
 def _share(of: NDArray[np.bool_], confidence: float) -> Estimate:

@@ -39,13 +39,8 @@ class Parzen:
 
 
 def parzen_log_likelihood(
-    samples: ArrayLike,
-    validation: ArrayLike,
-    test: ArrayLike,
-    *,
-    sigmas: Iterable[float] = SIGMAS,
-    confidence: float = 0.95,
-) -> Parzen:
+    samples: ArrayLike, validation: ArrayLike, test: ArrayLike, *, sigmas: Iterable[float] = SIGMAS, confidence: float = 0.95
+) -> Parzen:  # fmt: skip
     """Mean log-density of test images under Gaussian kernels at generated samples.
 
     ln p(x) = ln( 1/n sum_i exp(-|x - s_i|^2 / (2 sigma^2)) ) - D ln(sigma sqrt(2 pi)), s_i the n samples;
@@ -87,13 +82,9 @@ def parzen_log_likelihood(
     best = int(np.argmax(curve))
     densities = log_densities(t, s, (widths[best],))[0]  # [T]
     error = float(densities.std()) / math.sqrt(len(densities))
-    return Parzen(
-        log_likelihood=normal_interval(float(densities.mean()), error, confidence),
-        sigma=widths[best],
-        sigmas=widths,
-        validation=tuple(float(value) for value in curve),
-        at_edge=len(widths) > 1 and best in (0, len(widths) - 1),
-    )
+    found = normal_interval(float(densities.mean()), error, confidence)
+    at_edge = len(widths) > 1 and best in (0, len(widths) - 1)
+    return Parzen(found, widths[best], widths, tuple(map(float, curve)), at_edge)
 
 
 def log_densities(points: Floats, samples: Floats, sigmas: tuple[float, ...]) -> NDArray[np.float64]:

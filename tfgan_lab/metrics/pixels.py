@@ -161,19 +161,17 @@ def sharpness(images: ArrayLike) -> NDArray[np.float64]:
     weights = np.array([0.299, 0.587, 0.114] if batch.shape[3] == 3 else [1.0])
     grey = batch @ weights  # [N, H, W]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-    variance: NDArray[np.float64] = (around - 4 * grey[:, 1:-1, 1:-1]).var(axis=(1, 2))
-    return variance
+    return (around - 4 * grey[:, 1:-1, 1:-1]).var(axis=(1, 2))
 
 
 def _ms_ssim(x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    similarity: NDArray[np.float64] = np.ones((len(x), x.shape[3]))  # [N, C]
+    similarity = np.ones((len(x), x.shape[3]))  # [N, C]
     for scale, weight in enumerate(weights):
         if scale:
             x, y = _halve(x), _halve(y)
         whole, contrast = _ssim(x, y)
         similarity *= np.maximum(whole if scale == len(weights) - 1 else contrast, 0) ** weight
-    mean: NDArray[np.float64] = similarity.mean(axis=1)
-    return mean
+    return similarity.mean(axis=1)
 
 
 def _ssim(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -191,13 +189,12 @@ def _blur(images: NDArray[np.float64]) -> NDArray[np.float64]:
     window = np.exp(-0.5 * (np.arange(-half, half + 1) / WINDOW_SIGMA) ** 2)
     window /= window.sum()
     smooth = correlate1d(correlate1d(images, window, axis=1), window, axis=2)
-    valid: NDArray[np.float64] = smooth[:, half:-half, half:-half]  # [N, H - 10, W - 10, C]
-    return valid
+    return smooth[:, half:-half, half:-half]  # [N, H - 10, W - 10, C]
 
 
 def _halve(images: NDArray[np.float64]) -> NDArray[np.float64]:
-    odd_height, odd_width = images.shape[1] % 2, images.shape[2] % 2
-    even = np.pad(images, ((0, 0), (0, odd_height), (0, odd_width), (0, 0)), mode="symmetric")
+    _, height, width, _ = images.shape
+    even = np.pad(images, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="symmetric")
     quarters = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
     return quarters / 4  # [N, ceil(H / 2), ceil(W / 2), C]
 
@@ -206,5 +203,4 @@ def _colours(images: Floats, bins: int) -> NDArray[np.float64]:
     level = np.clip(images * bins, 0, bins - 1).astype(np.int64)  # [N, H, W, C]
     code = level @ bins ** np.arange(images.shape[3])  # [N, H, W]
     counts = np.bincount(code.reshape(-1), minlength=bins ** images.shape[3])
-    shares: NDArray[np.float64] = counts / counts.sum()
-    return shares
+    return counts / counts.sum()

@@ -15,12 +15,7 @@ NEAR = 3.0  # standard deviations from a mode
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a sample has of a mixture's modes.
-
-    Attributes:
-        counts: high-quality points nearest to each mode, int [M].
-        total: points.
-    """
+    """What a sample of `total` points has of a mixture's modes: `counts`, high-quality points nearest to each, int [M]."""
 
     counts: NDArray[np.int64]
     total: int

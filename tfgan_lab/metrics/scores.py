@@ -148,5 +148,4 @@ def _divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
 def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.special import entr
 
-    entropies: NDArray[np.float64] = entr(p).sum(axis=-1)
-    return entropies
+    return entr(p).sum(axis=-1)
