@@ -79,9 +79,8 @@ def too_few(test_labels: np.ndarray, opinion: Opinion, num_train: int | None = N
       opinion: The judge's, of any of its images.
       num_train: Training images, where these are compared too.
     """
-    least = (
-        opinion.features.shape[1] * 5 // 4
-    )  # a tenth less, as the jackknife takes, is still more than there are features
+    # A tenth less, as the jackknife takes, is still more than there are features.
+    least = opinion.features.shape[1] * 5 // 4
     absent = sorted(set(range(opinion.num_classes)) - set(test_labels.tolist()))
     if len(test_labels) < least:
         return f"{len(test_labels)} test images, wanted {least} at least"
@@ -154,9 +153,8 @@ def real_column(num: int, conditional: bool, real: RealDigits, judge: Judge, see
     images, labels = real.train[:num], real.train_labels[:num]
     column = common_numbers(images, judge(images), real, seed)
     if conditional:
-        column.numbers["label_accuracy"] = metrics.label_accuracy(
-            real.opinion.labels, real.test_labels, real.opinion.num_classes
-        ).overall
+        accuracy = metrics.label_accuracy(real.opinion.labels, real.test_labels, real.opinion.num_classes)
+        column.numbers["label_accuracy"] = accuracy.overall
         column.numbers["nearest_neighbour_error"] = _nearest_neighbour_error(images, labels, real)
     column.numbers.update(_copying(real.unseen[1], real, seed))
     return column
@@ -176,9 +174,7 @@ def common_numbers(images: np.ndarray, opinion: Opinion, real: RealDigits, seed:
         "precision": balls.precision, "recall": balls.recall, "density": balls.density, "coverage": balls.coverage,
         "two_sample_accuracy": metrics.two_sample_accuracy(reference[:equal], features[:equal]).accuracy,
         "classifier_score": jackknife_interval(metrics.classifier_score, opinion.probabilities, seed=seed),
-        "digits_drawn": bootstrap_interval(
-            lambda labels: classes_drawn(labels, classes), opinion.labels, resamples=200, seed=seed
-        ),
+        "digits_drawn": bootstrap_interval(lambda labels: classes_drawn(labels, classes), opinion.labels, resamples=200, seed=seed),
         "kl_data": jackknife_interval(lambda labels: _kl(labels, real.test_labels, classes), opinion.labels, seed=seed),
         "parzen_log_likelihood": parzen.log_likelihood,
         "ms_ssim": metrics.ms_ssim_diversity(images, pairs=_PAIRS, seed=seed).ms_ssim,
@@ -210,14 +206,17 @@ def _copying(images: np.ndarray, real: RealDigits, seed: int) -> dict[str, Numbe
     from scipy.stats import mannwhitneyu
 
     found = metrics.memorisation(images, real.train, real.unseen[0])
-    own, unseen = found.distances, metrics.nearest_training_neighbours(real.unseen[0], real.train)[0][:, 0]
+    distances = found.distances, metrics.nearest_training_neighbours(real.unseen[0], real.train)[0][:, 0]
+
+    def ratio(own: np.ndarray, unseen: np.ndarray) -> float:
+        return float(np.median(own) / np.median(unseen))
+
+    def closer(own: np.ndarray, unseen: np.ndarray) -> float:
+        return float(mannwhitneyu(unseen, own).statistic) / len(own) / len(unseen)
+
     return {
-        "neighbour_distance_ratio": bootstrap_interval(
-            lambda a, b: float(np.median(a) / np.median(b)), own, unseen, seed=seed
-        ),
-        "closer_than_unseen": bootstrap_interval(
-            lambda a, b: float(mannwhitneyu(b, a).statistic) / len(a) / len(b), own, unseen, resamples=200, seed=seed
-        ),
+        "neighbour_distance_ratio": bootstrap_interval(ratio, *distances, seed=seed),
+        "closer_than_unseen": bootstrap_interval(closer, *distances, resamples=200, seed=seed),
         "copied": found.copied,
     }
 

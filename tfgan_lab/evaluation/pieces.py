@@ -26,9 +26,8 @@ def draw(sample: Sampler, num: int, seed: int, piece: int) -> np.ndarray:
 
 def labels_of(num: int, num_labels: int, piece: int) -> np.ndarray:
     """The labels that `draw` asked a conditional generator for: int32 [num]."""
-    return np.concatenate(
-        [spread_labels(num_labels, min(piece, num - start)).numpy() for start in range(0, num, piece)]
-    )
+    starts = range(0, num, piece)
+    return np.concatenate([spread_labels(num_labels, min(piece, num - start)).numpy() for start in starts])
 
 
 def untrained_sampler(config: GanConfig) -> Sampler:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -22,22 +21,6 @@ from tfgan_lab.layer_base import KINDS, browser_steps, every_node
 CHECKED = 20  # latents whose pixels every page carries, so that the reader's browser can check itself
 _HALF_A_LEVEL = 0.5 / 255
 _DIRECTIONS = 6
-
-
-@dataclasses.dataclass(frozen=True)
-class BrowserNet:
-    """What a page carries of a generator.
-
-    Attributes:
-      plan: Plain values for JSON: "steps", "weights" (base64), latents, labels, shape, directions, "check".
-      difference: The largest difference in [0, 1] (of numbers: in theirs) that rounding the weights makes, over 256
-        latents, of large images 32.
-      mean: Likewise the mean difference.
-    """
-
-    plan: dict[str, Any]
-    difference: float
-    mean: float = 0.0
 
 
 class BrowserWeights:
@@ -80,7 +63,7 @@ class BrowserWeights:
         return base64.b64encode(block).decode()
 
 
-def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> BrowserNet | None:
+def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> dict[str, Any] | None:
     """Turns a generator into what a page can carry.
 
     Args:
@@ -90,7 +73,8 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> Brow
       most: Bytes that it may take in the page.
 
     Returns:
-      None if it does not fit, or has a layer that browsers do not know.
+      Its plan, plain values for JSON: "steps", "weights" (base64), latents, labels, shape, directions, "check". None if
+      it does not fit, or has a layer that browsers do not know.
     """
     if not all(node.layer.javascript or node.layer.browser(node, id) is None for node in every_node(network.nodes)):
         return None
@@ -99,21 +83,21 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> Brow
     for bits in (14, 16, 32):
         if numbers * bits / 6 > most:  # base64 takes a byte for six bits
             return None
-        difference, mean = _rounding(config, module, matrices, bits)
-        if difference <= _HALF_A_LEVEL:
+        if _rounding(config, module, matrices, bits)[0] <= _HALF_A_LEVEL:
             break
-    return BrowserNet(_plan(config, module, network, BrowserWeights(bits)), difference, mean)
+    return _plan(config, module, network, BrowserWeights(bits))
 
 
-def coarse_net(config: GanConfig, module: Any, network: Any, step: float) -> BrowserNet:
-    """As `browser_net`, with 255 levels for a row's weights, so many root mean squares of the row apart, deflated.
+def coarse_net(config: GanConfig, module: Any, network: Any, step: float) -> tuple[dict[str, Any], float, float]:
+    """A plan as of `browser_net`, with 255 levels for a row's weights, so many root mean squares of the row apart, deflated.
 
-    The pixels in its "check" are those of the coarse weights: they check the browser, `difference` the rounding.
+    Returns:
+      The plan, whose "check" has the pixels of the coarse weights, as it checks the browser; and by how much rounding
+      moves pixels in [0, 1] (or numbers), at most and on average, over 256 latents (of large images 32).
     """
     matrices = _matrices(network)
-    difference, mean = _rounding(config, module, matrices, 8, step)
     plan = _plan(config, module, network, BrowserWeights(8, step), _rounded(matrices, 8, step))
-    return BrowserNet(plan, difference, mean)
+    return plan, *_rounding(config, module, matrices, 8, step)
 
 
 def _matrices(network: Any) -> list[Any]:
@@ -206,8 +190,7 @@ def _check(latents: np.ndarray, labels: Any, exact: np.ndarray) -> dict[str, Any
     numbers = exact.shape[1:] == (1,)
     levels = kept if numbers else np.rint(np.clip(kept, 0, 1) * 255).astype(np.uint8)
     return {
-        "number": number,
-        "latents": base64.b64encode(latents[:number].astype("<f4").tobytes()).decode(),
+        "number": number, "latents": base64.b64encode(latents[:number].astype("<f4").tobytes()).decode(),
         "labels": None if labels is None else labels.numpy()[:number].tolist(),
         "expected": levels.ravel().tolist() if numbers else base64.b64encode(levels.tobytes()).decode(),
-    }
+    }  # fmt: skip

@@ -54,11 +54,8 @@ def _end(rows: Rows) -> dict[str, float]:
     if not train:
         return {}
     lengths = np.diff([row["step"] for row in train], prepend=0)
-    end = [
-        (row, length)
-        for row, length in zip(train, lengths, strict=True)
-        if row["step"] > (1 - _END) * train[-1]["step"]
-    ]
+    begin = (1 - _END) * train[-1]["step"]
+    end = [(row, length) for row, length in zip(train, lengths, strict=True) if row["step"] > begin]
     found = {"epoch": float(train[-1]["epoch"])}
     for key in (key for key in train[-1] if key.endswith("_mean")):
         values, weights = zip(*((row[key], length) for row, length in end if key in row), strict=True)
@@ -68,13 +65,11 @@ def _end(rows: Rows) -> dict[str, float]:
 
 def _accuracy(rows: Rows, data: Mapping[str, Any]) -> list[str]:
     last = _last(rows, "eval")
-    if "accuracy" not in last:
-        return []
-    return [f"It is right on {last['accuracy']:.2%} of {_count(data, 'test')}test images."]
+    return [f"It is right on {last['accuracy']:.2%} of {_tested(data)}test images."] if "accuracy" in last else []
 
 
-def _count(data: Mapping[str, Any], split: str) -> str:
-    part = data.get(split)
+def _tested(data: Mapping[str, Any]) -> str:
+    part = data.get("test")
     return f"{part['count']:,} " if isinstance(part, Mapping) and "count" in part else ""
 
 
@@ -86,10 +81,10 @@ def _losses(config: GanConfig, reference: Reference, rows: Rows) -> list[str]:
     if sentences or "d_loss_mean" not in last:
         return sentences
     balance = " and ".join(f"{reference.balance[key]:.3f}" for key in ("d_loss", "g_loss") if key in reference.balance)
+    even = f"; a discriminator that cannot tell gives {balance}" if balance else ""
     return [
-        f"Losses: discriminator {last['d_loss_mean']:.3f}, generator {last['g_loss_mean']:.3f}"
-        + (f"; a discriminator that cannot tell gives {balance}" if balance else "")
-        + f". There are no earlier runs of {config.name} as it is set here, on this data, to compare with."
+        f"Losses: discriminator {last['d_loss_mean']:.3f}, generator {last['g_loss_mean']:.3f}{even}. There are no earlier "
+        f"runs of {config.name} as it is set here, on this data, to compare with."
     ]
 
 
@@ -102,12 +97,11 @@ def _beside_prints(reference: Reference, rows: Rows) -> list[str]:
         if len(ours) < _FEWEST_PRINTS:
             continue
         post = [theirs[row["epoch"]] for row in ours]
-        mine = statistics.median(row[key] for row in ours)
+        mine, median = statistics.median(row[key] for row in ours), statistics.median(post)
         inside = "inside" if min(post) <= mine <= max(post) else "outside"
         epochs = f"epochs {ours[0]['epoch']:g} to {ours[-1]['epoch']:g}"
-        found.append(
-            f"the {name}'s is {mine:.3f}, {inside} of the post's {min(post):.3f} to {max(post):.3f} (median {statistics.median(post):.3f})"
-        )
+        span = f"{min(post):.3f} to {max(post):.3f} (median {median:.3f})"
+        found.append(f"the {name}'s is {mine:.3f}, {inside} of the post's {span}")
     return [f"Printed losses, median of {epochs}: {'; '.join(found)}."] if found else []
 
 
@@ -152,14 +146,11 @@ def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> li
     even = f"a discriminator that cannot tell gives both {balance:g}"
     # With smoothing s the best D gives real data 1 - s.
     if real >= _WON * (1 - config.game.smoothing) and fake <= _LOST:
-        learns = (
-            "From -log D(G(z)) the generator still learns, but slowly"
-            if config.game.loss == "non_saturating"
-            else "The minimax loss is flat there, so the generator hardly learns: use --config.game.loss=non_saturating"
-        )
-        return [
-            f"The discriminator has won: {numbers}. {learns}; or make D weaker (a lower rate, dropout, label smoothing)."
-        ]
+        learns = "The minimax loss is flat there, so the generator hardly learns: use --config.game.loss=non_saturating"
+        if config.game.loss == "non_saturating":
+            learns = "From -log D(G(z)) the generator still learns, but slowly"
+        weaker = "or make D weaker (a lower rate, dropout, label smoothing)"
+        return [f"The discriminator has won: {numbers}. {learns}; {weaker}."]
     if abs(real - balance) < _NEAR and abs(fake - balance) < _NEAR:
         return [f"Neither has won: {numbers}; {even}."]
     if real < fake:
@@ -174,16 +165,15 @@ def _variety(config: GanConfig, rows: Rows, data: Mapping[str, Any]) -> list[str
         return [_on_the_plane(config, judged)]
     measured = _last(rows, "metrics")
     if "digits" not in measured:
-        return [
-            "Whether the generator has collapsed was not measured: look at samples.png, or run `tfgan-lab evaluate`."
-        ]
-    what, total = "digit" if config.data.are_digits else "class", len(config.data.class_names)
-    many = "digits" if config.data.are_digits else "classes"
-    images = "digits" if config.data.are_digits else "images"
-    judge = (
-        f"the judge (right on {measured['judge_accuracy']:.1%} of real test images)" if config.judge else "the judge"
+        do = "look at samples.png, or run `tfgan-lab evaluate`"
+        return [f"Whether the generator has collapsed was not measured: {do}."]
+    what, many, images = ("digit", "digits", "digits") if config.data.are_digits else ("class", "classes", "images")
+    total = len(config.data.class_names)
+    known = f" (right on {measured['judge_accuracy']:.1%} of real test images)" if config.judge else ""
+    numbers = (
+        f"the judge{known} finds {measured['digits']:.0f} of {total} {many} in 2,000 samples (Fréchet distance to "
+        f"{_tested(data)}test {images}, at most 2,000: {measured['frechet']:.1f})"
     )
-    numbers = f"{judge} finds {measured['digits']:.0f} of {total} {many} in 2,000 samples (Fréchet distance to {_count(data, 'test')}test {images}, at most 2,000: {measured['frechet']:.1f})"
     if measured["digits"] <= max(1, _FEW * total):
         return [f"The generator has collapsed, or draws no {many} yet: {numbers}."]
     sentences = [f"The generator has not collapsed: {numbers}."]
@@ -207,9 +197,8 @@ def _spread(config: GanConfig, target: tuple[float, float], last: Mapping[str, A
     if "fake_std" not in last:
         return []
     mean, std = target
-    numbers = (
-        f"mean {last['fake_mean']:.2f} and standard deviation {last['fake_std']:.3f}, target {mean:g} and {std:.3g}"
-    )
+    found = f"mean {last['fake_mean']:.2f} and standard deviation {last['fake_std']:.3f}"
+    numbers = f"{found}, target {mean:g} and {std:.3g}"
     if last["fake_std"] < _NARROW * std:
         often = " As posted, 24 of 200 seeds did (200 to 399)." if config.name == "gaussian" else ""
         return [f"The generator has collapsed to nearly one number: {numbers}.{often} Try another --config.seed."]

@@ -33,6 +33,7 @@ _ON_TWO_STATISTICS = 16  # samples on each
 _STATISTICS = {"own": "each image's own statistics", "running": "running statistics"}
 
 Moments = Sequence[tuple[int, np.ndarray]]  # (step, samples) from early to late
+Figures = Iterator[tuple[str, Figure]]  # (file's name, figure)
 
 
 class Drawing:
@@ -78,9 +79,7 @@ class Drawing:
         """What is to be seen of the networks as they are now, beside the samples, as PNG: a frame of surface.gif."""
         return None
 
-    def figures(
-        self, experiment: Experiment, moments: Moments, title: str, provenance: str
-    ) -> Iterator[tuple[str, Figure]]:
+    def figures(self, experiment: Experiment, moments: Moments, title: str, provenance: str) -> Figures:
         """What a finished run leaves besides samples and curves: (file's name, figure), the most telling first."""
         yield from ()
 
@@ -100,17 +99,12 @@ class ImageDrawing(Drawing):
     runs_in_browser = True
 
     def picture(self, drawn: np.ndarray, config: GanConfig, step: int) -> bytes:
-        return pictures.png_bytes(self._grid(drawn, columns_of(config), config, config.label_names))
+        return pictures.png_bytes(_grid(drawn, columns_of(config), config, config.label_names))
 
     def is_of(self, picture: np.ndarray, drawn: np.ndarray, config: GanConfig) -> bool:
-        wanted = self._grid(drawn, columns_of(config), config, config.label_names)
+        wanted = _grid(drawn, columns_of(config), config, config.label_names)
         # Of grey ones three channels are equal.
         return picture.shape[:2] == wanted.shape[:2] and bool((picture == wanted).all())
-
-    @staticmethod
-    def _grid(drawn: np.ndarray, columns: int | None, config: GanConfig, row_names: Sequence[str] = ()) -> np.ndarray:
-        grid = pictures.enlarge(pictures.colour(pictures.grid(drawn, columns), config.sample_colormap))
-        return pictures.name_rows(grid, row_names)
 
     def number(self, config: GanConfig, label: int | None) -> int:
         if not config.num_labels:
@@ -131,14 +125,12 @@ class ImageDrawing(Drawing):
             labels = np.arange(len(drawn)) % len(names)
             drawn = drawn[np.argsort(labels, kind="stable")]
             columns, names = (None, ()) if len(drawn) % len(names) else (len(drawn) // len(names), names)
-        return pictures.png_bytes(self._grid(pictures.to_uint8(drawn, "unit"), columns, config, names))
+        return pictures.png_bytes(_grid(pictures.to_uint8(drawn, "unit"), columns, config, names))
 
     def real(self, experiment: Experiment) -> bytes | None:
         return pictures.png_bytes(pictures.enlarge(pictures.grid(_real_images(experiment, 64))))
 
-    def figures(
-        self, experiment: Experiment, moments: Moments, title: str, provenance: str
-    ) -> Iterator[tuple[str, Figure]]:
+    def figures(self, experiment: Experiment, moments: Moments, title: str, provenance: str) -> Figures:
         yield "real_and_generated", _real_and_generated(experiment, moments[-1][1], title, provenance)
         if both := on_two_statistics(experiment, title, provenance):
             yield "statistics", both
@@ -212,8 +204,7 @@ class NumberDrawing(Drawing):
 
         last = moment(len(saved) - 1)
         number = min(_MOST_DENSITIES, most // 2 // len(last["svg"]))
-        picked = sorted({round(i) for i in np.linspace(0, len(saved) - 1, max(1, number))[:-1]})
-        page.densities = [*(moment(index) for index in picked), last]
+        page.densities = [*map(moment, evenly(len(saved), max(1, number))[:-1]), last]
 
 
 class PlaneDrawing(Drawing):
@@ -233,9 +224,7 @@ class PlaneDrawing(Drawing):
     def beside(self, experiment: Experiment, drawn: np.ndarray, step: int) -> bytes | None:
         return png(plane_plots.surface(experiment, drawn, step))
 
-    def figures(
-        self, experiment: Experiment, moments: Moments, title: str, provenance: str
-    ) -> Iterator[tuple[str, Figure]]:
+    def figures(self, experiment: Experiment, moments: Moments, title: str, provenance: str) -> Figures:
         step, drawn = moments[-1]
         yield "surface", plane_plots.surface(experiment, drawn, step)
 
@@ -244,11 +233,9 @@ class PlaneDrawing(Drawing):
 
     def moments_on_page(self, page: RunPage, parts: Parts, saved: Moments, steps_per_epoch: int, most: int) -> None:
         config: Any = page.config
-        for index in sorted({round(i) for i in np.linspace(0, len(saved) - 1, _MOST_SCATTERS)}):
-            step, drawn = saved[index]
+        for step, drawn in (saved[index] for index in evenly(len(saved), _MOST_SCATTERS)):
             alt = f"{len(drawn):,} points after {counted(step, 'step')}, over as many of {config.data}"
-            pixels = pictures.from_png(self.picture(drawn, config, step))
-            picture = page_pictures.picture_of(pixels, alt)
+            picture = page_pictures.picture_of(pictures.from_png(self.picture(drawn, config, step)), alt)
             page.moments.append({"step": step, "epoch": None, "picture": picture})
 
 
@@ -280,6 +267,16 @@ def draw_missing(folder: Path, config: GanConfig) -> list[str]:
             notes += [f"{picture} is damaged: drawn again."] if picture.exists() else []
             write_atomically(picture, drawing.picture(drawn, config, step))
     return notes
+
+
+def _grid(drawn: np.ndarray, columns: int | None, config: GanConfig, row_names: Sequence[str]) -> np.ndarray:
+    grid = pictures.enlarge(pictures.colour(pictures.grid(drawn, columns), config.sample_colormap))
+    return pictures.name_rows(grid, row_names)
+
+
+def evenly(length: int, number: int) -> list[int]:
+    """Positions of a list, at most so many, from its first to its last."""
+    return sorted({round(i) for i in np.linspace(0, length - 1, number)})
 
 
 def _of_the_law(config: GanConfig, number: int) -> np.ndarray:
@@ -331,10 +328,8 @@ def on_two_statistics(experiment: Experiment, title: str, provenance: str) -> Fi
 
 def evolution_rows(moments: Moments, steps_per_epoch: int) -> list[tuple[str, np.ndarray]]:
     """Post P002's 10x6 grid: ten moments from the first to the last, six samples of each."""
-    picked = np.unique(np.linspace(0, len(moments) - 1, 10).round().astype(int))
     rows = []
-    for index in picked:
-        step, samples = moments[index]
+    for step, samples in (moments[index] for index in evenly(len(moments), 10)):
         columns = samples[:: max(1, len(samples) // 6)][:6]
         when = f"epoch {step // steps_per_epoch}" if step % steps_per_epoch == 0 else f"step {step:,}"
         rows.append((when, columns))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import pictures
@@ -19,7 +18,7 @@ from tfgan_lab.gan import packed
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.report import plots
-from tfgan_lab.report.drawings import drawing_of
+from tfgan_lab.report.drawings import drawing_of, evenly
 from tfgan_lab.system.files import refuse_foreign, write_atomically
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.restored import fresh_networks
@@ -100,41 +99,26 @@ def write_untrained(folder: Workdir, experiment: Experiment) -> str:
 
 def write_final(folder: Workdir, experiment: Experiment, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Writes all pictures of a finished run and returns their names, the most telling first."""
-    config = experiment.config
-    title, provenance = f"{config.name}, {counted(experiment.total_steps, 'step')}", provenance_line(experiment)
-    names = []
-    if isinstance(config, GanConfig):
-        moments = saved_samples(folder.samples, config)
-        names += _write_generator_pictures(folder, experiment, moments, rows, title, provenance)
+    config, data = experiment.config, folder.read_record().get("data", {})
+    about = f"{config.name}, {counted(experiment.total_steps, 'step')}", provenance_line(experiment)
+    names = _write_generator_pictures(folder, experiment, rows, *about) if isinstance(config, GanConfig) else []
     if any(row["kind"] == "train" for row in rows):
-        names.append(
-            write_figure(
-                folder.path,
-                "curves",
-                plots.curves(rows, title, provenance, reference_of(config, folder.read_record().get("data", {}))),
-            )
-        )
+        curves = plots.curves(rows, *about, reference_of(config, data))
+        names.append(write_figure(folder.path, "curves", curves))
     return names
 
 
 def _write_generator_pictures(
-    folder: Workdir,
-    experiment: Experiment,
-    moments: Sequence[tuple[int, np.ndarray]],
-    rows: Sequence[dict[str, Any]],
-    title: str,
-    provenance: str,
+    folder: Workdir, experiment: Experiment, rows: Sequence[dict[str, Any]], title: str, provenance: str
 ) -> list[str]:
     config: Any = experiment.config
-    drawing, (last_step, last) = drawing_of(config), moments[-1]
-    kept = [row for row in rows if row["kind"] == "moments"]
+    moments, drawing = saved_samples(folder.samples, config), drawing_of(config)
+    last_step, last = moments[-1]
     write_atomically(folder.path / "samples.png", drawing.picture(last, config, last_step))
     names = ["samples.png"]
-    if kept:
-        picked = np.unique(np.linspace(0, len(kept) - 1, _PANELS).round().astype(int))
-        figure = plots.normal_curves(
-            [kept[index] for index in picked], f"{title}: normal curves of a step's two sets", provenance
-        )
+    if kept := [row for row in rows if row["kind"] == "moments"]:
+        panels = [kept[index] for index in evenly(len(kept), _PANELS)]
+        figure = plots.normal_curves(panels, f"{title}: normal curves of a step's two sets", provenance)
         names.append(write_figure(folder.path, "normal_curves", figure))
     for name, figure in drawing.figures(experiment, moments, title, provenance):
         names.append(write_figure(folder.path, name, figure))
@@ -146,9 +130,9 @@ def _write_generator_pictures(
     return names
 
 
-def film(folder: Path, steps: Sequence[int], frames: str = "step") -> bytes | None:
+def film(folder: Path, steps: Sequence[int], frames: str) -> bytes | None:
     """An animated GIF of the pictures of these steps, at most 60 frames; None if there are no such pictures."""
-    picked = np.unique(np.linspace(0, len(steps) - 1, _FILM_FRAMES).round().astype(int))
+    picked = evenly(len(steps), _FILM_FRAMES)
     shown = [pictures.read_png(folder / f"{frames}-{steps[index]:08d}.png") for index in picked]
     found = [picture for picture in shown if picture is not None]
     return pictures.gif_bytes(found) if found else None
@@ -162,12 +146,10 @@ def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
     for kind, where in (("train", "last batch"), ("eval", _where(experiment))):
         last = next((row for row in reversed(rows) if row["kind"] == kind), None)
         if last:
-            numbers = ", ".join(
-                f"{words.get(k, k)} {v:.4f}"
-                for k, v in last.items()
-                if isinstance(v, float) and k != "epoch" and k.removesuffix("_mean") not in last.keys() - {k}
-            )
-            lines.append(f"{where}: {numbers}")
+            told = [k for k, v in last.items() if isinstance(v, float) and k != "epoch"]
+            told = [k for k in told if k.removesuffix("_mean") not in last.keys() - {k}]
+            numbers = (f"{words.get(k, k)} {last[k]:.4f}" for k in told)
+            lines.append(f"{where}: {', '.join(numbers)}")
     return "\n".join(lines)
 
 

@@ -67,18 +67,12 @@ def _settled(claim: Mapping[str, Any]) -> str:
     if claim["verdict"] != "open":
         return ""
     needed = claim["settled_by"]
-    return (
-        f"; at this share {needed} seeds would settle it"
-        if needed
-        else "; at this share 1,000 seeds would not settle it"
-    )
+    return f"; at this share {needed or '1,000'} seeds would {'' if needed else 'not '}settle it"
 
 
 def _gauge_rows(claim: Mapping[str, Any]) -> list[str]:
-    return [
-        f"| {claim['id']} | {gauge['label']} | {gauge['low']:g} to {gauge['high']:g} | {_spread(gauge['values'])} |"
-        for gauge in claim["gauges"]
-    ]
+    bands = [(gauge, f"{gauge['low']:g} to {gauge['high']:g}") for gauge in claim["gauges"]]
+    return [f"| {claim['id']} | {gauge['label']} | {band} | {_spread(gauge['values'])} |" for gauge, band in bands]
 
 
 def _spread(values: Sequence[float | None]) -> str:
@@ -102,14 +96,10 @@ def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
             shift = "-" if row["shift"] is None else "{:.3g} to {:.3g}".format(*row["shift"])
             cells = [trial["arm"], trial["length"], row["label"], _spread(row["ours"]), _spread(row["peer"])]
             lines.append(f"| {' | '.join([*cells, shift, format(row['margin'], 'g'), row['finding'], p])} |")
-    return [
-        *lines,
-        "",
-        *(
-            f"- {trial['arm']}, {trial['length']}: {trial['data']}{_shown_by(trial)}{_diverged(trial)}"
-            for trial in trials
-        ),
-    ]
+    told = (
+        f"{trial['arm']}, {trial['length']}: {trial['data']}{_shown_by(trial)}{_diverged(trial)}" for trial in trials
+    )
+    return [*lines, "", *(f"- {words}" for words in told)]
 
 
 def _shown_by(trial: Mapping[str, Any]) -> str:
@@ -127,14 +117,9 @@ def _ran_lines(ran: Sequence[Mapping[str, Any]]) -> list[str]:
         "| runs | side | seeds | length | minutes | data | commit, day and GPU |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for row in ran:
-        cells = [
-            row["arm"],
-            {"ours": "ours", "peer": "PyTorch"}[row["side"]],
-            _seeds(row["seeds"]),
-            row["length"],
-            f"{row['minutes']:.1f}",
-        ]
-        lines.append(f"| {' | '.join([*cells, str(data.index(row['data']) + 1), row['made'] or '-'])} |")
+        side, which = {"ours": "ours", "peer": "PyTorch"}[row["side"]], str(data.index(row["data"]) + 1)
+        cells = [row["arm"], side, _seeds(row["seeds"]), row["length"], f"{row['minutes']:.1f}", which]
+        lines.append(f"| {' | '.join([*cells, row['made'] or '-'])} |")
     return [*lines, "", *(f"{number}. {words}" for number, words in enumerate(data, 1))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -23,9 +23,7 @@ _PAGE_STYLE = STYLE | {
 _SIZE = (4.5, 3.1)
 
 
-def curves(
-    rows: Sequence[dict[str, Any]], key: str, reference: Reference, floors: Callable[[Any], None] | None = None
-) -> list[str]:
+def curves(rows: Sequence[dict[str, Any]], key: str, reference: Reference, floors: plots.Panel | None) -> list[str]:
     """The panels of a run, an <svg> each.
 
     Args:
@@ -44,23 +42,20 @@ def common_curves(runs: Mapping[str, Sequence[dict[str, Any]]]) -> list[str]:
 
 def densities(real: np.ndarray, fake: np.ndarray, key: str) -> str:
     """The Gaussian's two densities as <svg>; numbers, 1-D each."""
-    with plt.rc_context(_PAGE_STYLE):
-        figure, axis = plt.subplots(figsize=_SIZE)
-        figure.subplots_adjust(left=0.11, right=0.985, top=0.97, bottom=0.15)
+
+    def draw(axis: Any) -> None:
+        axis.figure.subplots_adjust(left=0.11, right=0.985, top=0.97, bottom=0.15)
         plots.density_panel(axis, real, fake)
-    return _as_svg(figure, key)
+
+    return _chart(draw, key, layout=None)
 
 
-def _chart(draw: Callable[[Any], None], key: str, floors: Callable[[Any], None] | None = None) -> str:
+def _chart(draw: plots.Panel, key: str, floors: plots.Panel | None = None, layout: str | None = "constrained") -> str:
     with plt.rc_context(_PAGE_STYLE):
-        figure, axis = plt.subplots(figsize=_SIZE, layout="constrained")
+        figure, axis = plt.subplots(figsize=_SIZE, layout=layout)
         draw(axis)
         if floors is not None:
             floors(axis)
-    return _as_svg(figure, key)
-
-
-def _as_svg(figure: Any, key: str) -> str:
     label = _in_words(figure)
     return for_page(svg(figure, _PAGE_STYLE).decode(), key, label)
 

@@ -28,13 +28,7 @@ _TOLD = ("label_accuracy", "digits_drawn", "frechet_distance", "mean", "std")
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A generator on the page.
-
-    Attributes:
-      key: Sets its ids in the page apart.
-      metrics: The rows of its card.
-      table: All of them beside their floors.
-    """
+    """A generator on the page: `key` sets its ids apart, `metrics` are the rows of its card."""
 
     key: str
     name: str
@@ -76,8 +70,9 @@ def write_gallery(out: str | os.PathLike[str]) -> Path:
 def _entry(key: str, name: str) -> Entry:
     found = pretrained.load(name)
     config, card, size = found.config, found.card, found.generator.count_params()
-    net = coarse_net(config, GeneratorModule(found.generator, config), found.generator, _STEP * (size / 1e6) ** 0.5)
-    plan = net.plan | {"directions": net.plan["directions"][:_DIRECTIONS]}
+    module, step = GeneratorModule(found.generator, config), _STEP * (size / 1e6) ** 0.5
+    plan, most, mean = coarse_net(config, module, found.generator, step)
+    plan["directions"] = plan["directions"][:_DIRECTIONS]
     scale, unit = (1, "") if len(plan["shape"]) == 1 else (255, " of 255 levels")
     data = card["trained_on"].get("train")
     posted = load_config(name).epochs
@@ -88,8 +83,8 @@ def _entry(key: str, name: str) -> Entry:
         ("data", in_words(data) if data else str(config.data)),
         *((row["label"], in_text(row["generated"])) for row in card["metrics"] if row["name"] in _TOLD),
         *card["ledger"].items(),
-        ("weights", f"{size:,}; rounded for this page, which moves a sample by {net.mean * scale:.3g}{unit} on average, "
-         f"at most {net.difference * scale:.3g}"),
+        ("weights", f"{size:,}; rounded for this page, which moves a sample by {mean * scale:.3g}{unit} on average, "
+         f"at most {most * scale:.3g}"),
     ]  # fmt: skip
     if card["note"]:
         facts.append(("note", card["note"]))

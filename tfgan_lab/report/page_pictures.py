@@ -105,20 +105,16 @@ def real_picture(examples: Any, number: int, columns: int, config: GanConfig) ->
 
 def walks(module: Any, config: GanConfig) -> Picture:
     """Rows of samples between two latents each; for conditional generators a label each."""
-    from tfgan_lab.randomness import draw_latents, sample_seed
-
-    ends = draw_latents(
-        config.latents.distribution, config.latents.dim, 2 * _WALKS, sample_seed(config.seed, 3)
-    ).numpy()
+    ends = _latents(config, 2 * _WALKS, 3).numpy()
     share = np.linspace(0, 1, _WALK_STEPS)
     paths = [between(a, b, share, config.latents.distribution) for a, b in zip(ends[::2], ends[1::2], strict=True)]
     names = config.label_names
     rows = [3 * row % len(names) for row in range(_WALKS)] if names else []
     labels = np.repeat(rows, _WALK_STEPS) if rows else None
-    drawn = module.draw(np.concatenate(paths).astype(np.float32), labels).numpy()
+    drawn = pictures.to_uint8(module.draw(np.concatenate(paths).astype(np.float32), labels).numpy(), "unit")
     of = f" of the labels {', '.join(names[row] for row in rows)}" if rows else ""
     alt = f"{_WALKS} rows{of}: in each, {_WALK_STEPS} samples on the way from one latent to another"
-    return picture_of(pictures.grid(pictures.to_uint8(drawn, "unit"), _WALK_STEPS), alt, config.sample_colormap)
+    return picture_of(pictures.grid(drawn, _WALK_STEPS), alt, config.sample_colormap)
 
 
 def between(a: np.ndarray, b: np.ndarray, share: np.ndarray, distribution: str) -> np.ndarray:
@@ -136,15 +132,18 @@ def between(a: np.ndarray, b: np.ndarray, share: np.ndarray, distribution: str) 
 
 def digit_grids(module: Any, config: GanConfig) -> list[tuple[str, Picture]]:
     """For each label a grid of samples that were asked for it."""
-    from tfgan_lab.randomness import draw_latents, sample_seed
-
-    latents = draw_latents(config.latents.distribution, config.latents.dim, _LABELLED, sample_seed(config.seed, 4))
-    grids = []
+    latents, grids = _latents(config, _LABELLED, 4), []
     for label, name in enumerate(config.label_names):
         drawn = pictures.to_uint8(module.draw(latents, np.full(_LABELLED, label, np.int32)).numpy(), "unit")
         alt = f"{_LABELLED} samples that were asked for the label {name}"
         grids.append((name, picture_of(pictures.grid(drawn, _LABELLED // 2), alt, config.sample_colormap)))
     return grids
+
+
+def _latents(config: GanConfig, number: int, what: int) -> Any:
+    from tfgan_lab.randomness import draw_latents, sample_seed
+
+    return draw_latents(config.latents.distribution, config.latents.dim, number, sample_seed(config.seed, what))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,10 +174,11 @@ def neighbours(module: Any, config: GanConfig, source: Any) -> Neighbours | None
     index, distance = _nearest(rows, train.images)
     nearest = train.images[index[:_NEIGHBOURS]]
     distances = [round(float(value), 2) for value in distance[:_NEIGHBOURS]]
-    alt = f"above {_NEIGHBOURS} samples, below each the training image nearest to it, at the distances {', '.join(map(str, distances))}"
+    below = f"below each the training image nearest to it, at the distances {', '.join(map(str, distances))}"
     grid = pictures.grid(np.concatenate([drawn, nearest]), _NEIGHBOURS)
     typical = round(float(np.median(distance[_NEIGHBOURS:])), 2) if len(unseen) else None
-    return Neighbours(picture_of(grid, alt, config.sample_colormap), distances, typical, train.num)
+    picture = picture_of(grid, f"above {_NEIGHBOURS} samples, {below}", config.sample_colormap)
+    return Neighbours(picture, distances, typical, train.num)
 
 
 def _nearest(rows: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.config_files import load_config
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError, shown
+from tfgan_lab.figures import GREY
 from tfgan_lab.posts.claims import claims_with
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.report import page_charts
@@ -22,6 +23,7 @@ from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.drawings import drawing_of
 from tfgan_lab.report.ledger_text import with_seeds
 from tfgan_lab.report.page_contents import Parts, RunPage
+from tfgan_lab.report.plots import Panel
 from tfgan_lab.system.files import read_bytes
 from tfgan_lab.training.sampler import saved_samples
 from tfgan_lab.training.workdir import Workdir, checkpoint_steps
@@ -64,9 +66,8 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
             content = (folder.path / f"{name}.svg").read_text(encoding="utf-8")
             page.charts.append((caption, page_charts.for_page(content, f"{key}-{name}", caption)))
     if isinstance(config, GanConfig):
-        _add_pictures(
-            page, config, folder, parts, most - sum(map(len, [*page.curves, *(svg for _, svg in page.charts)]))
-        )
+        drawn = [*page.curves, *(svg for _, svg in page.charts)]
+        _add_pictures(page, config, folder, parts, most - sum(map(len, drawn)))
     return page
 
 
@@ -93,14 +94,12 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
     drawn = [page.walks, page.neighbours and page.neighbours.picture, *(picture for _, picture in page.digits)]
     left = most - sum(len(picture.uri) for picture in drawn if picture) - sum(len(d["svg"]) for d in page.densities)
     if module is not None and drawing.runs_in_browser:
-        net = browser_net(config, module, parts.network, left - min(250_000, left // 4))
-        if net is None:
-            page.notes.append(
-                "its generator is too large to be carried by this page: a page of its own, or a SavedModel, can"
-            )
+        page.net = browser_net(config, module, parts.network, left - min(250_000, left // 4))
+        if page.net is None:
+            small = "a page of its own, or a SavedModel, can"
+            page.notes.append(f"its generator is too large to be carried by this page: {small}")
         else:
-            page.net = net.plan
-            left -= len(net.plan["weights"])
+            left -= len(page.net["weights"])
     if saved:
         per_epoch = max(1, int(folder.read_record().get("steps_per_epoch") or 1))
         drawing.moments_on_page(page, parts, saved, per_epoch, left)
@@ -119,48 +118,40 @@ def _state(folder: Workdir, step: int, record: dict[str, Any]) -> str:
 
 
 def _facts(config: Config, record: dict[str, Any], step: int) -> list[tuple[str, str]]:
-    per_epoch = record.get("steps_per_epoch") or 0
+    per_epoch, fork = record.get("steps_per_epoch") or 0, record.get("fork")
     epochs = f" ({counted(step / per_epoch, 'epoch')})" if per_epoch else ""
+    averaged = isinstance(config, GanConfig) and config.ema
+    average = f"an average of the generator's weights (ema {averaged:g}), also in evaluations during training"
+    seconds = sum(session.get("seconds", 0) for session in record.get("sessions") or [])
+    cores = counted(record["cores"], "CPU core") if "cores" in record else "? CPU cores"
     facts = [
         ("config", f"{config.name}, {of_post(config.post)}"),
         ("trained", f"{counted(step, 'step')}{epochs} of batch {config.batch_size}"),
+        ("a fork of", _origin(fork) if fork else ""),
+        ("drawn, judged", average if averaged else ""),
+        ("target", str(config.data) if config.data.is_endless else ""),
+        *(
+            (f"{split} data", str(Provenance(**part)))
+            for split, part in (record.get("data") or {}).items()
+            if isinstance(part, dict) and {"source", "split", "count", "sha256"} <= set(part)
+        ),
+        ("seed", str(config.seed)),
+        ("time", f"{_duration(seconds)} on {cores}, {record.get('machine', '?')}" if seconds else ""),
+        ("versions", ", ".join(f"{name} {version}" for name, version in (record.get("versions") or {}).items())),
     ]
-    if fork := record.get("fork"):
-        changed = "; ".join(fork["changed"]) or "nothing"
-        said = [f"{fork['from']} at step {fork['step']:,}, changed: {changed}", *fork["notes"]]
-        facts.append(("a fork of", shown("; ".join(said))))
-    if isinstance(config, GanConfig) and config.ema:
-        which = f"an average of the generator's weights (ema {config.ema:g}), also in evaluations during training"
-        facts.append(("drawn, judged", which))
-    if config.data.is_endless:
-        facts.append(("target", str(config.data)))
-    for split, part in (record.get("data") or {}).items():
-        if isinstance(part, dict) and {"source", "split", "count", "sha256"} <= set(part):
-            facts.append((f"{split} data", str(Provenance(**part))))
-    facts.append(("seed", str(config.seed)))
-    seconds = sum(session.get("seconds", 0) for session in record.get("sessions") or [])
-    if seconds:
-        facts.append(
-            (
-                "time",
-                f"{_duration(seconds)} on {counted(record['cores'], 'CPU core') if 'cores' in record else '? CPU cores'}, {record.get('machine', '?')}",
-            )
-        )
-    versions = record.get("versions") or {}
-    if versions:
-        facts.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
-    return facts
+    return [fact for fact in facts if fact[1]]
+
+
+def _origin(fork: dict[str, Any]) -> str:
+    changed = "; ".join(fork["changed"]) or "nothing"
+    return shown("; ".join([f"{fork['from']} at step {fork['step']:,}, changed: {changed}", *fork["notes"]]))
 
 
 def _duration(seconds: float) -> str:
-    hours, minutes = int(seconds // 3600), int(seconds // 60 % 60)
-    return (
-        f"{hours} h {minutes} min"
-        if hours
-        else f"{minutes} min {seconds % 60:.0f} s"
-        if minutes
-        else f"{seconds:.1f} s"
-    )
+    hours, minutes = divmod(int(seconds // 60), 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds % 60:.0f} s" if minutes else f"{seconds:.1f} s"
 
 
 def repeat_command(config: Config, record: dict[str, Any], workdir: Path) -> str:
@@ -194,13 +185,9 @@ def _metrics(folder: Path) -> tuple[list[dict[str, Any]], bool]:
     return rows, isinstance(model, dict) and model.get("raw") is True
 
 
-def _floors(metrics: Sequence[dict[str, Any]]) -> Callable[[Any], None] | None:
+def _floors(metrics: Sequence[dict[str, Any]]) -> Panel | None:
     """Draws what real data scores into the panel of the metrics, if it was evaluated."""
-    from tfgan_lab.figures import GREY
-
-    floor = next((row.get("real") for row in metrics if row["name"] == "frechet_distance"), None)
-    if not floor:
-        return None
+    floor: Any = next((row.get("real") for row in metrics if row["name"] == "frechet_distance"), None)
 
     def draw(axis: Any) -> None:
         for twin in axis.figure.axes:
@@ -208,4 +195,4 @@ def _floors(metrics: Sequence[dict[str, Any]]) -> Callable[[Any], None] | None:
                 twin.axhline(floor["value"], color=GREY, linestyle="--", linewidth=1)
                 twin.annotate(f"real images {floor['value']:.2g}", (0.02, floor["value"]), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")  # fmt: skip
 
-    return draw
+    return draw if floor else None

@@ -56,10 +56,8 @@ def surface(experiment: Experiment, drawn: np.ndarray, step: int) -> Figure:
     shade = 1 / (1 + np.exp(-logits)) if probable else logits
     with plt.rc_context(STYLE | {"axes.grid": False}):
         figure, axis = plt.subplots(figsize=(5.8, 5.0), layout="constrained")
-        image = axis.imshow(
-            shade.reshape(_PIXELS, _PIXELS), extent=window, origin="lower", cmap="cividis",
-            vmin=0 if probable else None, vmax=1 if probable else None,
-        )  # fmt: skip
+        shade, ends = shade.reshape(_PIXELS, _PIXELS), {"vmin": 0, "vmax": 1} if probable else {}
+        image = axis.imshow(shade, extent=window, origin="lower", cmap="cividis", **ends)
         figure.colorbar(image, ax=axis, label="D, probability of real" if probable else "D, score", shrink=0.8)
         axis.scatter(*drawn.T, s=3, color="white", alpha=0.7, linewidths=0, label="generated", rasterized=True)
         axis.quiver(*spots.T, *pull.T, angles="xy", scale_units="xy", scale=1, color="#D55E00", width=0.003)

@@ -62,7 +62,6 @@ class Reporter(Observer):
 
     def end(self, run: Run) -> None:
         self.board.finish()
-        self.board.close()
         experiment, config, folder = run.experiment, self.config, self.folder
         assert experiment is not None
         role = "generator" if isinstance(config, GanConfig) else "classifier"

@@ -56,15 +56,12 @@ class TensorBoard:
         """
         from tensorboard.plugins.hparams import api
 
-        fields = {
-            name: value
-            for name, value in flattened(config).items()
-            if what_changes(config, name) is not Changes.PRINTED
-        }
+        kept = {k: v for k, v in flattened(config).items() if what_changes(config, k) is not Changes.PRINTED}
+        fields = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in kept.items()}
         metrics = [api.Metric(name) for name in _COMPARED]
         with self._writing(0):
             api.hparams_config(hparams=[api.HParam(name) for name in fields], metrics=metrics)
-            api.hparams({name: _plain(value) for name, value in fields.items()}, trial_id=config.name)
+            api.hparams(fields, trial_id=config.name)
             tf.summary.graph(_graph_of(config, networks, image_shape))
 
     def scalars(self, row: dict[str, Any]) -> None:
@@ -85,13 +82,13 @@ class TensorBoard:
             tf.summary.write(name, tf.constant([*size, content]), metadata=about)
 
     def finish(self) -> None:
-        """Says that the run came to its end."""
+        """Says that the run came to its end, and closes."""
         from tensorboard.plugins.hparams import summary
 
         with self._writing(0):
-            tf.summary.experimental.write_raw_pb(
-                summary.session_end_pb("STATUS_SUCCESS").SerializeToString(), step=0
-            )  # fmt: skip
+            end = summary.session_end_pb("STATUS_SUCCESS").SerializeToString()
+            tf.summary.experimental.write_raw_pb(end, step=0)
+        self.close()
 
     def close(self) -> None:
         """Writes what is held back."""
@@ -108,13 +105,8 @@ class TensorBoard:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            raise UserError(
-                f"{self._folder} cannot be written ({reason_of(error)}). Free space or fix permissions, then run again."
-            ) from None
-
-
-def _plain(value: Any) -> bool | int | float | str:
-    return value if isinstance(value, bool | int | float | str) else str(value)
+            remedy = "Free space or fix permissions, then run again."
+            raise UserError(f"{self._folder} cannot be written ({reason_of(error)}). {remedy}") from None
 
 
 def _graph_of(config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> Any:
