@@ -1,4 +1,4 @@
-"""A classifier on the test split: its metrics, its confusion matrix, and post P001's bar of the outputs for one image."""
+"""A classifier on the test split: its metrics, its confusion matrix, and post P001's bars of its outputs."""
 
 from __future__ import annotations
 
@@ -73,14 +73,7 @@ def write_pictures(folder: Path, answers: Answers, test: Any, config: Any) -> li
 
 
 def confusion(counts: np.ndarray, names: Sequence[str], title: str, provenance: str) -> Figure:
-    """A confusion matrix with its counts; colours show the mistakes, which the diagonal would outshine.
-
-    Args:
-      counts: int [true, predicted].
-      names: Of the classes.
-      title: Above.
-      provenance: Below.
-    """
+    """A confusion matrix, int [true, predicted]; colours show the mistakes, which the diagonal would outshine."""
     with plt.rc_context(STYLE | {"axes.grid": False}):
         side = min(40.0, max(5.4, 0.54 * len(counts)))
         figure, axis = plt.subplots(figsize=(side + 0.2, side), layout="constrained")
@@ -94,8 +87,7 @@ def confusion(counts: np.ndarray, names: Sequence[str], title: str, provenance: 
         axis.set(xlabel="predicted class", ylabel="true class", title=title)
         axis.set_xticks(range(len(counts)), names, rotation=_turned(names), parse_math=False)
         axis.set_yticks(range(len(counts)), names, parse_math=False)
-        for spine in axis.spines.values():
-            spine.set_visible(False)
+        axis.spines[:].set_visible(False)
         figure.supxlabel(provenance, fontsize=7, color="#555555")
         return figure
 
@@ -103,16 +95,7 @@ def confusion(counts: np.ndarray, names: Sequence[str], title: str, provenance: 
 def scores(
     image: np.ndarray, values: np.ndarray, label: int, names: Sequence[str], title: str, provenance: str
 ) -> Figure:
-    """One image and a bar for each of the classifier's outputs (post P001).
-
-    Args:
-      image: uint8 [H, W, C].
-      values: [classes], in [0, 1].
-      label: The true class.
-      names: Of the classes.
-      title: Above.
-      provenance: Below.
-    """
+    """One image, uint8 [H, W, C], its true class, and a bar for each of the classifier's outputs in [0, 1] (post P001)."""
     with plt.rc_context(STYLE):
         size = (min(40.0, max(7.2, 0.5 * len(values))), 3.2)
         figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.9), layout="constrained")

@@ -1,7 +1,8 @@
 """Metrics on samples: arrays in, numbers out, with NumPy, SciPy and scikit-learn; nothing is downloaded.
 
-Every docstring gives the definition, its source, the range and the bias at small n. SciPy and scikit-learn
-are imported by the functions that use them.
+Every docstring gives the definition, its source, the range and the bias at small n. `confidence` is the coverage that
+an interval aims at, in (0, 1); with the same `seed`, what is chosen at random is the same. SciPy and scikit-learn are
+imported by the functions that use them.
 """
 
 from __future__ import annotations

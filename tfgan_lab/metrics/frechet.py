@@ -91,8 +91,6 @@ def kernel_distance(
         real: [N, D], N >= 2 * blocks.
         generated: [M, D], M >= 2 * blocks.
         blocks: number of blocks, at least 2.
-        confidence: of the interval, in (0, 1).
-        seed: of the shuffling.
 
     Returns:
         The distance with its standard error and Student's interval of blocks - 1 degrees of freedom.

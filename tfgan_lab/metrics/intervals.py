@@ -100,8 +100,6 @@ def bootstrap_interval(
         *samples: [N, ...] each, N >= 2. Samples of equal length are resampled by the same rows, so that predictions
             stay beside their labels.
         resamples: at least 100.
-        confidence: in (0, 1).
-        seed: of the resampling.
 
     Raises:
         UserError: too few rows or resamples, confidence outside (0, 1).
@@ -144,8 +142,6 @@ def jackknife_interval(
         *samples: [N, ...] each, N >= 2 * groups, assigned to groups at random; samples of equal length by the same
             rows, so that predictions stay beside their labels.
         groups: g, at least 2.
-        confidence: in (0, 1).
-        seed: of the assignment.
 
     Raises:
         UserError: too few rows or groups, confidence outside (0, 1).

@@ -88,7 +88,6 @@ def memorisation(
         generated: [N, D] or images, N >= 2.
         training: [M, D] or images the generator was trained on, M >= 2, without duplicates for `copied`.
         held_out: [K, D] or images of the same source that it was not trained on, K >= 2.
-        confidence: of Wilson's intervals, in (0, 1).
 
     Raises:
         UserError: too few examples, other widths, NaN, training or held-out examples all equal, and when

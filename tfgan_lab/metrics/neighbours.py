@@ -58,7 +58,6 @@ def precision_recall_density_coverage(
         real: [N, D] features, or images that are flattened, N > k.
         generated: [M, D], M > k.
         k: at least 1.
-        confidence: of the intervals, in (0, 1).
 
     Raises:
         UserError: k or fewer examples, other widths, NaN, all real examples equal.
@@ -105,7 +104,6 @@ def nearest_neighbour_error(
         test: [M, D] or images, real.
         test_labels: [M].
         num_classes: K; labels are 0 .. K - 1.
-        confidence: of Wilson's interval, in (0, 1).
 
     Raises:
         UserError: fewer generated examples than classes, lengths or widths that differ, NaN, labels out of
@@ -152,7 +150,6 @@ def two_sample_accuracy(real: ArrayLike, generated: ArrayLike, *, confidence: fl
     Args:
         real: [N, D] features or images, N >= 2.
         generated: [N, D], as many: other shares move the chance level.
-        confidence: of Wilson's intervals, in (0, 1).
 
     Raises:
         UserError: fewer than 2 examples, sizes or widths that differ, NaN, all real examples equal.

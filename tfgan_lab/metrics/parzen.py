@@ -63,7 +63,6 @@ def parzen_log_likelihood(
         validation: [V, D] or images in [0, 1].
         test: [T, D] or images in [0, 1], T >= 2.
         sigmas: kernel widths to choose from, positive, ascending.
-        confidence: of the interval, in (0, 1).
 
     Raises:
         UserError: too few images, values outside [0, 1], NaN, widths that do not fit, sigmas not positive or

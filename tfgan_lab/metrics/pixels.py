@@ -46,8 +46,6 @@ def ms_ssim_diversity(images: ArrayLike, *, pairs: int = 1000, confidence: float
     Args:
         images: [N, H, W] or [N, H, W, C] in [0, 1], C = 1 or 3, N >= 4, sides of at least 11 pixels.
         pairs: at most so many pairs, at least 2.
-        confidence: of the interval, in (0, 1).
-        seed: of the pairing.
 
     Raises:
         UserError: too few or too small images, values outside [0, 1], NaN.

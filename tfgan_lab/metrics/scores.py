@@ -65,7 +65,6 @@ def label_accuracy(
         predicted: [N] the classifier's class numbers.
         wanted: [N] the labels given to the generator.
         num_classes: K; labels are 0 .. K - 1.
-        confidence: of the intervals, in (0, 1).
 
     Raises:
         UserError: no samples, lengths that differ, labels that are not integers in 0 .. K - 1.

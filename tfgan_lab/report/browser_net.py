@@ -89,7 +89,7 @@ def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> dict
 
 
 def coarse_net(config: GanConfig, module: Any, network: Any, step: float) -> tuple[dict[str, Any], float, float]:
-    """A plan as of `browser_net`, with 255 levels for a row's weights, so many root mean squares of the row apart, deflated.
+    """As `browser_net`, with 255 levels for a row's weights, so many root mean squares of the row apart, deflated.
 
     Returns:
       The plan, whose "check" has the pixels of the coarse weights, as it checks the browser; and by how much rounding

@@ -1,4 +1,4 @@
-"""Figures of a run, in one style: colour-blind safe, labelled, with the data's provenance below."""
+"""Figures of a run: a title above each, the provenance of its data below."""
 
 from __future__ import annotations
 
@@ -27,13 +27,9 @@ _COMPARED = (
 
 
 def curves(rows: Sequence[dict[str, Any]], title: str, provenance: str, reference: Reference | None = None) -> Figure:
-    """Losses, and what the discriminator believes, over training: the panels of a run side by side.
+    """Losses, and what the discriminator believes, over training: the panels of rows of metrics.jsonl side by side.
 
-    Args:
-      rows: Of metrics.jsonl.
-      title: Name of the run.
-      provenance: One line below the figure.
-      reference: What to draw behind the curves: where earlier runs went, what the post printed, what balance gives.
+    `reference` is drawn behind the curves: where earlier runs went, what the post printed, what balance gives.
     """
     with plt.rc_context(STYLE):
         drawn = panels(rows, reference)
@@ -66,11 +62,7 @@ def panels(rows: Sequence[dict[str, Any]], reference: Reference | None = None) -
 
 
 def common_panels(runs: Mapping[str, Sequence[dict[str, Any]]]) -> list[Panel]:
-    """Runs on common axes, a line each: a panel for every number that several of them have.
-
-    Args:
-      runs: Rows of metrics.jsonl by the run's name.
-    """
+    """Runs (rows of metrics.jsonl by name) on common axes, a line each: a panel for every number that several have."""
     found: list[Panel] = []
     for kind, key, title in _COMPARED:
         having = {name: [row for row in rows if row["kind"] == kind and key in row] for name, rows in runs.items()}
@@ -227,14 +219,7 @@ def line(axis: Any, rows: Any, key: str, label: str, color: str, style: str = "-
 def labelled_grids(
     grids: Sequence[tuple[str, np.ndarray]], title: str, provenance: str, across: bool = False
 ) -> Figure:
-    """Grid pictures one below the other (or side by side), each with its caption.
-
-    Args:
-      grids: (caption, uint8 [H, W, C]) each.
-      title: Above all.
-      provenance: Below all.
-      across: Side by side.
-    """
+    """Grid pictures (caption, uint8 [H, W, C]) one below the other or, if `across`, side by side."""
     with plt.rc_context(STYLE | {"axes.grid": False}):
         number, (height, width) = len(grids), grids[0][1].shape[:2]
         shape, size = (1, number), (4.2 * number, 4.2 * height / width + 0.9)
@@ -251,10 +236,7 @@ def labelled_grids(
 def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: str) -> Figure:
     """Post P002's grid: a row per moment of training, columns are the same latents.
 
-    Args:
-      rows: (label such as "epoch 10", uint8 images [columns, H, W, C]) from early to late.
-      title: Above.
-      provenance: Below.
+    `rows` are (label such as "epoch 10", uint8 images [columns, H, W, C]) from early to late.
     """
     with plt.rc_context(STYLE | {"axes.grid": False}):
         columns = len(rows[0][1])
@@ -264,8 +246,7 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
             for axis, image in zip(axis_row, images, strict=True):
                 axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
                 axis.set(xticks=[], yticks=[])
-                for spine in axis.spines.values():
-                    spine.set_visible(False)
+                axis.spines[:].set_visible(False)
             axis_row[0].set_ylabel(label, rotation=0, ha="right", va="center")
         figure.subplots_adjust(left=0.16, right=0.99, top=0.95, bottom=0.04, wspace=0.04, hspace=0.04)
         figure.suptitle(title, y=0.985)
@@ -275,10 +256,7 @@ def evolution(rows: Sequence[tuple[str, np.ndarray]], title: str, provenance: st
 def normal_curves(moments: Sequence[dict[str, Any]], title: str, provenance: str) -> Figure:
     """Post P004's picture at moments of training: both sets' normal curves, each over its own mean ± 9 deviations.
 
-    Args:
-      moments: Rows of metrics.jsonl with mean and deviation of the real and the generated set, a panel each.
-      title: Above.
-      provenance: Below.
+    `moments` are rows of metrics.jsonl with mean and deviation of the real and the generated set, a panel each.
     """
     with plt.rc_context(STYLE):
         columns = min(4, len(moments))
@@ -305,13 +283,7 @@ def _normal(x: np.ndarray, mean: float, std: float) -> np.ndarray:
 
 
 def densities(real: np.ndarray, fake: np.ndarray, title: str, provenance: str) -> Figure:
-    """Post P004's two normal curves, and the histograms that they hide.
-
-    Args:
-      real, fake: Numbers, 1-D each.
-      title: Above.
-      provenance: Below.
-    """
+    """Post P004's two normal curves of numbers [N] and [M], and the histograms that they hide."""
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 4))
         # Given margins: a film has dozens of these, and to find the best ones is half the work of drawing.

@@ -25,13 +25,9 @@ _UNITS = {"p_real": "probability of real", "fake_mean": "data units", "accuracy"
 
 
 def side_by_side(outcomes: Sequence[Any], field: str, config: Any, provenance: str) -> Figure:
-    """A sweep: a column for each value, its samples above the trace of its evaluations.
+    """A sweep of a config's field: a column for each outcome, its samples above the trace of its evaluations.
 
-    Args:
-      outcomes: `tfgan_lab.studies.sweep.Outcome`s.
-      field: The field that was changed.
-      config: The config that was swept.
-      provenance: Below.
+    `outcomes` are `tfgan_lab.studies.sweep.Outcome`s.
     """
     rows = 1 if all(outcome.samples is None for outcome in outcomes) else 2
     columns = min(len(outcomes), _VALUES)
