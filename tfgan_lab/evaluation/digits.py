@@ -74,10 +74,7 @@ class RealDigits:
 def too_few(test_labels: np.ndarray, opinion: Opinion, num_train: int | None = None) -> str:
     """Why data is too little to compare samples with by a judge's features; "" if it is not.
 
-    Args:
-      test_labels: Of the test split.
-      opinion: The judge's, of any of its images.
-      num_train: Training images, where these are compared too.
+    `opinion` is the judge's of any images of the test split; `num_train` counts training images that are compared, too.
     """
     # A tenth less, as the jackknife takes, is still more than there are features.
     least = opinion.features.shape[1] * 5 // 4

@@ -122,11 +122,7 @@ def judge_for(config: Any, path: str | os.PathLike[str] | None = None) -> Judge:
 
 
 def load_judge(path: str | os.PathLike[str] | None = None) -> Judge:
-    """Loads a judge.
-
-    Args:
-      path: None for the shipped one; else the run folder of a classifier, its export folder, or an .npz file of
-        `write_judge`.
+    """Loads the shipped judge, or one of the run folder of a classifier, its export folder, or an .npz of `write_judge`.
 
     Raises:
       UserError: Nothing there, damaged, or no classifier.
@@ -160,12 +156,7 @@ def _tried(judge: Judge) -> Judge:
 def write_judge(
     workdir: str | os.PathLike[str], out: str | os.PathLike[str], data_dir: str | None = None
 ) -> dict[str, Any]:
-    """Writes a trained classifier as weights (`out`, an .npz) and facts (.json beside it).
-
-    Args:
-      workdir: Its run folder.
-      out: The .npz file.
-      data_dir: Where its data is, if not where it was for training.
+    """Writes the classifier of a run as weights (`out`, an .npz) and facts (.json beside it).
 
     Returns:
       The facts: its config, accuracy on the validation and test splits, hashes, and the commands that made it.

@@ -30,10 +30,8 @@ class Metric:
 def table(metrics: Mapping[str, Metric], columns: Mapping[str, Mapping[str, Number]]) -> list[dict[str, Any]]:
     """Rows as plain values, in the order of `metrics`; a metric that no column has is omitted.
 
-    Args:
-      metrics: By name.
-      columns: "generated", "real" (real data in the samples' place) and "untrained" (an untrained generator's samples):
-        numbers by metric name.
+    The columns, numbers by metric's name, are "generated", "real" (real data in the samples' place) and "untrained" (an
+    untrained generator's samples).
     """
     rows = []
     for name, metric in metrics.items():

@@ -26,9 +26,7 @@ _DIRECTIONS = 6
 class BrowserWeights:
     """Collects arrays into one block; a step refers to its arrays by type, position and shape.
 
-    Args:
-      bits: How many a value of a matrix takes: 32 (as float32) or fewer.
-      step: As of `_to_levels`.
+    A value of a matrix takes so many bits: 32 (as float32) or fewer; `step` is as of `_to_levels`.
     """
 
     def __init__(self, bits: int, step: float = 0.0) -> None:
@@ -64,13 +62,7 @@ class BrowserWeights:
 
 
 def browser_net(config: GanConfig, module: Any, network: Any, most: int) -> dict[str, Any] | None:
-    """Turns a generator into what a page can carry.
-
-    Args:
-      config: Its config.
-      module: The `tfgan_lab.export.saved_model.GeneratorModule` of it.
-      network: The generator itself.
-      most: Bytes that it may take in the page.
+    """Turns a generator, of which `module` is the `GeneratorModule`, into what a page can carry in so many bytes.
 
     Returns:
       Its plan, plain values for JSON: "steps", "weights" (base64), latents, labels, shape, directions, "check". None if

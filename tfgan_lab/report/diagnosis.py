@@ -24,15 +24,9 @@ _FEWEST_PRINTS = 5
 
 
 def diagnose(config: Config, rows: Rows, data: Mapping[str, Any]) -> list[str]:
-    """Sentences about a run, each with the numbers that say so.
+    """A few sentences about a run, each with the numbers that say so; none without rows of its metrics.jsonl.
 
-    Args:
-      config: The run's.
-      rows: Of its metrics.jsonl.
-      data: Its provenances by split, as in run.json.
-
-    Returns:
-      A few sentences; none without rows.
+    `data` are its provenances by split, as in run.json.
     """
     if not rows:
         return []

@@ -139,14 +139,10 @@ def beside(workdir: str | os.PathLike[str], port: int, config: str | None) -> It
     """Serves the page of a run, which need not be there yet, from another process while this one trains.
 
     In this one it would take turns with Python's training loop, and share matplotlib's settings with its pictures.
-
-    Args:
-      workdir: The run's folder.
-      port: As `listen` takes it.
-      config: What --config names: a file may define kinds that the page needs.
+    `config` is what --config names: a file may define kinds that the page needs.
 
     Raises:
-      UserError: The port cannot be had.
+      UserError: The port (as `listen` takes it) cannot be had.
     """
     # This process' path: with -m the folder that it was started in would come first.
     program = (

@@ -55,12 +55,9 @@ def report(workdirs: Sequence[str | os.PathLike[str]], out: str | None = None, d
 
 
 def content_of(folders: Sequence[Workdir], parts: Callable[[Workdir], Parts], live: str = "") -> bytes:
-    """The page of runs, of what each is drawn from.
+    """The page of runs, each drawn from its `parts`.
 
-    Args:
-      folders: The runs'.
-      parts: Of a folder.
-      live: Names the state of the folders that is shown, on a page that follows them (`tfgan_lab.report.live`).
+    On a page that follows the folders (`tfgan_lab.report.live`) `live` names the state of them that is shown.
 
     Raises:
       UserError: A run cannot be read, or all together are too many.
@@ -108,13 +105,8 @@ def from_template(name: str, **values: Any) -> bytes:
 
 
 def write_study_page(folder: Path, title: str, tables: Sequence[Mapping[str, Any]], commands: Sequence[str]) -> None:
-    """Writes study.html of a study: its tables, its picture (study.svg), and the commands of its runs.
-
-    Args:
-      folder: The study's.
-      title: What was studied.
-      tables: "head", "rows" and what is "told" below.
-      commands: That train its runs again, one for each row of the last table.
+    """Writes study.html of a study: its tables ("head", "rows" and what is "told" below), its picture (study.svg), and
+    the commands that train its runs again, one for each row of the last table.
     """
     content = (folder / "study.svg").read_text(encoding="utf-8")
     picture = Markup(page_charts.for_page(content, "study", f"{title}: see the tables"))

@@ -24,13 +24,10 @@ _SIZE = (4.5, 3.1)
 
 
 def curves(rows: Sequence[dict[str, Any]], key: str, reference: Reference, floors: plots.Panel | None) -> list[str]:
-    """The panels of a run, an <svg> each.
+    """The panels of a run, an <svg> each: rows of metrics.jsonl, and behind them the reference.
 
-    Args:
-      rows: Of metrics.jsonl.
-      key: Sets the ids in them apart from those of other runs in the page.
-      reference: What stands behind the curves.
-      floors: Draws into a panel what real data scores.
+    `key` sets the ids in them apart from those of other runs in the page; `floors` draws into a panel what real data
+    scores.
     """
     return [_chart(panel, f"{key}-{index}", floors) for index, panel in enumerate(plots.panels(rows, reference))]
 

@@ -45,13 +45,7 @@ class Entry:
 
 
 def write_gallery(out: str | os.PathLike[str]) -> Path:
-    """Writes the page.
-
-    Args:
-      out: The .html file.
-
-    Returns:
-      The file.
+    """Writes the page to an .html file, and returns that.
 
     Raises:
       UserError: It cannot be written, or the package's generators are damaged.

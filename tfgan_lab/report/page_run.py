@@ -38,13 +38,7 @@ _CHARTS = (
 
 
 def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
-    """Collects a run for the page.
-
-    Args:
-      folder: The run's.
-      parts: What it is drawn from.
-      key: Sets its ids in the page apart.
-      most: Bytes that it may take, about.
+    """Collects a run for the page, where it may take `most` bytes, about, and `key` sets its ids apart.
 
     Raises:
       UserError: The folder holds no readable run.

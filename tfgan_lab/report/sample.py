@@ -71,13 +71,9 @@ def refuse_number(workdir: str | os.PathLike[str], num: int, out: str) -> None:
 def write_samples(
     drawn: np.ndarray, out: str | os.PathLike[str], run: RestoredRun, label: int | str | None = None
 ) -> None:
-    """Writes samples as .npz (array "samples") or .png: a picture of its kind (`tfgan_lab.report.drawings`).
+    """Writes what `sample_run` drew as .npz (array "samples") or .png: a picture of its kind (`tfgan_lab.report.drawings`).
 
-    Args:
-      drawn: What `sample_run` gave.
-      out: The file.
-      run: Its run.
-      label: What it was asked for; None for all in turn.
+    `label` is what it was asked for; None for all in turn.
 
     Raises:
       UserError: Another ending, or the file cannot be written.

@@ -47,13 +47,7 @@ class TensorBoard:
                 self.picture("samples", read_bytes(path), int(found[1]))
 
     def describe(self, config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> None:
-        """Writes the config as hparams, and each network's graph.
-
-        Args:
-          config: The run's.
-          networks: By role.
-          image_shape: Of one example.
-        """
+        """Writes a run's config as hparams, and its networks, by role, as a graph; `image_shape` is one example's."""
         from tensorboard.plugins.hparams import api
 
         kept = {k: v for k, v in flattened(config).items() if what_changes(config, k) is not Changes.PRINTED}
