@@ -15,21 +15,17 @@ from tfgan_lab.training.workdir import Workdir
 
 @dataclasses.dataclass
 class RunPage:
-    """What a template shows of a run; None or empty where there is nothing.
+    """What a template shows of a run; None or empty where there is nothing, and `notes` say why.
 
-    Attributes:
-      key: Sets this run's ids in the page apart.
-      notes: Why something is not there.
+    `key` sets its ids in the page apart from those of other runs.
     """
 
     key: str
     name: str
     config: Config
     state: str
-    step: int
     facts: list[tuple[str, str]]
     command: str
-    rows: list[dict[str, Any]]
     metrics: list[dict[str, Any]]
     notes: list[str]
     curves: list[str] = dataclasses.field(default_factory=list)

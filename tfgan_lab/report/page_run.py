@@ -47,8 +47,8 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
     step = parts.step or (checkpoint_steps(folder.checkpoints) or [0])[-1]
     metrics, are_raw = _metrics(folder.path)
     page = RunPage(
-        key, folder.path.resolve().name, config, _state(folder, step, record), step, _facts(config, record, step),
-        repeat_command(config, record, folder.path), rows, metrics, list(parts.notes),
+        key, folder.path.resolve().name, config, _state(folder, step, record), _facts(config, record, step),
+        repeat_command(config, record, folder.path), metrics, list(parts.notes),
     )  # fmt: skip
     if are_raw:
         page.notes.append(f"its metrics are of {drawn_from_which(True)}, not of the average of its weights")
