@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from catalogue import offline
 
 from tfgan_lab.evaluation.monitor import Monitor
+from tfgan_lab.report import gallery, reporter
 from tfgan_lab.trainer import train
 from tfgan_lab.training import train as plain
 from tfgan_lab.training.workdir import checkpoint_steps
@@ -30,6 +34,16 @@ def train_bare(reference: str, workdir: Path, **changes: str) -> Path:
     """As `train_small`, the same checkpoints, rows and samples, without pictures, page and export: half of the time."""
     plain.train(offline(reference, **changes), workdir, monitor=Monitor)
     return workdir
+
+
+@contextlib.contextmanager
+def nothing_drawn() -> Iterator[None]:
+    """What is trained in it leaves its export, but no page and no pictures beside those of its samples: half of the time."""
+    drawn = [(gallery, name) for name in ("write_real", "write_untrained", "write_final")]
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in [*drawn, (reporter, "finish"), (reporter, "write_page")]:
+            patch.setattr(module, name, lambda *_: "")
+        yield
 
 
 def weights(workdir: Path, step: int | None = None) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
-from runs import fingerprint, rows, train_bare, train_small
+from runs import fingerprint, nothing_drawn, rows, train_bare, train_small
 from test_training import stop_at
 
 from tfgan_lab import cli, data
@@ -129,7 +129,8 @@ def test_the_average_is_what_is_sampled_and_judged(small_source: Any) -> None:
 
 @pytest.fixture(scope="module")
 def averaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_small("cgan_layernorm:smoke", tmp_path_factory.mktemp("ema") / "run", ema="0.9")
+    with nothing_drawn():
+        return train_small("cgan_layernorm:smoke", tmp_path_factory.mktemp("ema") / "run", ema="0.9")
 
 
 def test_the_export_holds_the_average_and_raw_is_beside_it(averaged: Path, tmp_path: Path) -> None:

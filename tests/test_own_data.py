@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pydantic.dataclasses import dataclass
+from runs import nothing_drawn
 from scipy import stats
 
 from tfgan_lab import cli
@@ -226,7 +227,8 @@ def test_numbers_of_a_law_are_swept_over_seeds_and_trained_many_at_once(tmp_path
     from tfgan_lab.trainer import train
 
     runs: Any = train(numbers_config(num_seeds="2", compile="loop"), tmp_path / "seeds")
-    alone = sweep(numbers_config(), "seed", ["1"], tmp_path / "alone")
+    with nothing_drawn():
+        alone = sweep(numbers_config(), "seed", ["1"], tmp_path / "alone")
     assert (tmp_path / "alone" / "sweep.png").is_file() and alone
     single = np.load(tmp_path / "alone" / "seed=1" / "samples" / "step-00000004.npz")["samples"]
     np.testing.assert_allclose(runs[1].samples(), single, atol=1e-5)
@@ -285,8 +287,10 @@ def test_every_verb_takes_the_file_that_defines_it(
     file.write_text(
         f"import test_own_data as own\nown.data_kind(own.{made})\ndef get_config(): return own.{arguments}\n"
     )
-    verbs = ["export", "sample --num=4", "evaluate --num=100", "report", f"compare export-torch --out={tmp_path}/g.npz"]
-    for verb in [*verbs, "train"]:
+    verbs = ["export", "sample --num=4", f"compare export-torch --out={tmp_path}/g.npz"]
+    if kind == "squares":  # that numbers are drawn and measured is tested above
+        verbs += ["evaluate --num=100", "report", "train"]
+    for verb in verbs:
         monkeypatch.delitem(Data.kinds, kind)
         arguments = [*verb.split(), f"--workdir={tmp_path / 'run'}"]
         capsys.readouterr()
@@ -294,7 +298,8 @@ def test_every_verb_takes_the_file_that_defines_it(
         said = capsys.readouterr().err
         assert (said.count("\n"), f"no kind of data '{kind}'" in said) == (1, True)
         assert "name that file with --config" in said
-        assert cli.main([*arguments, f"--config={file}"]) == 0, capsys.readouterr().err
+        with nothing_drawn():
+            assert cli.main([*arguments, f"--config={file}"]) == 0, capsys.readouterr().err
 
 
 def test_other_data_of_it_is_noticed(tmp_path: Path) -> None:

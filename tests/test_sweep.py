@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from catalogue import offline
 from PIL import Image
+from runs import nothing_drawn
 
 from tfgan_lab import cli, trainer
 from tfgan_lab import data as data_lib
@@ -28,7 +29,10 @@ from tfgan_lab.training.workdir import Workdir
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("sweep")
-    return folder, sweep(offline("mlp_gan:smoke", steps="4", evaluate__steps="2"), "game.d_steps", ["1", "3"], folder)
+    with nothing_drawn():
+        return folder, sweep(
+            offline("mlp_gan:smoke", steps="4", evaluate__steps="2"), "game.d_steps", ["1", "3"], folder
+        )
 
 
 def test_each_value_has_its_own_run(swept: Any) -> None:
