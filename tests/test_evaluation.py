@@ -150,7 +150,10 @@ def test_a_saved_model_alone_is_enough(untrained: Any, tmp_path: Path, of_noise:
     assert (tmp_path / "generator.metrics.json").is_file()
 
 
-def test_other_data_than_it_was_trained_on_is_said(untrained: Any, embedded: dict[str, Any], tmp_path: Path) -> None:
+def test_other_data_than_it_was_trained_on_is_said(
+    untrained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exported, "_classifier", lambda subject, source: {"notes": ["a note"]})
     folder = untrained("mnist_classifier:smoke")
     facts = folder / "export" / "generator.json"
     kept = facts.read_text(encoding="utf-8")
@@ -163,6 +166,7 @@ def test_other_data_than_it_was_trained_on_is_said(untrained: Any, embedded: dic
         ):
             facts.write_text(json.dumps(json.loads(kept) | {"trained_on": {"train": provenance}}), encoding="utf-8")
             notes = evaluate(folder, out=tmp_path / "metrics.json")["notes"]
+            assert notes[0] == "a note"
             assert any("other data than it was trained on" in note for note in notes) == said
     finally:
         facts.write_text(kept, encoding="utf-8")
@@ -327,8 +331,11 @@ def test_a_classifier_is_counted_by_class(
     assert "accuracy on class 7" in capsys.readouterr().out
 
 
-def test_a_classifiers_accuracy_is_told_on_both_statistics_of_batch_norm(tmp_path: Path) -> None:
+def test_a_classifiers_accuracy_is_told_on_both_statistics_of_batch_norm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the same weights; the one that the config takes is the accuracy itself."""
+    monkeypatch.setattr(exported.classifier_plots, "write", lambda *_: [])
     for taken, other in (("own", "running"), ("running", "own")):
         config: Any = offline(
             "mnist_classifier:smoke", classifier__2__statistics=taken, classifier__5__statistics=taken

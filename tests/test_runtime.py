@@ -13,18 +13,10 @@ import pytest
 _START = "import sys\nfrom tfgan_lab.system.runtime import start_tensorflow\nstart_tensorflow(threads=1)\n"
 
 
-def printed(program: str, **environment: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-c", _START + program],
-        capture_output=True, text=True, check=True, env={**os.environ, **environment},
-    )  # fmt: skip
-    assert ended.stderr == ""
-    return ended.stdout.strip()
-
-
-def test_what_a_training_does_not_use_is_not_imported_and_can_be_imported_later() -> None:
-    """Keras' helpers would bring pandas, scikit-learn, SciPy and pyplot; TFDS is for those who have data there."""
-    program = """
+_PROGRAM = """
+import gc, os
+print(gc.isenabled(), gc.get_freeze_count())
+print(os.environ["XLA_FLAGS"])
 heavy = ("matplotlib", "pandas", "scipy", "sklearn", "tensorflow_datasets", "torch")
 print([name for name in heavy if name in sys.modules])
 from tfgan_lab.data import open_source
@@ -35,20 +27,38 @@ import keras, sklearn.metrics, scipy.stats, matplotlib.pyplot
 import tfgan_lab.trainer
 print("tensorflow_datasets" in sys.modules, keras.backend.backend())
 """
-    assert printed(program).splitlines() == ["[]", "[]", "False tensorflow"]
 
 
-def test_garbage_is_collected_again_after_the_imports() -> None:
-    enabled, frozen = printed("import gc; print(gc.isenabled(), gc.get_freeze_count())").split()
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    """The lines that a process prints after its start."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _START + _PROGRAM],
+        capture_output=True, text=True, check=True, env={**os.environ, "XLA_FLAGS": ""},
+    )  # fmt: skip
+    assert ended.stderr == ""
+    return ended.stdout.splitlines()
+
+
+def test_what_a_training_does_not_use_is_not_imported_and_can_be_imported_later(printed: list[str]) -> None:
+    """Keras' helpers would bring pandas, scikit-learn, SciPy and pyplot; TFDS is for those who have data there."""
+    assert printed[2:] == ["[]", "[]", "False tensorflow"]
+
+
+def test_garbage_is_collected_again_after_the_imports(printed: list[str]) -> None:
+    enabled, frozen = printed[0].split()
     assert enabled == "True"
     assert int(frozen) > 100_000
 
 
-def test_a_users_own_xla_flags_win() -> None:
-    shown = "import os; print(os.environ['XLA_FLAGS'])"
-    assert "--xla_cpu_copy_insertion_use_region_analysis=true" in printed(shown, XLA_FLAGS="").split()
+def test_a_users_own_xla_flags_win(printed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfgan_lab.system import runtime
+
+    assert "--xla_cpu_copy_insertion_use_region_analysis=true" in printed[1].split()
     own = "--xla_cpu_prefer_vector_width=128 --xla_cpu_copy_insertion_use_region_analysis=false"
-    assert printed(shown, XLA_FLAGS=own) == own
+    monkeypatch.setenv("XLA_FLAGS", own)
+    runtime._tune_xla()
+    assert os.environ["XLA_FLAGS"] == own
 
 
 def test_flags_that_another_tensorflow_may_not_know_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

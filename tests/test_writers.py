@@ -18,7 +18,7 @@ from catalogue import offline
 from users_files import FILE_KINDS, FOLDER_KINDS, ODD_NAMES, make, state
 
 import tfgan_lab
-from tfgan_lab import cli
+from tfgan_lab import cli, pretrained
 from tfgan_lab.cli.output import Output
 from tfgan_lab.data import open_source
 from tfgan_lab.errors import UserError
@@ -39,7 +39,7 @@ FILES = {
     "x.png": ["sample --workdir=RUN --num=4 --out=", "data --config=mlp_gan --config.data.source=embedded --out="],
     "x.npz": ["sample --workdir=RUN --num=4 --out=", "compare export-torch --workdir=RUN --out="],
     "x.pt": ["compare export-torch --workdir=RUN --out="],
-    "x.json": ["evaluate --workdir=RUN --num=2000 --out=", "compare parity --config=gaussian --updates=1 --json="],
+    "x.json": ["evaluate --workdir=RUN --num=1000 --out=", "compare parity --config=gaussian --updates=1 --json="],
     "x.html": ["report --workdir=RUN --out=", "gallery --out="],
     "x.h5": ["data make-montage --num=1 --out="],
 }
@@ -102,6 +102,13 @@ def call(
     return of
 
 
+@pytest.fixture
+def nothing_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gallery is made without the ledger's verdicts, which take half a second."""
+    monkeypatch.setattr("tfgan_lab.studies.verdicts.judge", lambda store: {"claims": []})
+
+
+@pytest.mark.usefixtures("nothing_judged")
 @pytest.mark.parametrize("kind", FILE_KINDS)
 @pytest.mark.parametrize(("verb", "name"), FILE_VERBS)
 def test_a_users_file_is_refused(verb: str, name: str, kind: str, call: Any, tmp_path: Path) -> None:
@@ -190,6 +197,7 @@ def test_an_export_is_replaced_only_if_it_is_ours_and_nothing_more(
     assert state(tmp_path) == before
 
 
+@pytest.mark.usefixtures("nothing_judged")
 @pytest.mark.parametrize("kind", ["file", "link", "FIFO", "folder"])
 @pytest.mark.parametrize(("verb", "name"), PLACES)
 def test_a_users_file_is_refused_where_nobody_said_where(
@@ -243,8 +251,12 @@ def test_what_makes_a_folder_leaves_a_users_files_around_it(
     assert {name: what for name, what in state(tmp_path).items() if name not in ours} == before
 
 
-def test_every_verb_leaves_a_folder_full_of_a_users_files(call: Any, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("nothing_judged")
+def test_every_verb_leaves_a_folder_full_of_a_users_files(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each writes its own beside them, under an odd name, a second time over its own, which keeps its mode."""
+    monkeypatch.setattr(pretrained, "names", lambda: ("gaussian",))  # a gallery of one
     before = a_users_folder(tmp_path)
     written = []
     for index, (verb, name) in enumerate([*FILE_VERBS, ("export --workdir=RUN --out=", "x")]):
