@@ -141,24 +141,16 @@ class Pass:
 
 
 class Layer:
-    """A kind of layer.
-
-    Attributes:
-      mixes_examples: In training an example's output depends on the rest of its batch.
-      takes_labels: It reads the examples' labels.
-      stacks: Several seeds can run as one.
-      torch: PyTorch's names of its weights, each with our name and PyTorch's order of our axes (None: the same).
-      outputs_axis: Which axis of its kernel are outputs.
-      javascript: `(x, step, y) => …` on one example x (a Float32Array) and one-hot label y; `step` is what `browser`
-        gives.
-    """
+    """A kind of layer."""
 
     kind: str
-    mixes_examples: ClassVar[bool] = False
-    takes_labels: ClassVar[bool] = False
-    stacks: ClassVar[bool] = True
+    mixes_examples: ClassVar[bool] = False  # in training an example's output depends on the rest of its batch
+    takes_labels: ClassVar[bool] = False  # it reads the examples' labels
+    stacks: ClassVar[bool] = True  # several seeds can run as one
+    # PyTorch's names of its weights, each with our name and PyTorch's order of our axes (None: the same).
     torch: ClassVar[Mapping[str, tuple[str, tuple[int, ...] | None]]] = {}
-    outputs_axis: ClassVar[int] = -1
+    outputs_axis: ClassVar[int] = -1  # which axis of its kernel are outputs
+    # `(x, step, y) => …` on one example x (a Float32Array) and one-hot label y; `step` is what `browser` gives.
     javascript: ClassVar[str] = ""
 
     @property

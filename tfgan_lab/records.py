@@ -55,6 +55,10 @@ def _is_imported(part: Any) -> bool:
     return isinstance(counters, dict) and all(map(_is_count, counters.values()))
 
 
+def _are_texts(fact: Any) -> bool:
+    return isinstance(fact, list) and all(isinstance(text, str) for text in fact)
+
+
 def _is_data(fact: Any) -> bool:
     return isinstance(fact, dict) and all(isinstance(part, str) or _is_provenance(part) for part in fact.values())
 
@@ -72,13 +76,10 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
         and set(fact) == {"from", "step", "changed", "notes"}
         and isinstance(fact["from"], str)
         and _is_count(fact["step"])
-        and all(
-            isinstance(part, list) and all(isinstance(line, str) for line in part)
-            for part in (fact["changed"], fact["notes"])
-        )
+        and all(map(_are_texts, (fact["changed"], fact["notes"])))
     ),
     "fields": lambda fact: isinstance(fact, dict),
-    "class_names": lambda fact: isinstance(fact, list) and all(isinstance(name, str) for name in fact),
+    "class_names": _are_texts,
     "versions": lambda fact: isinstance(fact, dict) and all(isinstance(value, str) for value in fact.values()),
     **dict.fromkeys(("command", "machine"), lambda fact: isinstance(fact, str)),
     **dict.fromkeys(("total_steps", "steps_per_epoch", "cores", "diverged", "step", "seed", "num_labels"), _is_count),

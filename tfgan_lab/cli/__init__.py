@@ -44,7 +44,7 @@ def _parse(verb: Verb, arguments: Sequence[str]) -> tuple[flags.FlagValues, dict
         else:
             rest.append(argument)
     values = verb.flags()
-    if overrides and not verb.takes_fields():
+    if overrides and not verb.sets_fields():
         raise UserError("this verb takes no --config.FIELD: its configs are fixed, or in its --workdir.")
     try:
         positional = values(["tfgan-lab", *rest])[1:]

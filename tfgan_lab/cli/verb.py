@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -80,31 +81,19 @@ class Flags:
         self.number("first_seed", 0, "The first of them.", 0, 2**31)
 
 
+@dataclasses.dataclass
 class Verb:
-    """One verb: its flags, its help and what it does.
+    """One verb: its flags, its help and what it does."""
 
-    Args:
-      run: Called with the parsed flags and the config overrides; heavy imports happen in it.
-      define: Adds the verb's flags.
-      summary: One line.
-      examples: Command lines that work as they stand.
-      takes_fields: Whether a verb with --config also takes --config.FIELD=VALUE.
-    """
+    run: Callable[[Any, dict[str, str]], None]  # on the parsed flags and config overrides; heavy imports happen in it
+    define: Callable[[Flags], None]  # adds its flags
+    summary: str  # one line
+    examples: Sequence[str]  # command lines that work as they stand
+    takes_fields: bool = True  # where it has --config
 
-    def __init__(
-        self,
-        run: Callable[[Any, dict[str, str]], None],
-        define: Callable[[Flags], None],
-        summary: str,
-        examples: Sequence[str],
-        takes_fields: bool = True,
-    ) -> None:
-        self.run, self.define, self.summary, self.examples = run, define, summary, examples
-        self._takes_fields = takes_fields
-
-    def takes_fields(self) -> bool:
+    def sets_fields(self) -> bool:
         """Whether `--config.FIELD=VALUE` means something to it."""
-        return self._takes_fields and "config" in self.flags()
+        return self.takes_fields and "config" in self.flags()
 
     def flags(self) -> flags.FlagValues:
         its = Flags()
@@ -122,7 +111,7 @@ class Verb:
                 initial_indent=f"  --{flag}: ",
                 subsequent_indent="      ",
             )
-        if self.takes_fields():
+        if self.sets_fields():
             lines.append(
                 "  --config.FIELD=VALUE: sets any field of the config, such as --config.seed=1 or --config.game.d_steps=5"
             )

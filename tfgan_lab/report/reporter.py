@@ -17,9 +17,8 @@ from tfgan_lab.report.page import write_page
 from tfgan_lab.report.tensorboard import TensorBoard
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.experiment import Experiment
-from tfgan_lab.training.observers import Observer
 from tfgan_lab.training.restored import copied, fresh_networks
-from tfgan_lab.training.run import Run
+from tfgan_lab.training.run import Observer, Run
 from tfgan_lab.training.terminal import hint, say
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted

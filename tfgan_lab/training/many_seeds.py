@@ -39,7 +39,7 @@ from tfgan_lab.training.memory import weights_that_fit
 from tfgan_lab.training.run import Run
 from tfgan_lab.training.sampler import Sampler
 from tfgan_lab.training.seeds import SeedsBatches, SeedsGAN
-from tfgan_lab.training.terminal import Terminal, hint, say
+from tfgan_lab.training.terminal import hint, progress_bar, say
 from tfgan_lab.training.train import facts_of, refuse_other_data, say_what_is_lost
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
@@ -273,44 +273,38 @@ def train_seeds(
 def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
     config: Any = many.runs[0].config
     first, notes = many.restore()
-    terminal, started, stop = Terminal(total, min(first, total)), time.time(), StopRequest()
+    bar, started, stop = progress_bar(total, min(first, total)), time.time(), StopRequest()
     say(
         f"{config.name} ({of_post(config.post)}): {len(many.runs)} seeds from {config.seed} on, {counted(total, 'step')} each, in {parent.path}"
         + ("; already trained" if first >= total else f"; resuming at step {first:,}" if first else "")
     )
     for note in notes:
         say(note)
-    many.for_each(lambda run, step: run.sampler.keep(run.folder.samples, step))(0)
+    judge = many.for_each(lambda run, step: run.keep("eval", step, run.evaluate(step)))
+    draw = many.for_each(lambda run, step: run.sampler.keep(run.folder.samples, step))
+    draw(0)
     steps = many.batches.steps_per_epoch
     events = [
         Event(interval_of(config.log, steps), _each_log(many)),
-        Event(
-            interval_of(config.evaluate, steps),
-            many.for_each(lambda run, step: run.keep("eval", step, run.evaluate(step))),
-        ),
-        Event(
-            interval_of(config.sample, steps),
-            many.for_each(lambda run, step: run.sampler.keep(run.folder.samples, step)),
-        ),
+        Event(interval_of(config.evaluate, steps), judge),
+        Event(interval_of(config.sample, steps), draw),
         Event(interval_of(config.checkpoint, steps), many.for_each(_save)),
     ]
 
     def advance(done: int) -> None:
         parent.refuse_deleted()
-        terminal.advance(done)
+        bar.update(done)
 
     done, team = first, make_team(config)
     with stop.listening(), contextlib.suppress(TrainingDiverged):  # of all: no step of this session is kept
         done = run_loop(many, first, total, events, many, advance, stop, team, many.keep_moments)  # type: ignore[arg-type]
         if done < total:
             many.for_each(_save)(done)
-    terminal.close()
+    bar.close()
     share = round((time.time() - started) / len(many.runs), 2)
     for run in many.runs:
-        sessions = run.folder.read_record().get("sessions", [])
-        sessions += (
-            [{"from": max(first, run.since), "to": done, "seconds": share}] if done > max(first, run.since) else []
-        )
+        sessions, own = run.folder.read_record().get("sessions", []), max(first, run.since)
+        sessions += [{"from": own, "to": done, "seconds": share}] if done > own else []
         run.folder.write_record(sessions=sessions, **({"diverged": run.diverged} if run.diverged else {}))
     if done < total and not many.all_diverged():
         raise Interrupted(
@@ -358,10 +352,8 @@ def _finish(many: ManySeeds, parent: Workdir, step: int, seconds: float, steps: 
         else:
             many.load(index)
         table.append(row | run.finish(max(step, run.since)))
-    write_atomically(
-        parent.path / "seeds.json",
-        (json.dumps({"config": many.runs[0].config.name, "step": step, "runs": table}, indent=1) + "\n").encode(),
-    )
+    content = json.dumps({"config": many.runs[0].config.name, "step": step, "runs": table}, indent=1)
+    write_atomically(parent.path / "seeds.json", f"{content}\n".encode())
     if steps:
         rate = steps * len(many.runs) / max(seconds, 1e-9)
         say(f"{counted(steps, 'step')} of {len(many.runs)} seeds in {seconds:.0f} s ({rate:,.0f} seed-steps/s)")

@@ -1,4 +1,4 @@
-"""What training leaves: a `Run`, to read numbers from, draw from and look at."""
+"""What training leaves: a `Run`, to read numbers from, draw from and look at; and those who look on meanwhile."""
 
 from __future__ import annotations
 
@@ -90,3 +90,27 @@ class Run:
                 numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float) and k != "epoch")
                 parts.append(f"<p>{kind}, step {last['step']:,}: {html.escape(numbers)}</p>")
         return "".join(parts)
+
+
+class Observer:
+    """One who looks on while a run is trained: what it writes can be omitted, and the bits stay the same.
+
+    It does nothing at every moment: override what you want to see.
+    """
+
+    def begin(self, run: Run) -> list[str]:
+        """Before the first step, all restored. Returns lines to tell the user."""
+        del run
+        return []
+
+    def row(self, row: dict[str, Any]) -> None:
+        """A row of metrics.jsonl has been written."""
+
+    def samples(self, step: int, drawn: np.ndarray) -> None:
+        """The fixed latents have been drawn: uint8 [N, H, W, C], numbers float32 [N, 1] or points [N, 2]."""
+
+    def stopped(self) -> None:
+        """Training was broken off, and all is saved."""
+
+    def end(self, run: Run) -> None:
+        """All steps are done; the folder is still this process' own."""

@@ -70,20 +70,12 @@ def muted() -> Iterator[None]:
         _muted = before
 
 
-class Terminal:
-    """A progress bar with speed and time left on a terminal and in a notebook; plain lines otherwise."""
-
-    def __init__(self, total: int, done: int) -> None:
-        hidden = _muted or sys.stderr is None or not (sys.stderr.isatty() or _in_a_notebook())
-        self._bar = tqdm(
-            total=total, initial=done, unit="step", disable=hidden, dynamic_ncols=True, smoothing=0.1, mininterval=0.5,
-        )  # fmt: skip
-
-    def advance(self, steps: int) -> None:
-        self._bar.update(steps)
-
-    def close(self) -> None:
-        self._bar.close()
+def progress_bar(total: int, done: int) -> tqdm:
+    """A bar of steps with speed and time left on a terminal and in a notebook; nothing otherwise."""
+    hidden = _muted or sys.stderr is None or not (sys.stderr.isatty() or _in_a_notebook())
+    return tqdm(
+        total=total, initial=done, unit="step", disable=hidden, dynamic_ncols=True, smoothing=0.1, mininterval=0.5
+    )
 
 
 def _in_a_notebook() -> bool:

@@ -38,10 +38,9 @@ from tfgan_lab.training.loop import (
     run_loop,
 )  # fmt: skip
 from tfgan_lab.training.memory import out_of_memory_in_one_line
-from tfgan_lab.training.observers import Observer
-from tfgan_lab.training.run import Run
+from tfgan_lab.training.run import Observer, Run
 from tfgan_lab.training.sampler import Sampler, saved_samples
-from tfgan_lab.training.terminal import Terminal, say
+from tfgan_lab.training.terminal import progress_bar, say
 from tfgan_lab.training.workdir import Workdir, environment
 from tfgan_lab.words import counted, of_post
 
@@ -182,7 +181,7 @@ class Training:
         self.observers = observers
         for observer in observers:
             notes += observer.begin(self.run)
-        self.terminal = Terminal(self.total, min(self.first, self.total))
+        self.bar = progress_bar(self.total, min(self.first, self.total))
         for note in notes:
             say(note)
 
@@ -215,7 +214,7 @@ class Training:
             if done < self.total:
                 self._save(done)
                 self.team.wait()
-        self.terminal.close()
+        self.bar.close()
         if done < self.total:
             for observer in self.observers:
                 observer.stopped()
@@ -229,7 +228,7 @@ class Training:
 
     def _advance(self, steps: int) -> None:
         self.folder.refuse_deleted()
-        self.terminal.advance(steps)
+        self.bar.update(steps)
 
     def _announce(self) -> None:
         config = self.config
