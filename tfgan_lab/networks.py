@@ -93,12 +93,8 @@ class Network(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         layers = [dataclasses.asdict(one) for one in self.network_layers]  # type: ignore[call-overload]
-        return {
-            "layers": layers,
-            "init": dataclasses.asdict(self.init),
-            "num_labels": self.num_labels,
-            "seed": self.seed,
-        }
+        init = dataclasses.asdict(self.init)
+        return {"layers": layers, "init": init, "num_labels": self.num_labels, "seed": self.seed}
 
     def _run(
         self, nodes: Sequence[Node], x: Any, labels: Any, training: bool, seed: Any, seen: list[Any] | None = None
@@ -152,13 +148,9 @@ class Discriminator(Network):
     """Images (and labels) to logits. Arguments as of `Network`; its layers must end in one number."""
 
     def __init__(
-        self,
-        layers: Sequence[Any],
-        init: Any,
-        image_shape: Sequence[int],
-        num_labels: int = 0,
+        self, layers: Sequence[Any], init: Any, image_shape: Sequence[int], num_labels: int = 0,
         seed: int | Sequence[int] = 0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__("discriminator", layers, init, tuple(image_shape), num_labels, seed)
         self.image_shape = tuple(image_shape)
         if self.outputs_shape != (1,):

@@ -105,12 +105,8 @@ class Verb:
         lines = [f"tfgan-lab {name}: {self.summary}", "", "flags:"]
         values = self.flags()
         for flag in sorted(values[key].name for key in values):
-            lines += textwrap.wrap(
-                f"{values[flag].help}{_default(values[flag].default)}",
-                108,
-                initial_indent=f"  --{flag}: ",
-                subsequent_indent="      ",
-            )
+            told = f"{values[flag].help}{_default(values[flag].default)}"
+            lines += textwrap.wrap(told, 108, initial_indent=f"  --{flag}: ", subsequent_indent="      ")
         if self.sets_fields():
             lines.append(
                 "  --config.FIELD=VALUE: sets any field of the config, such as --config.seed=1 or --config.game.d_steps=5"

@@ -12,14 +12,7 @@ from typing import TypeVar
 import h5py
 import numpy as np
 
-from tfgan_lab.data.montage_sources import (
-    MAX_PIXELS,
-    BadImage,
-    ImageSource,
-    centre_start,
-    check_encoded,
-    image_size,
-)
+from tfgan_lab.data.montage_sources import MAX_PIXELS, BadImage, ImageSource, centre_start, check_encoded, image_size
 from tfgan_lab.errors import UserError, shown
 
 _MEMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.(png|jpe?g)")

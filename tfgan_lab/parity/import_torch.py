@@ -28,13 +28,9 @@ _MOST_STEPS = 10**12  # its thousandfold, which numbers batches of an evaluation
 
 
 def import_torch(
-    state_dict_path: str | os.PathLike[str],
-    config_reference: str | config_lib.Config,
-    workdir: str | os.PathLike[str],
-    role: str | None = None,
-    discriminator_path: str | os.PathLike[str] | None = None,
-    step: int = 1,
-) -> Workdir:
+    state_dict_path: str | os.PathLike[str], config_reference: str | config_lib.Config, workdir: str | os.PathLike[str],
+    role: str | None = None, discriminator_path: str | os.PathLike[str] | None = None, step: int = 1,
+) -> Workdir:  # fmt: skip
     """Makes a run from a state_dict.
 
     Args:

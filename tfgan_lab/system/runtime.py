@@ -131,20 +131,14 @@ def settings_of(config: Any) -> dict[str, Any]:
     """What a config asks of the whole process: arguments of `start_tensorflow`."""
     cluster = config.placement == "multi_worker" or (config.placement == "auto" and "TF_CONFIG" in os.environ)
     return {
-        "deterministic": config.deterministic,
-        "logical_cpus": config.replicas,
-        "onednn": config.onednn,
-        "cluster": cluster,
-    }
+        "deterministic": config.deterministic, "logical_cpus": config.replicas, "onednn": config.onednn, "cluster": cluster
+    }  # fmt: skip
 
 
 def start_tensorflow(
-    deterministic: bool = True,
-    threads: int | None = None,
-    logical_cpus: int = 0,
-    onednn: bool = False,
+    deterministic: bool = True, threads: int | None = None, logical_cpus: int = 0, onednn: bool = False,
     cluster: bool = False,
-) -> list[str]:
+) -> list[str]:  # fmt: skip
     """Imports TensorFlow without its start-up noise and sets what repeatability needs; Keras computes in float32.
 
     TensorFlow takes most of this once, before it is used: called again, or in a program that has used it, this sets

@@ -229,11 +229,9 @@ class ManySeeds:
 
 
 def train_seeds(
-    config: GanConfig,
-    workdir: str | os.PathLike[str],
-    data_dir: str | None = None,
+    config: GanConfig, workdir: str | os.PathLike[str], data_dir: str | None = None,
     runs: str | os.PathLike[str] | None = None,
-) -> list[Run]:
+) -> list[Run]:  # fmt: skip
     """Trains seeds `config.seed` … `config.seed + config.num_seeds - 1` together.
 
     Each leaves WORKDIR/seed=N, a run folder like any other (checkpoints, metrics.jsonl, samples, export; its pictures

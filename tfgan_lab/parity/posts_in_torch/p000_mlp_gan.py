@@ -85,23 +85,13 @@ class Program(PeerProgram):
 
 
 def train(
-    images: Tensor,
-    labels: Tensor,
-    steps: int,
-    batch_size: int = 200,
-    seed: int = 0,
-    program: Program | None = None,
+    images: Tensor, labels: Tensor, steps: int, batch_size: int = 200, seed: int = 0, program: Program | None = None,
     loader: bool = False,
-) -> dict[str, float]:
+) -> dict[str, float]:  # fmt: skip
     """The post's loop; `loader` feeds it as posted: a shuffling `DataLoader` that makes a tensor of each digit.
 
-    Args:
-      images: [N, 28, 28] or [N, 784], float32 in [-1, 1]; with `loader`, N is a multiple of `batch_size`.
-      labels: [N] integers: loaded and not used, as in the post.
-      steps: How many steps.
-      batch_size: The post's is 200.
-      seed: Of torch's global generator.
-      program: To train further; a new one by default.
+    Images are [N, 28, 28] or [N, 784], float32 in [-1, 1]; with `loader`, N is a multiple of `batch_size`. The labels [N]
+    are loaded and not used, as in the post.
     """
     torch.manual_seed(seed)
     feed = _loaded(images, labels, batch_size) if loader else in_memory(images, labels, batch_size)

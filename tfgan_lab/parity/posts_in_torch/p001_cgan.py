@@ -22,12 +22,9 @@ class Generator(Chain):
 
     def __init__(self, latent: int = 100, hidden: int = 200) -> None:
         super().__init__(
-            nn.Linear(latent + 10, hidden),
-            nn.LeakyReLU(0.02),
-            nn.LayerNorm(hidden),
-            nn.Linear(hidden, 784),
-            nn.Sigmoid(),
-        )
+            nn.Linear(latent + 10, hidden), nn.LeakyReLU(0.02), nn.LayerNorm(hidden),
+            nn.Linear(hidden, 784), nn.Sigmoid(),
+        )  # fmt: skip
 
 
 class Program(PeerProgram):

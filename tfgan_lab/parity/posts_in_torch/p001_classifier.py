@@ -15,15 +15,11 @@ class Classifier(Chain):
     def __init__(self, filters: int = 10) -> None:
         super().__init__(
             nn.Conv2d(1, filters, kernel_size=5, stride=2),  # [B, F, 12, 12]
-            nn.LeakyReLU(0.02),
-            nn.BatchNorm2d(filters),
+            nn.LeakyReLU(0.02), nn.BatchNorm2d(filters),
             nn.Conv2d(filters, filters, kernel_size=3, stride=2),  # [B, F, 5, 5]
-            nn.LeakyReLU(0.02),
-            nn.BatchNorm2d(filters),
-            nn.Flatten(),  # [B, 25 F]
-            nn.Linear(25 * filters, 10),
-            nn.Sigmoid(),
-        )
+            nn.LeakyReLU(0.02), nn.BatchNorm2d(filters),
+            nn.Flatten(), nn.Linear(25 * filters, 10), nn.Sigmoid(),
+        )  # fmt: skip
 
 
 class Program(PeerProgram):

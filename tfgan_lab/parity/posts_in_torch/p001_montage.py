@@ -14,17 +14,12 @@ class Discriminator(Chain):
     def __init__(self, filters: int = 256) -> None:
         super().__init__(
             nn.Conv2d(3, filters, kernel_size=8, stride=2),  # [B, F, 61, 61]
-            nn.BatchNorm2d(filters),
-            nn.GELU(),
+            nn.BatchNorm2d(filters), nn.GELU(),
             nn.Conv2d(filters, filters, kernel_size=8, stride=2),  # [B, F, 27, 27]
-            nn.BatchNorm2d(filters),
-            nn.GELU(),
+            nn.BatchNorm2d(filters), nn.GELU(),
             nn.Conv2d(filters, 3, kernel_size=8, stride=2),  # [B, 3, 10, 10]
-            nn.GELU(),
-            nn.Flatten(),  # [B, 300]
-            nn.Linear(3 * 10 * 10, 1),
-            nn.Sigmoid(),
-        )
+            nn.GELU(), nn.Flatten(), nn.Linear(3 * 10 * 10, 1), nn.Sigmoid(),
+        )  # fmt: skip
 
 
 class Generator(Chain):
@@ -32,19 +27,14 @@ class Generator(Chain):
 
     def __init__(self, latent: int = 100, filters: int = 256) -> None:
         super().__init__(
-            nn.Linear(latent, 3 * 11 * 11),
-            nn.GELU(),
-            nn.Unflatten(1, (3, 11, 11)),  # [B, 3, 11, 11]
+            nn.Linear(latent, 3 * 11 * 11), nn.GELU(), nn.Unflatten(1, (3, 11, 11)),  # [B, 3, 11, 11]
             nn.ConvTranspose2d(3, filters, kernel_size=8, stride=2),  # [B, F, 28, 28]
-            nn.BatchNorm2d(filters),
-            nn.GELU(),
+            nn.BatchNorm2d(filters), nn.GELU(),
             nn.ConvTranspose2d(filters, filters, kernel_size=8, stride=2),  # [B, F, 62, 62]
-            nn.BatchNorm2d(filters),
-            nn.GELU(),
+            nn.BatchNorm2d(filters), nn.GELU(),
             nn.ConvTranspose2d(filters, 3, kernel_size=8, stride=2, padding=1),  # [B, 3, 128, 128]
-            nn.BatchNorm2d(3),
-            nn.Sigmoid(),
-        )
+            nn.BatchNorm2d(3), nn.Sigmoid(),
+        )  # fmt: skip
 
 
 class Program(PeerProgram):

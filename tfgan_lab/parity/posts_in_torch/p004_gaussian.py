@@ -54,22 +54,13 @@ class Program(PeerProgram):
     """
 
     def __init__(
-        self,
-        *,
-        samples: int = 100,
-        hidden: int = 50,
-        lr: float = 2e-4,
-        betas: tuple[float, float] = (0.9, 0.999),
-        exponent: float = 2.0,
-        raw: bool = False,
+        self, *, samples: int = 100, hidden: int = 50, lr: float = 2e-4, exponent: float = 2.0, raw: bool = False
     ) -> None:
         self.samples, self.exponent, self.raw = samples, exponent, raw
         self.generator = Generator(hidden)
         self.discriminator = Discriminator(samples if raw else 2 * samples, hidden)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
-        self.optimizers = {
-            role: torch.optim.Adam(net.parameters(), lr=lr, betas=betas) for role, net in self.networks.items()
-        }
+        self.optimizers = {role: torch.optim.Adam(net.parameters(), lr=lr) for role, net in self.networks.items()}
 
     def draw(self, batch_size: int = 1) -> tuple[Tensor, ...]:
         return torch.rand(self.samples, 1), torch.rand(self.samples, 1)
@@ -92,20 +83,14 @@ class Program(PeerProgram):
 
 
 def train(
-    images: None = None,
-    labels: None = None,
-    steps: int = 2400,
-    batch_size: int = 100,
-    seed: int = 0,
+    images: None = None, labels: None = None, steps: int = 2400, batch_size: int = 100, seed: int = 0,
     program: Program | None = None,
-    mean: float = 4.0,
-    std: float = 1.25,
-) -> dict[str, float]:
-    """The post's loop. No data set: each step draws its real set, `batch_size` samples of N(mean, std^2)."""
+) -> dict[str, float]:  # fmt: skip
+    """The post's loop. No data set: each step draws its real set, `batch_size` samples of N(4, 1.25^2)."""
     torch.manual_seed(seed)
-    return run(program or Program(samples=batch_size), _normal_sets(mean, std, batch_size), steps)
+    return run(program or Program(samples=batch_size), _normal_sets(batch_size), steps)
 
 
-def _normal_sets(mean: float, std: float, samples: int) -> Iterator[Batch]:
+def _normal_sets(samples: int) -> Iterator[Batch]:
     while True:
-        yield torch.normal(mean, std, (1, samples)), None
+        yield torch.normal(4.0, 1.25, (1, samples)), None
