@@ -177,9 +177,8 @@ class RunConfig:
     replicas: Annotated[int, Field(ge=0, le=32), Changes.PLACE] = 0
     # xla: one program for tiny nets; equal to rounding, on one device.
     compile: Annotated[Literal["loop", "xla"], Changes.ROUNDING] = "loop"
-    precision: Literal["float32", "bfloat16"] = (
-        "float32"  # bfloat16: of products and activations, for GPUs and CPUs that have it; weights, norms, losses stay float32
-    )
+    # bfloat16: of products and activations, for GPUs and CPUs that have it; weights, norms, losses stay float32.
+    precision: Literal["float32", "bfloat16"] = "float32"
     # Same seed, same bits (same machine and thread count).
     deterministic: Annotated[bool, Changes.ROUNDING] = True
     # CPU kernels that are faster for convolutions, slower for small dense nets.
@@ -237,9 +236,7 @@ class GanConfig(RunConfig):
 class ClassifierConfig(RunConfig):
     """A classifier of digits, or of other labelled images."""
 
-    classifier: (
-        Layers  # images to a logit for each class; the last is a layer of its own, and what it sees are the features
-    )
+    classifier: Layers  # images to a logit for each class; what the last layer sees are the features
     init: Init
     optimizer: Optimizer
     loss: Literal["sigmoid", "softmax"] = "sigmoid"  # sigmoid: each score against its one-hot target (post P001)

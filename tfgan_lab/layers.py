@@ -309,11 +309,8 @@ class LeakyReLU(Layer):
 
     def call(self, x: Any, node: Node, now: Pass) -> Any:
         # TensorFlow's op keeps its slope as a float32 attribute: too coarse for parity in float64.
-        return (
-            tf.nn.leaky_relu(x, self.negative_slope)
-            if x.dtype != tf.float64
-            else tf.where(x > 0, x, self.negative_slope * x)
-        )
+        slope = self.negative_slope
+        return tf.nn.leaky_relu(x, slope) if x.dtype != tf.float64 else tf.where(x > 0, x, slope * x)
 
 
 @layer

@@ -160,10 +160,8 @@ def _held_out(place: Place, images: ByClass, share: float) -> tuple[ByClass, ByC
     _refuse_single(place, images)
     train, test = {}, {}
     for name, part in images.items():
-        rows, kept = (
-            np.random.default_rng(0).permutation(len(part)),
-            min(len(part) - 1, max(1, round(share * len(part)))),
-        )
+        rows = np.random.default_rng(0).permutation(len(part))
+        kept = min(len(part) - 1, max(1, round(share * len(part))))
         train[name], test[name] = part[np.sort(rows[kept:])], part[np.sort(rows[:kept])]
     return train, test
 

@@ -187,14 +187,14 @@ def find_idx_folder(data_dir: Path, given_by: str = "--data_dir") -> Path:
 
 def _read_idx_folder(folder: Path) -> _Arrays:
     arrays = {split: read_split(folder, split, (28, 28), 10) for split in ("train", "test")}
-    images, labels = arrays["train"]
     # Smaller sets of the same shape keep a twelfth, as 5,000 of 60,000 is.
-    kept = min(NUM_VALIDATION, len(images) // 12)
-    return {
-        "train": (images[kept:], labels[kept:]),
-        "validation": (images[:kept], labels[:kept]),
-        "test": arrays["test"],
-    }
+    return _without(min(NUM_VALIDATION, len(arrays["train"][0]) // 12), **arrays)
+
+
+def _without(kept: int, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> _Arrays:
+    """The splits, of which "validation" is so many of the training set's first."""
+    images, labels = train
+    return {"train": (images[kept:], labels[kept:]), "validation": (images[:kept], labels[:kept]), "test": test}
 
 
 # TFDS.
@@ -226,8 +226,4 @@ def _read_tfds(data_dir: str | None) -> _Arrays:
             f"TFDS could not load mnist: {line}. Use --data_dir with idx files, or --config.data.source=embedded."
         ) from None
     train, test = ((part["image"].numpy()[..., 0], part["label"].numpy().astype(np.uint8)) for part in parts.values())
-    return {
-        "train": (train[0][NUM_VALIDATION:], train[1][NUM_VALIDATION:]),
-        "validation": (train[0][:NUM_VALIDATION], train[1][:NUM_VALIDATION]),
-        "test": test,
-    }
+    return _without(NUM_VALIDATION, train, test)

@@ -98,7 +98,7 @@ class ImageBatches:
 
         def at(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             indices = self._own(step, part)
-            return self._arrange(pixels(indices), rows), self._labels(indices)
+            return self._arrange(pixels(indices), rows), self._by_turn(self._labels(indices))  # labels [B], or [B, k]
 
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         return steps.map(_plain(at), num_parallel_calls=parallel).prefetch(8)
@@ -109,9 +109,7 @@ class ImageBatches:
         The examples must be in memory.
         """
         indices = self._indices_of(steps, steps.shape[0])  # [N, B * k]
-        labels = self.examples.labels
-        found = tf.zeros_like(indices, tf.int32) if labels is None else tf.gather(tf.constant(labels), indices)
-        return tf.gather(self._resident, indices), found
+        return tf.gather(self._resident, indices), self._labels(indices)
 
     def chunk_of(self, parts: Sequence[ImageBatches], steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`chunk` of several seeds, stacked: [N, S, B, …] and [N, S, B]."""
@@ -120,9 +118,7 @@ class ImageBatches:
 
     def batch(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A step's batch as `dataset` gives it, from its part of a chunk."""
-        return self._arrange(pixels, self.batch_size * self.per_step), labels if self.per_step == 1 else self._by_turn(
-            labels
-        )
+        return self._arrange(pixels, self.batch_size * self.per_step), self._by_turn(labels)
 
     def floats(self, pixels: tf.Tensor) -> tf.Tensor:
         """uint8 pixels of any shape, in the range that the networks see."""
@@ -143,14 +139,14 @@ class ImageBatches:
 
     def _arrange(self, pixels: tf.Tensor, rows: int) -> tf.Tensor:
         pixels = tf.ensure_shape(pixels, [rows, *self.examples.shape])
-        images = to_floats(pixels, self.value_range)
-        return images if self.per_step == 1 else self._by_turn(images)  # [B, k, …]
+        return self._by_turn(to_floats(pixels, self.value_range))  # [B, …], or [B, k, …]
 
     def _labels(self, indices: tf.Tensor) -> tf.Tensor:
         labels = self.examples.labels
-        found = tf.zeros_like(indices, tf.int32) if labels is None else tf.gather(tf.constant(labels), indices)
-        return found if self.per_step == 1 else self._by_turn(found)  # [B, k]
+        return tf.zeros_like(indices, tf.int32) if labels is None else tf.gather(tf.constant(labels), indices)
 
     def _by_turn(self, x: tf.Tensor) -> tf.Tensor:
+        if self.per_step == 1:
+            return x
         turns = tf.reshape(x, [self.per_step, -1, *x.shape[1:]])
         return tf.transpose(turns, [1, 0, *range(2, turns.shape.rank)])

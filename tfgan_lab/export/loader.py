@@ -17,12 +17,8 @@ from tfgan_lab.system.runtime import no_pattern, quiet_stderr
 _MOST_BYTES = 256 * 2**20  # of the graph alone; ours have some 100 kB
 _KINDS = {"user_object", "variable", "bare_concrete_function", "function", "constant", "captured_tensor"}
 _OBJECTS = {
-    "_generic_user_object",
-    "trackable_list_wrapper",
-    "trackable_dict_wrapper",
-    "trackable_tuple_wrapper",
-    "signature_map",
-}
+    "_generic_user_object", "trackable_list_wrapper", "trackable_dict_wrapper", "trackable_tuple_wrapper", "signature_map"
+}  # fmt: skip
 # Ops that turn numbers into numbers (or into the bytes of a PNG): no files, no network, no Python.
 _ARITHMETIC = frozenset(["Abs", "Add", "AddN", "AddV2", "All", "Any", "ArgMax", "ArgMin", "Assert", "AssignVariableOp", "AvgPool", "BatchMatMulV2", "BatchMatMulV3", "BiasAdd", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BroadcastTo", "Cast", "Ceil", "ClipByValue", "Concat", "ConcatV2", "Const", "Conv2D", "Conv2DBackpropInput", "Cumsum", "DepthToSpace", "DepthwiseConv2dNative", "DisableCopyOnRead", "Elu", "EncodePng", "EnsureShape", "Equal", "Erf", "Erfc", "Exp", "ExpandDims", "Expm1", "Fill", "Floor", "FloorDiv", "FloorMod", "FusedBatchNormV3", "GatherNd", "GatherV2", "Greater", "GreaterEqual", "Identity", "IdentityN", "If", "InvertPermutation", "LeakyRelu", "LeftShift", "Less", "LessEqual", "LinSpace", "Log", "Log1p", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul", "Max", "MaxPool", "Maximum", "Mean", "Min", "Minimum", "MirrorPad", "Mod", "Mul", "Neg", "NoOp", "NotEqual", "OneHot", "OnesLike", "Pack", "Pad", "PadV2", "PartitionedCall", "Placeholder", "PlaceholderWithDefault", "Pow", "Prod", "Range", "Rank", "ReadVariableOp", "RealDiv", "Reciprocal", "Relu", "Relu6", "Reshape", "ResizeBilinear", "ResizeNearestNeighbor", "ReverseV2", "RightShift", "Rint", "Round", "Rsqrt", "Select", "SelectV2", "Selu", "Shape", "ShapeN", "Sigmoid", "Sign", "Size", "Slice", "Softmax", "Softplus", "Softsign", "SpaceToDepth", "Split", "SplitV", "Sqrt", "Square", "SquaredDifference", "Squeeze", "StatefulPartitionedCall", "StatelessIf", "StatelessRandomGetAlg", "StatelessRandomGetKeyCounter", "StatelessRandomNormalV2", "StatelessRandomUniformFullIntV2", "StatelessRandomUniformIntV2", "StatelessRandomUniformV2", "StatelessTruncatedNormalV2", "StatelessWhile", "StopGradient", "StridedSlice", "Sub", "Sum", "Tanh", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve", "TensorListSetItem", "TensorListStack", "Tile", "TopKV2", "Transpose", "TruncateDiv", "TruncateMod", "Unpack", "VarHandleOp", "VarIsInitializedOp", "Where", "While", "Xdivy", "Xlogy", "ZerosLike"])  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -192,15 +193,11 @@ class TheirSide:
     def watched_step(self, step: int, images: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], list[Update]]:
         """The same; also its updates in order."""
         updates: list[Update] = []
-        handles = [
-            handle
-            for role, optimizer in self.peer.optimizers.items()
-            for handle in self._watch(role, optimizer, updates)
-        ]
+        watched = [self._watch(role, optimizer, updates) for role, optimizer in self.peer.optimizers.items()]
         try:
             losses = self.step(step, images, labels)
         finally:
-            for handle in handles:
+            for handle in itertools.chain(*watched):
                 handle.remove()
         return losses, updates
 
@@ -232,9 +229,7 @@ class TheirSide:
         return [latents, *self._one_hot(classes)], keep_masks(self.config, role, f"dropout/g/{turn}", 0, len(images))
 
     def _one_hot(self, labels: np.ndarray) -> list[Any]:
-        return (
-            [self._tensor(np.eye(10)[labels])] if isinstance(self.config, GanConfig) and self.config.num_labels else []
-        )
+        return [self._tensor(np.eye(10)[labels])] if getattr(self.config, "num_labels", 0) else []
 
     def _tensor(self, array: np.ndarray) -> Any:
         import torch

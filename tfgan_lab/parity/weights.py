@@ -148,12 +148,9 @@ def _check_names(state: Mapping[str, Any], pairs: list[Pair], counters: list[str
         faults.append(f"missing {', '.join(missing)}")
     if extra := [name for name in state if name not in expected and name not in counters]:
         faults.append(f"not expected {', '.join(extra)}")
-    shapes = {name: tuple(state[name].shape) for name in expected if name in state}
-    if misshapen := [
-        f"{name} is {list(shape)}, not {list(expected[name])}"
-        for name, shape in shapes.items()
-        if shape != expected[name]
-    ]:
+    given = {name: tuple(state[name].shape) for name in expected if name in state}
+    unlike = [name for name, shape in given.items() if shape != expected[name]]
+    if misshapen := [f"{name} is {list(given[name])}, not {list(expected[name])}" for name in unlike]:
         faults.append(f"of another shape: {', '.join(misshapen)}")
     if faults:
         raise UserError(
@@ -164,11 +161,8 @@ def _check_names(state: Mapping[str, Any], pairs: list[Pair], counters: list[str
 def _finite(value: Any, pair: Pair, where: str) -> np.ndarray:
     try:
         # Through float64, as NumPy has no bfloat16; every smaller type survives that exactly.
-        array = (
-            value.detach().cpu().double().numpy()
-            if hasattr(value, "detach") and value.is_floating_point()
-            else np.asarray(value)
-        )
+        is_torch = hasattr(value, "detach") and value.is_floating_point()
+        array = value.detach().cpu().double().numpy() if is_torch else np.asarray(value)
     except (TypeError, RuntimeError) as error:
         raise UserError(f"{where}: {pair.name} cannot be read: {str(error).splitlines()[0][:120]}.") from None
     if array.dtype.kind != "f":
