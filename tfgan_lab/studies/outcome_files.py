@@ -27,7 +27,7 @@ def keep_outcome(
     """Writes and returns the outcome of a run that began at `started` (of `time.perf_counter`)."""
     outcome = {
         "numbers": numbers, "seed": config.seed, **facts, "seconds": round(time.perf_counter() - started, 1),
-        "version": __version__, "commit": _commit(), "date": datetime.date.today().isoformat(),
+        "version": __version__, "commit": commit(), "date": datetime.date.today().isoformat(),
         "config": json.loads(to_json(config)),
     }  # fmt: skip
     refuse_foreign(folder / _FILE)
@@ -53,7 +53,7 @@ def is_whole(outcome: Mapping[str, Any]) -> bool:
 
 
 @functools.cache
-def _commit() -> str:
+def commit() -> str:
     """The commit of the clone that this package is used from, with a + where it was changed; "" for an installed one."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
