@@ -1,4 +1,4 @@
-"""Writes what is told of the claims from the repository's outcomes: `python docs/evidence.py`.
+"""Writes what is told of the claims and of the digits from `evidence/`: `python docs/evidence.py`.
 
 docs/ledger.md and its pictures, the claims of README and of docs/p00*.md between their marks, the verdicts on the
 model cards, and the package's reference.json. A test fails when one of the texts is not what the outcomes give.
@@ -25,6 +25,16 @@ _COLUMNS = {
     "label_accuracy": "label accuracy", "nearest_neighbour_error": "1-NN error", "frechet_distance": "Fréchet",
     "recall": "recall", "parzen_log_likelihood": "Parzen",
 }  # fmt: skip
+_MEASURED = {
+    "label_accuracy": "label accuracy", "nearest_neighbour_error": "1-NN error", "nearest_neighbour_error_50000": "with 50,000",
+    "frechet_distance": "Fréchet", "precision": "precision", "recall": "recall", "parzen_log_likelihood": "Parzen",
+}  # fmt: skip
+_PUBLISHED = {
+    "published: GAN": {"nearest_neighbour_error_50000": "0.063", "parzen_log_likelihood": "225 ± 2"},
+    "published: CGAN": {"parzen_log_likelihood": "132 ± 1.8"},
+    "published: DCGAN": {"nearest_neighbour_error_50000": "0.030"},
+    "published: real digits": {"nearest_neighbour_error_50000": "0.031"},
+}
 _JUDGED = {
     "p_real": "p_real", "p_fake": "p_fake", "frechet": "Fréchet", "label_accuracy": "digits right",
     "digits": "digits drawn", "digit_like": "like a digit",
@@ -60,8 +70,11 @@ def texts(store: Store) -> dict[Path, bytes]:
         _ROOT / "tfgan_lab" / "posts" / "reference.json": reference_bytes(store.curves),
     }
     results = _ROOT / "docs" / "results.md"
-    told = _between("cards", results.read_text(encoding="utf-8"), f"\n{_cards()}\n", results)
-    written[results] = _between("seeds", told, f"\n{_over_seeds(store)}\n", results).encode()
+    told = results.read_text(encoding="utf-8")
+    tables = {"cards": _cards(), "seeds": _over_seeds(store), "measured": _measured(), "parity": _parity()}
+    for mark, table in tables.items():
+        told = _between(mark, told, f"\n{table}\n", results)
+    written[results] = told.encode()
     claims = result["claims"]
     written |= _with_verdicts(claims)
     for post in sorted({claim["post"] for claim in claims}):
@@ -132,6 +145,38 @@ def _over_seeds(store: Store) -> str:
         side = {"ours": "ours", "peer": "PyTorch"}[row["side"]]
         lines.append(f"| `{row['arm']}` | {side} | {row['length']} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _measured() -> str:
+    """evidence/measured.jsonl: every arm over its seeds, real digits in the samples' place, and what was published."""
+    lines = [f"| runs | seeds | {' | '.join(_MEASURED.values())} |", "|---" * (len(_MEASURED) + 2) + "|"]
+    arms: dict[str, list[dict[str, float]]] = {}
+    for row in _rows("measured"):
+        arms.setdefault(row["arm"], []).append(row["numbers"])
+    real = arms.pop("real", None)
+    for arm, runs in arms.items():
+        cells = [_spread([run[name] for run in runs if name in run]) for name in _MEASURED]
+        lines.append(f"| `{arm}` | {len(runs)} | {' | '.join(cells)} |")
+    if real:
+        lines.append(f"| real training digits | | {' | '.join(f'{real[0][name]:.3g}' for name in _MEASURED)} |")
+    for source, known in _PUBLISHED.items():
+        lines.append(f"| {source} | | {' | '.join(known.get(name, '') for name in _MEASURED)} |")
+    return "\n".join(lines)
+
+
+def _parity() -> str:
+    """evidence/parity.jsonl."""
+    columns = ("forward", "loss", "gradient", "weights")
+    lines = ["| config | batch | forward | loss | gradient | weights after 100 |", "|---|---|---|---|---|---|"]
+    for row in _rows("parity"):
+        cells = [f"{row[name]:.0e}" if row[name] else "0" for name in columns]
+        lines.append(f"| {row['config']} | {row['batch']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    text = (_ROOT / "evidence" / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def _spread(values: list[float]) -> str:
