@@ -58,8 +58,8 @@ class Store:
         """Takes the other's outcomes; of the same run, or of an arm that was another config, the other's alone."""
         for name, config in other.configs.items():
             kept = self.configs.get(name)
-            if kept is None or drift_of(kept, override(config, {"seed": str(kept.seed)})):
-                self.configs[name] = config
+            self.configs[name] = config
+            if kept is not None and drift_of(kept, override(config, {"seed": str(kept.seed)})):
                 for side in PREFIXES:
                     self.outcomes.pop((name, side), None)
         for key, rows in other.outcomes.items():
