@@ -27,7 +27,8 @@ _COLUMNS = {
 }  # fmt: skip
 _MEASURED = {
     "label_accuracy": "label accuracy", "nearest_neighbour_error": "1-NN error",
-    "nearest_neighbour_error_50000": "with 50,000", "frechet_distance": "Fréchet", "precision": "precision", "recall": "recall", "parzen_log_likelihood": "Parzen",
+    "nearest_neighbour_error_50000": "with 50,000", "frechet_distance": "Fréchet",
+    "precision": "precision", "recall": "recall", "parzen_log_likelihood": "Parzen",
 }  # fmt: skip
 _PUBLISHED = {
     "published: GAN": {"nearest_neighbour_error_50000": "0.063", "parzen_log_likelihood": "225 ± 2"},
