@@ -335,7 +335,7 @@ def test_a_classifiers_accuracy_is_told_on_both_statistics_of_batch_norm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the same weights; the one that the config takes is the accuracy itself."""
-    monkeypatch.setattr(exported.classifier_plots, "write", lambda *_: [])
+    monkeypatch.setattr(exported.accuracy, "write_pictures", lambda *_: [])
     for taken, other in (("own", "running"), ("running", "own")):
         config: Any = offline(
             "mnist_classifier:smoke", classifier__2__statistics=taken, classifier__5__statistics=taken
