@@ -37,11 +37,12 @@ def train_bare(reference: str, workdir: Path, **changes: str) -> Path:
 
 
 @contextlib.contextmanager
-def nothing_drawn() -> Iterator[None]:
+def nothing_drawn(but_the_page: bool = False) -> Iterator[None]:
     """What is trained in it leaves its export, but no page and no pictures beside those of its samples: half of the time."""
     drawn = [(gallery, name) for name in ("write_real", "write_untrained", "write_final")]
+    page = [] if but_the_page else [(reporter, "write_page")]
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in [*drawn, (reporter, "finish"), (reporter, "write_page")]:
+        for module, name in [*drawn, *page, (reporter, "finish")]:
             patch.setattr(module, name, lambda *_: "")
         yield
 

@@ -35,14 +35,13 @@ SMALL = {
 }  # fmt: skip
 KINDS = {
     "adam": {},
-    "average and norm": {"ema": "0.9", "discriminator.1.spectral_norm": "true"},
-    "keras": {},
+    "keras, average and norm": {"ema": "0.9", "discriminator.1.spectral_norm": "true"},
 }
 
 
 def config_of(kind: str = "adam", **changes: str) -> Any:
     config = override(offline("mlp_gan:smoke"), SMALL | KINDS[kind])
-    if kind == "keras":
+    if kind != "adam":
         config.d_optimizer = KerasOptimizer(name="rmsprop", learning_rate=1e-3)
     return override(config, changes)
 
@@ -163,21 +162,23 @@ def test_replicas_start_alike(source: Path, tmp_path: Path, monkeypatch: pytest.
 def test_a_new_rate_counts_and_an_average_can_be_left(
     run_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, other = run_of("keras"), str(run_of("average and norm"))
+    kind = "keras, average and norm"
+    source = str(run_of(kind))
     fields = {"d_optimizer.learning_rate": "0.5", "steps": "30"}
-    experiment, fork = begun(config_of("keras", **fields), str(source), tmp_path / "a", monkeypatch)
+    experiment, fork = begun(config_of(kind, **fields), source, tmp_path / "a", monkeypatch)
     optimizer = experiment.optimizers["discriminator"]
     assert (int(optimizer.iterations), float(optimizer._optimizer.learning_rate)) == (20, 0.5)
     assert np.abs(optimizer.state[2].numpy()).max() > 0, "its memory"
     assert (fork["step"], fork["notes"]) == (20, [])
-    config = config_of("average and norm", steps="30")
+    config = config_of(kind, steps="30")
     config.g_optimizer = KerasOptimizer(name="rmsprop", learning_rate=0.02)
-    _, fork = begun(config, other, tmp_path / "c", monkeypatch)
+    _, fork = begun(config, source, tmp_path / "c", monkeypatch)
     assert fork["notes"][-1] == "ema: its warm-up begins anew, as it counts g_optimizer's steps"
-    _, fork = begun(config_of(steps="30"), other, tmp_path / "b", monkeypatch)
+    _, fork = begun(config_of(steps="30"), source, tmp_path / "b", monkeypatch)
     assert fork["notes"] == [
         "discriminator: 0_dense_kernel_u of that run is left behind",
         "discriminator: 0_dense_kernel_v of that run is left behind",
+        "d_optimizer: its memory begins anew (rmsprop -> adam)",
         "ema: the average of that run is left behind",
     ]
 

@@ -151,7 +151,8 @@ def test_a_folder_that_holds_another_run_is_found_before_anything_is_trained(
 def test_any_field_of_any_config(
     reference: str, field: str, values: Sequence[str], columns: set[str], tmp_path: Path
 ) -> None:
-    result = sweep(offline(reference, steps="4"), field, values, tmp_path)
+    with nothing_drawn():
+        result = sweep(offline(reference, steps="4"), field, values, tmp_path)
     for run in result["runs"]:
         assert set(run) - {"value", "folder"} == columns
     assert result["rule"] == ""
@@ -161,7 +162,9 @@ def test_any_field_of_any_config(
 @pytest.mark.slow
 def test_placements_are_swept_like_any_field(tmp_path: Path) -> None:
     """One device, then two replicas, in one process."""
-    result = sweep(offline("mlp_gan:smoke", steps="4", evaluate__steps="4"), "placement", ["one", "mirrored"], tmp_path)
+    config = offline("mlp_gan:smoke", steps="4", evaluate__steps="4")
+    with nothing_drawn():
+        result = sweep(config, "placement", ["one", "mirrored"], tmp_path)
     one, mirrored = result["runs"]
     assert mirrored["p_real"] == pytest.approx(one["p_real"], abs=1e-3)
     assert mirrored["p_fake"] == pytest.approx(one["p_fake"], abs=1e-3)
