@@ -74,7 +74,7 @@ def test_a_folder_that_a_worker_does_not_see_is_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").touch()
     with pytest.raises(UserError, match=r"is not shared with .* with --workdir in it"):
-        worker_pool._in_a_process_there(0, int, (), int, home, f"{tmp_path}/{beacon}")
+        worker_pool._in_a_process_there(int, (), int, home, f"{tmp_path}/{beacon}")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs calls in a few processes, here (joblib's loky) or on a Dask cluster (joblib's backend of that name).
+"""Runs calls in a few processes, here (joblib's loky) or on a Dask cluster.
 
 Whoever dies or is stopped, nothing is left running.
 """
@@ -6,6 +6,8 @@ Whoever dies or is stopped, nothing is left running.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,11 +17,10 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, as_completed
+from concurrent.futures import CancelledError, Executor, as_completed
 from pathlib import Path
 from typing import Any
 
-import joblib
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from tqdm import tqdm
@@ -64,7 +65,6 @@ def run_calls(
         return
     with _raising_at_sigterm(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")  # replaced: as it shall be
-        warnings.filterwarnings("ignore", "[0-9]+ tasks which were still being processed")  # stopped: as it shall be
         if isinstance(workers, str):
             yield from _on_a_cluster(call, arguments, workers, start, folder)
         else:
@@ -83,15 +83,21 @@ def _in_processes(
         min(workers, len(arguments)), initializer=_start, initargs=(start, os.getpid(), home, beacon), env=_ONE_THREAD
     )
     try:
-        indices = {pool.submit(call, *given): index for index, given in enumerate(arguments)}
-        for future in as_completed(indices):
-            yield indices[future], future.result()
+        yield from _as_they_end(pool, call, arguments)
     except BrokenProcessPool:
         raise Stopped(
             "a worker was killed (out of memory?): run the same command again to continue, with fewer --jobs if need be."
         ) from None
     finally:
         pool.shutdown(kill_workers=True)
+
+
+def _as_they_end(
+    pool: Executor, call: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
+) -> Iterator[tuple[int, Any]]:
+    indices = {pool.submit(call, *given): index for index, given in enumerate(arguments)}
+    for future in as_completed(indices):
+        yield indices[future], future.result()
 
 
 def _on_a_cluster(
@@ -105,6 +111,7 @@ def _on_a_cluster(
         import distributed
     except ImportError:
         raise UserError("--cluster needs Dask: pip install 'tfgan-lab[cluster]'.") from None
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is lost is told below
     with contextlib.ExitStack() as stack:
         try:
             client = stack.enter_context(distributed.Client(address, timeout=_PATIENCE, set_as_default=False))
@@ -114,25 +121,26 @@ def _on_a_cluster(
                 f"--cluster={address}: no Dask scheduler with workers answers there ({str(error).splitlines()[0]}). "
                 f"Start `dask scheduler`, and `dask worker {address}` on each machine."
             ) from None
+        for worker, package in client.run(importlib.util.find_spec, "tfgan_lab").items():
+            if package is None:  # it would end without a word when it is sent a run
+                raise UserError(f"--cluster={address}: worker {worker} has no tfgan_lab: install this version there.")
         folder.mkdir(parents=True, exist_ok=True)
         beacon = stack.enter_context(tempfile.NamedTemporaryFile(prefix=".cluster-", dir=folder)).name
-        stack.enter_context(joblib.parallel_config("dask", client=client))
-        parallel = joblib.Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")
-        there = joblib.delayed(_in_a_process_there)
+        # Not joblib's backend for Dask, which waits for ever for a call that is given up.
+        pool = client.get_executor(pure=False)
         try:
-            yield from parallel(
-                there(index, call, given, start, os.getcwd(), beacon) for index, given in enumerate(arguments)
+            yield from _as_they_end(
+                pool, _in_a_process_there, [(call, given, start, os.getcwd(), beacon) for given in arguments]
             )
-        except (CancelledError, distributed.KilledWorker) as error:
+        except (CancelledError, distributed.KilledWorker):
             raise Stopped(
-                f"--cluster={address} is gone, or lost a run's worker again and again ({str(error).splitlines()[0]}): "
-                "run the same command again to continue."
+                f"--cluster={address} is gone, or one run's workers were lost again and again: run the same command again to continue."
             ) from None
 
 
 def _in_a_process_there(
-    index: int, call: Callable[..., Any], given: tuple[Any, ...], start: Callable[[], None], home: str, beacon: str
-) -> tuple[int, Any]:
+    call: Callable[..., Any], given: tuple[Any, ...], start: Callable[[], None], home: str, beacon: str
+) -> Any:
     """A call on a cluster's worker: in a process as at home, since the worker's own has threads and memories."""
     if not (os.path.isdir(home) and os.path.exists(beacon)):
         raise UserError(
@@ -141,7 +149,7 @@ def _in_a_process_there(
         )
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # Dask's workers are
     ((_, result),) = _in_processes(call, [given], 1, start, home, beacon)
-    return index, result
+    return result
 
 
 def _start(start: Callable[[], None], parent: int, home: str, beacon: str) -> None:
