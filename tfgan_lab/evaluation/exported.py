@@ -21,7 +21,7 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import accuracy, colours, digits, distribution, modes, plane
 from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_for, judge_of, load_judge
 from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
-from tfgan_lab.evaluation.rows import lines, table
+from tfgan_lab.evaluation.rows import Number, lines, table
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.export.saved_model import load_generator, read_facts
 from tfgan_lab.randomness import sample_seed, stream_key
@@ -147,13 +147,13 @@ def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | Non
 
 
 def _columns(
-    subject: Subject, num: int, seed: int, piece: int, column: Callable[[np.ndarray], Any], real: Any
-) -> dict[str, Any]:  # fmt: skip
+    subject: Subject, num: int, seed: int, piece: int, real: np.ndarray, column: Callable[[np.ndarray], dict[str, Number]]
+) -> dict[str, dict[str, Number]]:  # fmt: skip
     """The table's columns: of so many samples of the model, of real data in their place, of an untrained generator."""
     config: Any = subject.config
     generated = column(draw(_sampler(subject), num, seed, piece))
     untrained = column(draw(untrained_sampler(config), num, seed, piece))
-    return {"generated": generated, "real": real, "untrained": untrained}
+    return {"generated": generated, "real": column(real), "untrained": untrained}
 
 
 def _sampler(subject: Subject) -> Sampler:
@@ -176,10 +176,14 @@ def _by_judge(subject: Subject, source: Any, num: int | None, judge_path: str | 
     right = float((real.opinion.labels == real.test_labels).mean())
     _refuse_stranger(judge, right, "images")
     asked = labels_of(num, config.num_labels, _DIGITS_PIECE) if config.num_labels else None
-    columns = _columns(
-        subject, num, seed, _DIGITS_PIECE, lambda images: digits.samples_column(images, asked, real, judge, seed),
-        digits.real_column(num, asked is not None, real, judge, seed),
-    )  # fmt: skip
+
+    def column(sampler: Sampler) -> digits.Column:
+        return digits.samples_column(draw(sampler, num, seed, _DIGITS_PIECE), asked, real, judge, seed)
+
+    columns = {
+        "generated": column(_sampler(subject)), "real": digits.real_column(num, asked is not None, real, judge, seed),
+        "untrained": column(untrained_sampler(config)),
+    }  # fmt: skip
     details = columns["generated"].details
     counts, names = details["digit_counts"], config.data.class_names
     rare = digits.RARE / len(counts)
@@ -213,10 +217,7 @@ def _numbers(subject: Subject, source: Any, num: int | None, judge: str | None, 
     data: Any = subject.config.data
     num = num or distribution.NUM
     real = _of_the_law(data, [num], seed, "real")
-    columns = _columns(
-        subject, num, seed, _NUMBERS_PIECE, lambda sample: distribution.column(sample, data, seed),
-        distribution.column(real, data, seed),
-    )  # fmt: skip
+    columns = _columns(subject, num, seed, _NUMBERS_PIECE, real, lambda x: distribution.column(x, data, seed))
     return {"n": {"numbers": num}, "metrics": table(distribution.metrics_for(data), columns)}
 
 
@@ -224,10 +225,7 @@ def _points(subject: Subject, source: Any, num: int | None, judge: str | None, s
     data: Any = subject.config.data
     num = num or plane.NUM
     real, other = (_of_the_law(data, [num, 2], seed, name) for name in ("real", "other"))
-    columns = _columns(
-        subject, num, seed, _NUMBERS_PIECE, lambda sample: plane.column(sample, other, data, seed),
-        plane.column(real, other, data, seed),
-    )  # fmt: skip
+    columns = _columns(subject, num, seed, _NUMBERS_PIECE, real, lambda x: plane.column(x, other, data, seed))
     return {"n": {"points": num}, "metrics": table(plane.metrics_for(data), columns)}
 
 
@@ -240,15 +238,14 @@ def _stacked(subject: Subject, source: Any, num: int | None, judge_path: str | N
     num, judge = num or modes.NUM, load_judge(judge_path)
     right = judge.accuracy(data_lib.open_source(data.digits, subject.data_dir).test)
     _refuse_stranger(judge, right, "digits")
-
-    def column(images: np.ndarray) -> dict[str, Any]:
-        return modes.column(modes.modes_of(images, judge), seed)
-
     real = source.train.images[:num] / np.float32(255)
+    columns = _columns(
+        subject, num, seed, _DIGITS_PIECE, real, lambda images: modes.column(modes.modes_of(images, judge), seed)
+    )  # fmt: skip
     return {
         "n": {"samples": num, "real instead": len(real)},
         "judge": judge.facts | {"accuracy_here": right, "line": f"{judge.facts['name']}, right on {right:.2%} of the test digits"},
-        "metrics": table(modes.METRICS, _columns(subject, num, seed, _DIGITS_PIECE, column, column(real))),
+        "metrics": table(modes.METRICS, columns),
         "notes": [*filter(None, [doubt(right)]), "real data instead: training images, which are drawn at random"],
     }  # fmt: skip
 
@@ -262,10 +259,7 @@ def _images(subject: Subject, source: Any, num: int | None, judge: str | None, s
             f"--judge={judge}: such images are judged by random features, not by a classifier: omit --judge."
         )
     first, second = colours.two_halves(source.train, min(num or NUM_IMAGES, colours.MOST), seed)
-    columns = _columns(
-        subject, len(first), seed, _IMAGES_PIECE, lambda images: colours.column(images, first, seed),
-        colours.column(second, first, seed),
-    )  # fmt: skip
+    columns = _columns(subject, len(first), seed, _IMAGES_PIECE, second, lambda x: colours.column(x, first, seed))
     return {
         "n": {"samples": len(first), "real half": len(first), "other real half": len(second)},
         "metrics": table(colours.METRICS, columns),

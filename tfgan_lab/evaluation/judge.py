@@ -54,19 +54,19 @@ class Opinion:
         return self.probabilities.shape[1]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class Judge:
     """A trained classifier.
 
-    Args:
+    Attributes:
       classify: Images float32 [B, H, W, C] in [0, 1] -> "probabilities", "features" and "scores".
       image_shape: [H, W, C].
       facts: What stands beside every number it gives: name, sha256 of its weights, what it was trained on.
     """
 
-    def __init__(
-        self, classify: Callable[[Any], Mapping[str, Any]], image_shape: tuple[int, ...], facts: dict[str, Any]
-    ) -> None:
-        self._classify, self.image_shape, self.facts = classify, image_shape, facts
+    classify: Callable[[Any], Mapping[str, Any]]
+    image_shape: tuple[int, ...]
+    facts: dict[str, Any]
 
     def __call__(self, images: Any) -> Opinion:
         """Judges images [N, H, W, C] in [0, 1].
@@ -77,7 +77,7 @@ class Judge:
         batch = unit_images(images, "judged images")
         self.refuse_other_images(batch.shape[1:])
         pieces = (batch[start : start + _BATCH] for start in range(0, len(batch), _BATCH))
-        parts = [self._classify(piece.astype(np.float32)) for piece in pieces]
+        parts = [self.classify(piece.astype(np.float32)) for piece in pieces]
         return Opinion(**{key: np.concatenate([np.asarray(part[key]) for part in parts]) for key in _OUTPUTS})
 
     def refuse_other_images(self, shape: tuple[int, ...]) -> None:
