@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tfgan_lab import __version__
 from tfgan_lab import config as config_lib
@@ -99,7 +99,8 @@ def from_template(name: str, **values: Any) -> bytes:
     made = Environment(
         loader=PackageLoader("tfgan_lab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip
-    made.filters |= {"script_json": _script_json, "code_marks": _code_marks}
+    made.filters["code_marks"] = _code_marks
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "default": vars}
     made.globals |= {"mark": MARK, "version": __version__, "steps_of_layers": Markup(javascript_of_layers())}
     return made.get_template(name).render(values).encode()
 
@@ -114,17 +115,9 @@ def write_study_page(folder: Path, title: str, tables: Sequence[Mapping[str, Any
     write_atomically(folder / "study.html", page)
 
 
-def _script_json(value: Any) -> Markup:
-    """JSON that may stand in a <script>: no tag can end it."""
-    text = json.dumps(value, separators=(",", ":"), default=vars)
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
-
-
 def _code_marks(text: str) -> Markup:
     """`code` in backticks, as <code>."""
-    parts = text.split("`")
-    marked = [Markup("<code>{}</code>").format(part) if i % 2 else Markup.escape(part) for i, part in enumerate(parts)]
-    return Markup("").join(marked)
+    return Markup(re.sub("`(.*?)`", r"<code>\1</code>", escape(text)))
 
 
 def runs_in(path: Path) -> list[Path]:
