@@ -117,7 +117,7 @@ def write_study_page(folder: Path, title: str, tables: Sequence[Mapping[str, Any
 
 def _code_marks(text: str) -> Markup:
     """`code` in backticks, as <code>."""
-    return Markup(re.sub("`(.*?)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def runs_in(path: Path) -> list[Path]:
