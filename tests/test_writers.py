@@ -103,13 +103,6 @@ def call(
     return of
 
 
-@pytest.fixture
-def nothing_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gallery is made without the ledger's verdicts, which take half a second."""
-    monkeypatch.setattr("tfgan_lab.studies.verdicts.judge", lambda store: {"claims": []})
-
-
-@pytest.mark.usefixtures("nothing_judged")
 @pytest.mark.parametrize("kind", FILE_KINDS)
 @pytest.mark.parametrize(("verb", "name"), FILE_VERBS)
 def test_a_users_file_is_refused(verb: str, name: str, kind: str, call: Any, tmp_path: Path) -> None:
@@ -198,7 +191,6 @@ def test_an_export_is_replaced_only_if_it_is_ours_and_nothing_more(
     assert state(tmp_path) == before
 
 
-@pytest.mark.usefixtures("nothing_judged")
 @pytest.mark.parametrize("kind", ["file", "link", "FIFO", "folder"])
 @pytest.mark.parametrize(("verb", "name"), PLACES)
 def test_a_users_file_is_refused_where_nobody_said_where(
@@ -253,7 +245,6 @@ def test_what_makes_a_folder_leaves_a_users_files_around_it(
     assert {name: what for name, what in state(tmp_path).items() if name not in ours} == before
 
 
-@pytest.mark.usefixtures("nothing_judged")
 def test_every_verb_leaves_a_folder_full_of_a_users_files(
     call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
