@@ -34,6 +34,11 @@ _WITHOUT_TENSORFLOW = (
 _started = False
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests wait for processes that they start, for locks and for disks."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Marks what is skipped where PyTorch is not installed: its file or it itself asks for that."""
     code = inspect.unwrap(item.function).__code__  # type: ignore[attr-defined]
