@@ -130,10 +130,10 @@ def test_what_cannot_be_carried_over_is_named(source: Path, tmp_path: Path, monk
     config.discriminator.insert(2, Dropout(0.1))  # without weights: nothing to carry
     experiment, fork = begun(config, f"{source}@14", tmp_path / "fork", monkeypatch)
     assert fork["notes"] == [
-        "discriminator: 0_dense_kernel_u begins anew",
-        "discriminator: 0_dense_kernel_v begins anew",
+        "discriminator: 0_dense_kernel_u begins again",
+        "discriminator: 0_dense_kernel_v begins again",
         "ema: the average begins as the generator is",
-        "g_optimizer: its memory begins anew (adam -> rmsprop)",
+        "g_optimizer: its memory begins again (adam -> rmsprop)",
     ]
     assert {"ema: 0.0 -> 0.9", "game.penalty:  -> r1", "steps: 20 -> 30"} <= {*fork["changed"]}
     held, ours = weights(source, 14), experiment.networks
@@ -173,12 +173,12 @@ def test_a_new_rate_counts_and_an_average_can_be_left(
     config = config_of(kind, steps="30")
     config.g_optimizer = KerasOptimizer(name="rmsprop", learning_rate=0.02)
     _, fork = begun(config, source, tmp_path / "c", monkeypatch)
-    assert fork["notes"][-1] == "ema: its warm-up begins anew, as it counts g_optimizer's steps"
+    assert fork["notes"][-1] == "ema: its warm-up begins again, as it counts g_optimizer's steps"
     _, fork = begun(config_of(steps="30"), source, tmp_path / "b", monkeypatch)
     assert fork["notes"] == [
         "discriminator: 0_dense_kernel_u of that run is left behind",
         "discriminator: 0_dense_kernel_v of that run is left behind",
-        "d_optimizer: its memory begins anew (rmsprop -> adam)",
+        "d_optimizer: its memory begins again (rmsprop -> adam)",
         "ema: the average of that run is left behind",
     ]
 
@@ -238,7 +238,7 @@ def test_of_what_comes_with_the_package_the_generator_starts(tmp_path: Path, mon
     config = override(pretrained.config_of("gaussian"), {"steps": "2", "epochs": "0", "ema": "0.9", "placement": "one"})
     experiment, fork = begun(config, "pretrained:gaussian", tmp_path / "fork", monkeypatch)
     assert (fork["from"], fork["step"]) == ("pretrained:gaussian", 0)
-    assert "discriminator: it begins anew" in fork["notes"]
+    assert "discriminator: it begins again" in fork["notes"]
     for role in ("generator", "average"):
         for ours, theirs in zip(
             experiment.networks[role].variables, pretrained.load("gaussian").generator.variables, strict=True

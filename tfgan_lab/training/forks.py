@@ -86,13 +86,13 @@ class Start:
                     notes.append("ema: the average begins as the generator is")
                     self._carry(role, network, self._networks["generator"])
                 else:
-                    notes.append(f"{role}: it begins anew")
+                    notes.append(f"{role}: it begins again")
             for role, optimizer in experiment.optimizers.items():
                 notes += self._remember(role, optimizer, new)
         if "average" in self._networks and "average" not in experiment.networks:
             notes.append("ema: the average of that run is left behind")
         elif "average" in self._networks and any(note.startswith("g_optimizer") for note in notes):
-            notes.append("ema: its warm-up begins anew, as it counts g_optimizer's steps")
+            notes.append("ema: its warm-up begins again, as it counts g_optimizer's steps")
         pending = self._held["pending"][0] if self._held and _logged(old) == _logged(new) else None
         return Fork(self, experiment, notes, pending)
 
@@ -100,7 +100,7 @@ class Start:
         held, field = self._held.get(f"{role}_optimizer"), OPTIMIZERS[role]
         before, now = (_kind_of(getattr(one, field)) for one in (self.config, config))
         if held is None or before != now or [v.shape for v in optimizer.state] != [value.shape for value in held]:
-            return [f"{field}: its memory begins anew" + (f" ({before} -> {now})" if before != now else "")]
+            return [f"{field}: its memory begins again" + (f" ({before} -> {now})" if before != now else "")]
         for variable, value in zip(optimizer.state, held, strict=True):
             if "learning_rate" not in variable.name:  # a variable of Keras', but the config's to say
                 variable.assign(value)
@@ -125,7 +125,7 @@ class Start:
             if trainable and new:
                 network.begin_norms()
         return [
-            *(f"{role}: {name} begins anew" for name in new),
+            *(f"{role}: {name} begins again" for name in new),
             *(f"{role}: {name} of that run is left behind" for name in held if name not in own),
         ]
 
@@ -136,7 +136,7 @@ class Fork:
 
     start: Start
     experiment: Experiment
-    notes: list[str]  # a line for all that begins anew or is left behind
+    notes: list[str]  # a line for all that begins again or is left behind
     pending: np.ndarray | None  # the sum of metrics since the last row (see `Checkpoints`); None: nothing is pending
 
     def keep(self, folder: Workdir) -> None:
