@@ -3,7 +3,7 @@
 Source: Srivastava et al., "VEEGAN", 2017, section 5.1, of whose experiments this is the plain GAN: data, networks,
 start values, Adam, batch and length as in the authors' notebook, 2,500 samples judged.
 Run:    tfgan-lab train --config=plane
-Time:   10 minutes on one core (100,000 steps).
+Time:   9 minutes on one core (100,000 steps).
 Of the notebook: G two layers of 128 ReLU units on 254 normal latents, D one of 128, both dense; Adam 1e-3, beta_1 0.5;
 100 times 1,000 steps on 500 new points each. Ours: TensorFlow 2's form of Adam is that of the paper, PyTorch's.
 Lin et al., "PacGAN", 2018, measure other networks (G four layers of 400 with batch normalisation, D three of 200 maxout

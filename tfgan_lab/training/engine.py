@@ -139,7 +139,7 @@ class XlaEngine(Engine):
 
         @tf.autograph.experimental.do_not_convert
         def make(first: tf.Tensor) -> Any:
-            with philox.in_looped_arithmetic():
+            with philox.outside_of_xla():
                 steps = first + tf.range(self._size, dtype=tf.int64)
                 return self.batches.chunk(steps), self.task.draw_noise(steps, self.batches.batch_size)
 
