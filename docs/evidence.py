@@ -78,7 +78,7 @@ def texts(store: Store) -> dict[Path, bytes]:
     written[results] = told.encode()
     claims = result["claims"]
     written |= _with_verdicts(claims)
-    for post in sorted({claim["post"] for claim in claims}):
+    for post in sorted({claim["post"] for claim in claims} - {"-"}):
         path = _ROOT / "docs" / f"{post.lower()}.md"
         lines = [f"- {claim['id']}: {claim['says']} {_told(claim)}" for claim in claims if claim["post"] == post]
         written[path] = _between(
