@@ -373,9 +373,8 @@ _MNIST = (
     "54e1ab866c9484947dd4821c52bb7a43938f555d6b046be6af55247f8e6ffc64",
     "12836e84d44e06e85f26b4f083f2d3751d811f77d9c1ed825f93f9140f9b3d57",
 )
-_OWN_DATA = {
-    "first_gan": ("a9068130eecfccfe8af06c8f97300a95207806ad7edfd30b021f222859c06212",)
-}  # the digits that come with the package
+# The digits that come with the package.
+_OWN_DATA = {"first_gan": "a9068130eecfccfe8af06c8f97300a95207806ad7edfd30b021f222859c06212"}
 
 
 def is_posts_data(config: Config, data: Mapping[str, Any]) -> bool:
@@ -389,7 +388,7 @@ def is_posts_data(config: Config, data: Mapping[str, Any]) -> bool:
     if not isinstance(train, Mapping):
         return False
     if config.name in _OWN_DATA:
-        return train.get("sha256") in _OWN_DATA[config.name]
+        return train.get("sha256") == _OWN_DATA[config.name]
     # TFDS has the digits in an order of its own: its first 55,000 are others of the same 60,000.
     return train.get("sha256") in _MNIST or (train.get("source") == "TFDS mnist" and train.get("count", 0) >= 55_000)
 
