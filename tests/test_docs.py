@@ -217,6 +217,8 @@ def test_every_post_has_a_page_and_every_claim_stands_on_it() -> None:
     from tfgan_lab.posts.claims import CLAIMS
 
     for claim in CLAIMS:
+        if claim.post == "-":  # the package's own: README and the ledger tell it
+            continue
         assert f"- {claim.id}: " in (ROOT / "docs" / f"{claim.post.lower()}.md").read_text(encoding="utf-8")
 
 
