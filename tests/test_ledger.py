@@ -20,7 +20,8 @@ from scipy import stats
 from users_files import FILE_KINDS, make, state
 
 from tfgan_lab import cli
-from tfgan_lab.config import to_json
+from tfgan_lab.config import Game, KerasOptimizer, to_json
+from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
 from tfgan_lab.posts import claims
 from tfgan_lab.report import ledger_text
@@ -211,6 +212,17 @@ def test_the_gaussians_seeds_are_trained_together_in_eights() -> None:
     assert groups["gaussian", False] == [[5, 6, 7], [8, 9], [11, 12, 13, 14, 15], [16, 17, 18]]
     assert groups["gaussian", True] == [[seed] for seed in range(5, 19)]
     assert groups["mnist_classifier", False] == [[seed] for seed in range(5, 19) if seed != 10]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"game": Game(d_steps=3, fresh_real=True)}, {"d_optimizer": KerasOptimizer(name="adam", learning_rate=1e-3)}],
+    ids=["a real batch for each update", "an optimiser of Keras'"],
+)
+def test_seeds_that_one_graph_cannot_train_are_trained_alone(changes: dict[str, Any]) -> None:
+    configs = (dataclasses.replace(load_config("gaussian"), **changes, seed=seed) for seed in range(3))
+    jobs = [jobs_lib.Job(config, Path(f"x/seed={config.seed}"), peer=False) for config in configs]
+    assert [len(group) for group in jobs_lib.groups_of(jobs)] == [1, 1, 1]
 
 
 def test_a_seed_that_diverged_among_others_is_not_trained_again(tmp_path: Path) -> None:

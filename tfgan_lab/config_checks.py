@@ -43,7 +43,7 @@ def contradictions(config: Any) -> list[str]:
     if config.epochs == 0 and config.steps == 0:
         faults.append("epochs and steps are both 0: set one of them")
     if config.num_seeds > 1:
-        faults += _no_many_seeds(config)
+        faults += many_seeds_faults(config)
     if config.replicas and config.placement != "mirrored":
         faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
     if config.kind == "classifier":
@@ -99,8 +99,8 @@ def game_faults(
     return faults
 
 
-def _no_many_seeds(config: Any) -> list[str]:
-    """Why several seeds cannot be trained at once."""
+def many_seeds_faults(config: Any) -> list[str]:
+    """Why several seeds of a config cannot be trained in one graph."""
     remedy = "for other configs: tfgan-lab sweep --field=seed --values=0,1,2"
     if config.kind == "classifier":
         return [f"num_seeds={config.num_seeds} is for GANs ({remedy})"]

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish, spread
 from tfgan_lab.posts.reference import reference_of
@@ -96,6 +97,7 @@ def dots_of_seeds(result: Mapping[str, Any]) -> Figure:
             for height, row in enumerate(rows):
                 _dots(axis, height, row["numbers"].get(name))
             axis.set_title(name)
+            axis.xaxis.set_major_locator(MaxNLocator(4))
         for axis in axes.flat[len(names) :]:
             axis.set_axis_off()
         axes[0, 0].set(yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) - 0.5, -0.5))

@@ -16,6 +16,7 @@ import filelock
 from tqdm import tqdm
 
 from tfgan_lab.config import Changes, Config, GanConfig, differences, from_json, override, to_json
+from tfgan_lab.config_checks import many_seeds_faults
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.studies.outcome_files import read_outcome
@@ -59,14 +60,15 @@ def drift_of(found: Config, wanted: Config) -> list[str]:
 def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:
     """What a worker does in one go: seeds of one arm that are trained in one graph, or a single run.
 
-    Only nets so tiny that calling their kernels is the time gain by it: those that draw single numbers. The groups are whole eights of
-    seeds whatever else is to be done, so that they do not depend on the number of workers.
+    Only nets so tiny that calling their kernels is the time gain by it: those that draw single numbers, if their config can be trained so.
+    The groups are whole eights of seeds whatever else is to be done, so that they do not depend on the number of workers.
     """
     groups: list[list[Job]] = []
     latest: dict[Path, list[Job]] = {}  # of each arm
     for job in jobs:
         seed, group = job.config.seed, latest.get(job.folder.parent)
-        together = not job.peer and not job.start and job.config.data.shape == (1,)
+        tiny = job.config.data.shape == (1,) and not many_seeds_faults(job.config)
+        together = tiny and not job.peer and not job.start
         if together and group and seed == group[-1].config.seed + 1 and seed % TOGETHER:
             group.append(job)
             continue
