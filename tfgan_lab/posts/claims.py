@@ -141,7 +141,8 @@ _G_BAND = _around([g for _, g in P002_LATE], 0.2)
 _D_EARLY = _around([max(d for d, _ in P002_EARLY)], 0.5)
 _G_EARLY = _around([max(g for _, g in P002_EARLY)], 0.5)
 _MLP, _POSTED = "mlp_gan_smoothed", Arm("mlp_gan_smoothed")
-_TEN = {"epochs": "10"}  # Where only the first ten prints are judged: a longer run begins with the same ones, bit for bit.
+# Where only the first ten prints are judged: a longer run begins with the same ones, bit for bit.
+_TEN = {"epochs": "10"}
 _DISTANCE = "the Fréchet distance (judge features, 2,000 samples)"
 
 CLAIMS = (
