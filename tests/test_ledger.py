@@ -142,6 +142,15 @@ def test_a_short_budget_is_named(tmp_path: Path) -> None:
     assert verdicts.judge_claim(claim, store.of_runs(tmp_path))["limits"] == [], "as many seeds of the longer ones"
 
 
+def test_a_length_that_the_claim_itself_asks_for_is_no_limit() -> None:
+    claim, kept = next(claim for claim in claims.CLAIMS if claim.id == "C002a.2"), store.Store()
+    (arm,) = claim.arms.values()
+    kept.configs[arm.folder("posted")] = store.config_of(arm, "posted", 0)
+    kept.outcomes[arm.folder("posted"), "ours"] = {0: {"numbers": {}, "data": {"train": MNIST}}}
+    judged = verdicts.judge_claim(claim, kept)
+    assert (judged["seeds"], judged["lengths"], judged["limits"]) == ([0], {"run": "10 of 100 epochs"}, [])
+
+
 @pytest.mark.parametrize(("shown", "seeds"), [(2, 5), (1, 1), (0, 4), (4, 5)])
 def test_an_open_claim_names_the_fewest_seeds_that_would_settle_it(shown: int, seeds: int) -> None:
     """By the tails of the binomial distribution, counted out."""
