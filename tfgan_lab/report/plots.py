@@ -117,7 +117,7 @@ def _beliefs(train: Any, evaluations: Any, reference: Reference, axis: Any) -> N
     told = reference.probabilities
     what, unit = ("probability of being real", "probability") if told else ("sigmoid of D", "sigmoid")
     axis.set(title=f"mean {what} ({where})", xlabel="epoch", ylabel=unit, ylim=(0, 1))
-    _legend(axis, ncols=4, columnspacing=1.0, **_BELOW)
+    _legend(axis, ncols=2, columnspacing=1.0, **_BELOW)
 
 
 def _moments(train: Any, reference: Reference, axis: Any) -> None:
