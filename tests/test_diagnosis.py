@@ -16,7 +16,6 @@ from tfgan_lab import figures
 from tfgan_lab.config import override, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.posts import claims
-from tfgan_lab.posts import claims
 from tfgan_lab.posts import reference as reference_lib
 from tfgan_lab.posts.claims import P002_LATE
 from tfgan_lab.posts.reference import Band, Reference, reference_of
