@@ -26,17 +26,17 @@ _MANY = 4096  # From so many numbers of a seed on, calling TensorFlow's kernel f
 
 def in_arithmetic() -> contextlib.AbstractContextManager[None]:
     """What is traced inside draws by arithmetic, for XLA to fuse. Shapes must be known when it is traced."""
-    return _by(_ten_rounds)
+    return _by(_words_in_xla)
 
 
 def outside_of_xla() -> contextlib.AbstractContextManager[None]:
     """The same numbers for many seeds at once, by TensorFlow's kernels: integers and uniform numbers to the bit."""
-    return _by(_looped_rounds)
+    return _by(_words_outside)
 
 
 @contextlib.contextmanager
-def _by(rounds: Any) -> Iterator[None]:
-    token = _ARITHMETIC.set(rounds)
+def _by(words: Any) -> Iterator[None]:
+    token = _ARITHMETIC.set(words)
     try:
         yield
     finally:
@@ -84,21 +84,20 @@ def _in_shape(words: Sequence[tf.Tensor], seed: tf.Tensor, shape: Sequence[int])
 
 
 def _words(seed: tf.Tensor, count: int) -> _Words:
-    """Four uint32 tensors [..., groups]: number i of a stream is word i % 4 of group i // 4; some more than `count`."""
-    groups = -(-count // 4)
-    if _ARITHMETIC.get() is _looped_rounds:
-        groups = -(-groups // _ALIGNED) * _ALIGNED
-        if count >= _MANY:
-            return _words_of_kernels(seed, groups)
-    first, second = tf.unstack(tf.cast(seed, tf.uint64)[..., None], axis=-2)  # [..., 1] each
-    fixed = (_word(0x3EC8F720), _word(0x02461E29))
-    key_0, key_1, *rest = _rounds((*_halves(first), *_halves(second)), fixed)
-    group = tf.cast(tf.range(groups), tf.uint32)  # [groups]
-    zero = tf.zeros_like(group)
-    return _rounds((group + tf.zeros_like(key_0), zero, rest[0] + zero, rest[1] + zero), (key_0, key_1))
+    """Four uint32 tensors [..., groups], of `count` numbers or some more: number i is word i % 4 of group i // 4."""
+    return _ARITHMETIC.get()(seed, count)
 
 
-def _words_of_kernels(seed: tf.Tensor, groups: int) -> _Words:
+def _words_in_xla(seed: tf.Tensor, count: int) -> _Words:
+    return _by_rounds(seed, -(-count // 4), _ten_rounds)
+
+
+def _words_outside(seed: tf.Tensor, count: int) -> _Words:
+    groups = -(-count // (4 * _ALIGNED)) * _ALIGNED
+    return _by_kernels(seed, groups) if count >= _MANY else _by_rounds(seed, groups, _looped_rounds)
+
+
+def _by_kernels(seed: tf.Tensor, groups: int) -> _Words:
     def draw(one: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_uniform([groups, 4], one, None, None, tf.uint32, alg="philox")
 
@@ -106,8 +105,13 @@ def _words_of_kernels(seed: tf.Tensor, groups: int) -> _Words:
     return tuple(tf.unstack(tf.reshape(drawn, [*seed.shape[:-1], groups, 4]), axis=-1))
 
 
-def _rounds(counter: Sequence[tf.Tensor], key: tuple[tf.Tensor, tf.Tensor]) -> _Words:
-    return _ARITHMETIC.get()((*counter, *key))[:4]
+def _by_rounds(seed: tf.Tensor, groups: int, rounds: Any) -> _Words:
+    first, second = tf.unstack(tf.cast(seed, tf.uint64)[..., None], axis=-2)  # [..., 1] each
+    fixed = (_word(0x3EC8F720), _word(0x02461E29))
+    key_0, key_1, *rest = rounds((*_halves(first), *_halves(second), *fixed))[:4]
+    group = tf.cast(tf.range(groups), tf.uint32)  # [groups]
+    zero = tf.zeros_like(group)
+    return rounds((group + tf.zeros_like(key_0), zero, rest[0] + zero, rest[1] + zero, key_0, key_1))[:4]
 
 
 def _ten_rounds(state: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:

@@ -72,7 +72,7 @@ def judge_claim(claim: Claim, store: Store) -> dict[str, Any]:
     shown = [seed for seed in seeds if claim.holds(numbers[seed])]
     used = [found[arm][seed]["data"] for seed in seeds for arm in found]
     lengths = {name: _length(arm, budget) for name, arm in claim.arms.items()}
-    short = sorted({lengths[name] for name, arm in claim.arms.items() if arm.changes(budget) != dict(arm.overrides)})
+    short = sorted({lengths[name] for name, arm in claim.arms.items() if arm.changes(budget) != arm.changes("posted")})
     return {
         "id": claim.id, "post": claim.post, "says": claim.says, "printed": claim.printed, "config": claim.config, "why": claim.why,
         "seeds": seeds, "shown": shown, "verdict": verdict(len(shown), len(seeds)) if seeds else "not run",
