@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -512,10 +513,17 @@ def test_an_exception_or_an_early_end_leaves_no_worker() -> None:
     with pytest.raises(ValueError, match="non-negative"):
         next(calls)
     assert not children()
-    calls = worker_pool.run_calls(time.sleep, [(0,), (60,)], 1, int)
+
+
+def test_whoever_stops_with_many_calls_left_hears_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[Any] = []  # by the pool's own threads: their tracebacks would stand before the one line
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    calls = worker_pool.run_calls(time.sleep, [(0,), *[(60,)] * 20], 1, int)
     next(calls)
+    time.sleep(1)  # the worker has begun the next one
     calls.close()
     assert not children()
+    assert not raised
 
 
 def test_a_killed_worker_is_one_line() -> None:

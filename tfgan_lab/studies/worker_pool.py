@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import logging
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, as_completed
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, wait
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def _in_processes(
         min(workers, len(arguments)), initializer=_start, initargs=(start, os.getpid(), home, beacon), env=_ONE_THREAD
     )
     try:
-        yield from _as_they_end(pool, call, arguments)
+        # No more than it does at once: loky's thread trips over what still waits when it is shut down.
+        yield from _as_they_end(pool, call, arguments, workers)
     except BrokenProcessPool:
         raise Stopped(
             "a worker was killed (out of memory?): run the same command again to continue, with fewer --jobs if need be."
@@ -93,11 +95,17 @@ def _in_processes(
 
 
 def _as_they_end(
-    pool: Executor, call: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
+    pool: Executor, call: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], at_once: int
 ) -> Iterator[tuple[int, Any]]:
-    indices = {pool.submit(call, *given): index for index, given in enumerate(arguments)}
-    for future in as_completed(indices):
-        yield indices[future], future.result()
+    left = iter(enumerate(arguments))
+    running: dict[Any, int] = {}
+    while True:
+        for index, given in itertools.islice(left, at_once - len(running)):
+            running[pool.submit(call, *given)] = index
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future.result()
 
 
 def _on_a_cluster(
@@ -129,9 +137,8 @@ def _on_a_cluster(
         # Not joblib's backend for Dask, which waits for ever for a call that is given up.
         pool = client.get_executor(pure=False)
         try:
-            yield from _as_they_end(
-                pool, _in_a_process_there, [(call, given, start, os.getcwd(), beacon) for given in arguments]
-            )
+            there = [(call, given, start, os.getcwd(), beacon) for given in arguments]
+            yield from _as_they_end(pool, _in_a_process_there, there, len(there))
         except (CancelledError, distributed.KilledWorker):
             raise Stopped(
                 f"--cluster={address} is gone, or one run's workers were lost again and again: run the same command again to continue."
