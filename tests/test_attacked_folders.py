@@ -102,6 +102,7 @@ def giving_up_after(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.slow
 def test_a_name_full_of_signs_is_no_pattern(trained: Any, tmp_path: Path) -> None:
     run = tmp_path / "a[b]\\c*?"
     (tmp_path / "ab").mkdir()

@@ -65,8 +65,10 @@ def one_average(steps: list[list[np.ndarray]]) -> list[np.ndarray]:
     [
         ("loop", {}),
         ("xla", {}),
-        ("loop", {"placement": "mirrored"}),
-        ("loop", {"game__fakes": "fresh", "game__d_steps": "2", "game__g_steps": "3"}),
+        pytest.param("loop", {"placement": "mirrored"}, marks=pytest.mark.slow),
+        pytest.param(
+            "loop", {"game__fakes": "fresh", "game__d_steps": "2", "game__g_steps": "3"}, marks=pytest.mark.slow
+        ),
     ],
     ids=str,
 )

@@ -17,7 +17,10 @@ from numpy.testing import assert_allclose
 from tfgan_lab import cli
 from tfgan_lab.export.formats import convert
 
-RUNS = ["mlp_gan:smoke", "cgan_branch:smoke", "dcgan_montage:smoke", "gaussian:smoke", "mnist_classifier:smoke"]
+RUNS = [
+    "mlp_gan:smoke", "gaussian:smoke", "mnist_classifier:smoke",
+    pytest.param("cgan_branch:smoke", marks=pytest.mark.slow), pytest.param("dcgan_montage:smoke", marks=pytest.mark.slow),
+]  # fmt: skip
 NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnxruntime")}
 ALONE = {
     "litert": "from ai_edge_litert.interpreter import Interpreter\nout = lambda given: Interpreter(sys.argv[1]).get_signature_runner('serving_default')(**given)",

@@ -42,7 +42,6 @@ GAMES = {
     "fresh real": ("mlp_gan:fresh_real,hidden=9", {}),
     "classifier": ("mnist_classifier:smoke", {}),
 }
-_QUICK = ("batch norm in both", "conditional")
 
 
 def run(name: str, source: Any, placement: str, steps: int = 6) -> tuple[np.ndarray, Experiment]:
@@ -64,7 +63,7 @@ def components(variable: Any) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GAMES]
+    "name", [name if name == "conditional" else pytest.param(name, marks=pytest.mark.slow) for name in GAMES]
 )
 def test_two_replicas_train_as_one(name: str, small_source: Any) -> None:
     alone, one = run(name, small_source, "one")

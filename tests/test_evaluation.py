@@ -297,6 +297,7 @@ def test_the_gaussian_is_measured_on_100_000_numbers(untrained: Any) -> None:
 # Montages.
 
 
+@pytest.mark.slow
 def test_a_montage_is_measured(untrained: Any) -> None:
     folder = untrained("dcgan_montage:smoke", data__num_faces="180")
     result = evaluate(folder)

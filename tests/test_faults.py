@@ -166,6 +166,7 @@ def streamed_config() -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
 def test_a_data_folder_that_vanishes_while_it_trains_changes_nothing(
     photographs: Path, streamed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -182,6 +183,7 @@ def test_a_data_folder_that_vanishes_while_it_trains_changes_nothing(
     assert_same_weights(tmp_path / "run", streamed)
 
 
+@pytest.mark.slow
 def test_kept_crops_that_are_cut_while_they_are_read_are_one_line(
     photographs: Path, streamed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +208,7 @@ def assert_same_weights(one: Path, two: Path) -> None:
 # Clocks and signals.
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_back_changes_nothing(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count()
     monkeypatch.setattr(time, "time", lambda: 2e9 - 3600.0 * next(ticks))

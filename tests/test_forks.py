@@ -75,7 +75,9 @@ def assert_goes_on_as(fork: Path, source: Path) -> None:
     assert_array_equal(*drawn)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind == "adam" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def test_where_nothing_changed_it_goes_on_bit_for_bit(
     kind: str, run_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_the_folder_of_all_seeds_stands_for_its_runs_in_a_report(two_seeds: Path
     assert page.count("finished: 20 steps") == 2
 
 
+@pytest.mark.slow
 def test_one_seed_can_be_gone_on_with_alone(two_seeds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = override(offline("gaussian:smoke"), {"placement": "one"})
     train(config, two_seeds / "seed=0")
@@ -157,6 +158,7 @@ def spoil(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ManySeeds, "run", spoiling)
 
 
+@pytest.mark.slow
 def test_where_all_seeds_diverge_the_exit_code_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil([0, 1], monkeypatch)
     with pytest.raises(TrainingDiverged, match=r"all 2 seeds diverged.*--config.g_optimizer.learning_rate") as caught:

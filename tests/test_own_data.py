@@ -222,6 +222,7 @@ def test_numbers_of_a_law_are_trained_resumed_exported_reported_and_measured(
     assert rows["mean"]["real"]["value"] == pytest.approx(2, abs=0.06)
 
 
+@pytest.mark.slow
 def test_numbers_of_a_law_are_swept_over_seeds_and_trained_many_at_once(tmp_path: Path) -> None:
     from tfgan_lab.studies.sweep import sweep
     from tfgan_lab.trainer import train
@@ -234,6 +235,7 @@ def test_numbers_of_a_law_are_swept_over_seeds_and_trained_many_at_once(tmp_path
     np.testing.assert_allclose(runs[1].samples(), single, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_kind_that_is_neither_has_rows_in_the_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,7 +274,10 @@ def test_a_kind_that_is_neither_has_rows_in_the_tables(
 
 @pytest.mark.parametrize(
     ("kind", "made", "arguments"),
-    [("squares", "Squares", "config_of(steps='2')"), ("exponential", "Exponential", "numbers_config(steps='2')")],
+    [
+        pytest.param("squares", "Squares", "config_of(steps='2')", marks=pytest.mark.slow),
+        ("exponential", "Exponential", "numbers_config(steps='2')"),
+    ],
 )
 def test_every_verb_takes_the_file_that_defines_it(
     kind: str,

@@ -29,7 +29,9 @@ from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import exported
 from tfgan_lab.figures import png
+from tfgan_lab.networks import build_generator
 from tfgan_lab.report import plots
+from tfgan_lab.report.browser_net import latent_directions
 from tfgan_lab.report.page import MOST_BYTES, report
 from tfgan_lab.report.page_pictures import _nearest, between
 from tfgan_lab.report.page_run import repeat_command
@@ -337,6 +339,16 @@ def test_the_nearest_training_images_are_those_of_all_distances(rng: np.random.G
     assert index[:2].tolist() == [7, 4321]
     assert (index == every.argmin(axis=1)).all()
     assert_allclose(distance, every.min(axis=1), atol=1e-12)
+
+
+@pytest.mark.parametrize(("units", "wanted"), [(50, 6), (3, 3)])
+def test_the_directions_move_the_first_layer_most(units: int, wanted: int) -> None:
+    config: Any = override(validate(load_config("mlp_gan:smoke")), {"generator.0.units": str(units)})
+    network: Any = build_generator(config, (28, 28, 1))
+    kernel = network.variables[0].numpy().astype(np.float64)  # [Z, units]
+    found = np.array(latent_directions(network))
+    assert_allclose(np.linalg.norm(found @ kernel, axis=1), np.linalg.svd(kernel)[1][:wanted], rtol=1e-3)
+    assert_allclose(found @ found.T, np.eye(wanted), atol=1e-3)
 
 
 def test_a_claim_shows_the_verdict_of_its_ledger_and_else_that_there_is_none(trained: Any, tmp_path: Path) -> None:

@@ -197,13 +197,10 @@ def played(experiment: Experiment, compile: str, steps: int = 4) -> np.ndarray:
     return make_engine(compile, experiment.strategy, experiment.task, experiment.batches).run(0, steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "compile", "placement"),
-    [
-        pytest.param(name, *where, marks=() if (name, *where) == ("dragan", "loop", "mirrored") else pytest.mark.slow)
-        for name in GAMES
-        for where in (("xla", "one"), ("loop", "mirrored"))
-    ],
+    [(name, *where) for name in GAMES for where in (("xla", "one"), ("loop", "mirrored"))],
 )
 def test_xla_and_two_replicas_train_as_the_loop(name: str, compile: str, placement: str, small_source: Any) -> None:
     alone, other = built(name, small_source), built(name, small_source, placement=placement)

@@ -170,6 +170,7 @@ def test_each_pass_in_training_is_one_power_iteration(fields: dict[str, Any], pa
     assert np.abs(found - iterated(weights["kernel"].numpy(), start, passes + 1)).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_a_generator_with_it_is_averaged_and_exported(tmp_path: Path) -> None:
     fields = {"generator.0.spectral_norm": "true", "discriminator.1.spectral_norm": "true", "ema": "0.9", "steps": "12"}
     with nothing_drawn(but_the_page=True):

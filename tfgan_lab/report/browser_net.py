@@ -125,8 +125,10 @@ def latent_directions(network: Any) -> list[list[float]]:
     latent_dim = network.latent_dim
     if latent_dim == 1 or len(kernel.shape) != 2:
         return []
-    vectors = np.linalg.svd(kernel.numpy()[:latent_dim].astype(np.float64), full_matrices=False)[0]  # [Z, rank]
-    return vectors.T[:_DIRECTIONS].round(5).tolist()
+    rows = kernel.numpy()[:latent_dim].astype(np.float64)
+    # Its left singular vectors, many times faster than by decomposing the wide kernel itself.
+    vectors = np.linalg.eigh(rows @ rows.T).eigenvectors.T[::-1]  # [Z, Z]
+    return vectors[: min(_DIRECTIONS, rows.shape[1])].round(5).tolist()
 
 
 def _rows_of(values: np.ndarray) -> np.ndarray:
