@@ -159,7 +159,7 @@ def main() -> None:
                 slowly = (near and fails(copy_of, near, "slow")) or fails(copy_of, far, "slow")
                 by = f"slow tier: {slowly}" if slowly else ""
             (copy_of / fault.path).write_bytes(text)
-            named = by.removeprefix("slow tier: ")
+            named = by.removeprefix("slow tier: ").partition("[")[0]
             if "::" in named and fails(copy_of, [named], "slow or not slow"):
                 sys.exit(f"{named} fails without a fault, too.")
             lived += not by
