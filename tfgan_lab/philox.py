@@ -89,12 +89,12 @@ def _words(seed: tf.Tensor, count: int) -> _Words:
 
 
 def _words_in_xla(seed: tf.Tensor, count: int) -> _Words:
-    return _by_rounds(seed, -(-count // 4), _ten_rounds)
+    return _by_rounds(seed, -(-count // 4))
 
 
 def _words_outside(seed: tf.Tensor, count: int) -> _Words:
     groups = -(-count // (4 * _ALIGNED)) * _ALIGNED
-    return _by_kernels(seed, groups) if count >= _MANY else _by_rounds(seed, groups, _looped_rounds)
+    return _by_kernels(seed, groups) if count >= _MANY else _by_rounds(seed, groups)
 
 
 def _by_kernels(seed: tf.Tensor, groups: int) -> _Words:
@@ -105,23 +105,17 @@ def _by_kernels(seed: tf.Tensor, groups: int) -> _Words:
     return tuple(tf.unstack(tf.reshape(drawn, [*seed.shape[:-1], groups, 4]), axis=-1))
 
 
-def _by_rounds(seed: tf.Tensor, groups: int, rounds: Any) -> _Words:
+def _by_rounds(seed: tf.Tensor, groups: int) -> _Words:
     first, second = tf.unstack(tf.cast(seed, tf.uint64)[..., None], axis=-2)  # [..., 1] each
     fixed = (_word(0x3EC8F720), _word(0x02461E29))
-    key_0, key_1, *rest = rounds((*_halves(first), *_halves(second), *fixed))[:4]
+    key_0, key_1, *rest = _ten_rounds((*_halves(first), *_halves(second), *fixed))[:4]
     group = tf.cast(tf.range(groups), tf.uint32)  # [groups]
     zero = tf.zeros_like(group)
-    return rounds((group + tf.zeros_like(key_0), zero, rest[0] + zero, rest[1] + zero, key_0, key_1))[:4]
+    return _ten_rounds((group + tf.zeros_like(key_0), zero, rest[0] + zero, rest[1] + zero, key_0, key_1))[:4]
 
 
 def _ten_rounds(state: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-    for _ in range(10):
-        state = _round(*state)
-    return state
-
-
-def _looped_rounds(state: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-    """Of which one round is traced: 0.5 s less of Python than of all ten."""
+    """As a loop: with twelve masks in a step, ten rounds one by one take seconds of tracing and compiling more."""
     shape = tf.broadcast_static_shape(state[0].shape, state[4].shape)
     words = [tf.broadcast_to(word, shape) for word in state[:4]]
     return tf.while_loop(lambda *_: True, _round, (*words, *state[4:]), maximum_iterations=10)
