@@ -146,6 +146,7 @@ def main() -> None:
     print(f"{len(faults):,} faults can be put into {len(modules)} modules; {len(chosen)} of them, seed {flags.seed}")
     lived = 0
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # some tests give up root's rights
         copy_of = Path(folder) / "copy"
         shutil.copytree(ROOT, copy_of, ignore=shutil.ignore_patterns(".git", "runs", "__pycache__", ".*_cache"))
         for fault in chosen:
