@@ -108,17 +108,18 @@ def _by_kernels(seed: tf.Tensor, groups: int) -> _Words:
 def _by_rounds(seed: tf.Tensor, groups: int) -> _Words:
     first, second = tf.unstack(tf.cast(seed, tf.uint64)[..., None], axis=-2)  # [..., 1] each
     fixed = (_word(0x3EC8F720), _word(0x02461E29))
-    key_0, key_1, *rest = _ten_rounds((*_halves(first), *_halves(second), *fixed))[:4]
+    key_0, key_1, counter_2, counter_3 = _ten_rounds((*_halves(first), *_halves(second), *fixed))
     group = tf.cast(tf.range(groups), tf.uint32)  # [groups]
     zero = tf.zeros_like(group)
-    return _ten_rounds((group + tf.zeros_like(key_0), zero, rest[0] + zero, rest[1] + zero, key_0, key_1))[:4]
+    return _ten_rounds((group + tf.zeros_like(key_0), zero, counter_2 + zero, counter_3 + zero, key_0, key_1))
 
 
-def _ten_rounds(state: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+def _ten_rounds(state: Sequence[tf.Tensor]) -> _Words:
     """As a loop: with twelve masks in a step, ten rounds one by one take seconds of tracing and compiling more."""
     shape = tf.broadcast_static_shape(state[0].shape, state[4].shape)
     words = [tf.broadcast_to(word, shape) for word in state[:4]]
-    return tf.while_loop(lambda *_: True, _round, (*words, *state[4:]), maximum_iterations=10)
+    a, b, c, d, *_ = tf.while_loop(lambda *_: True, _round, (*words, *state[4:]), maximum_iterations=10)
+    return a, b, c, d
 
 
 def _round(a: Any, b: Any, c: Any, d: Any, k: Any, m: Any) -> Sequence[tf.Tensor]:
