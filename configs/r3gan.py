@@ -3,7 +3,8 @@
 Source: no post's; Huang et al., 2024, sections 2 and 3; the loss is of Jolicoeur-Martineau, 2019.
 Run:    tfgan-lab train --config=r3gan --data_dir=FOLDER_WITH_MNIST
 Time:   5 minutes on one core (20,000 steps).
-Variants: `:smoke` seconds, for tests.
+Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN, for
+5,000 steps, measured every 1,000. `:smoke` seconds, for tests.
 
 Of the paper: the loss, both penalties with one weight, one update of each player, Adam without momentum (beta_1 = 0),
 no normalisation, an average of G's weights that is drawn from. Not of it: its nets and its schedules; the weight 1,
@@ -12,6 +13,7 @@ Ours: the MLPs of `mlp_gan`, without their dropout, so that D is one function; a
 """
 
 from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config_files import on_networks_of
 from tfgan_lab.layers import Dense, Flatten, LeakyReLU, ReLU, Reshape, Tanh
 
 
@@ -46,10 +48,14 @@ def get_config(variant: str = "") -> GanConfig:
     match variant:
         case "":
             return config
+        case "conv":
+            config = on_networks_of("cgan_conv", config)
+            config.steps, config.metrics = 5000, Every(steps=1000)
+            return config
         case "smoke":
             config.batch_size, config.steps = 50, 20
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
             config.metrics = Every()
         case _:
-            raise ValueError(f"unknown variant {variant!r}: smoke")
+            raise ValueError(f"unknown variant {variant!r}: conv, smoke")
     return config

@@ -3,7 +3,8 @@
 Source: no post's; Gulrajani et al., 2017, algorithm 1.
 Run:    tfgan-lab train --config=wgan_gp --data_dir=FOLDER_WITH_MNIST
 Time:   12 minutes on one core (20,000 steps).
-Variants: `:smoke` seconds, for tests.
+Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN, for
+5,000 steps, measured every 1,000. `:smoke` seconds, for tests.
 
 Of the paper: the loss, the two-sided penalty of weight 10, 5 updates of D, each on real examples of its own, no batch
 norm in D, Adam at 1e-4 with betas 0 and 0.9, batches of 64.
@@ -11,6 +12,7 @@ Ours: the MLPs of `mlp_gan`, without their dropout, so that D is one function; a
 """
 
 from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Mnist
+from tfgan_lab.config_files import on_networks_of
 from tfgan_lab.layers import Dense, Flatten, LeakyReLU, ReLU, Reshape, Tanh
 
 
@@ -44,10 +46,14 @@ def get_config(variant: str = "") -> GanConfig:
     match variant:
         case "":
             return config
+        case "conv":
+            config = on_networks_of("cgan_conv", config)
+            config.steps, config.metrics = 5000, Every(steps=1000)
+            return config
         case "smoke":
             config.batch_size, config.steps = 50, 20
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
             config.metrics = Every()
         case _:
-            raise ValueError(f"unknown variant {variant!r}: smoke")
+            raise ValueError(f"unknown variant {variant!r}: conv, smoke")
     return config

@@ -34,7 +34,8 @@ NAMES = {
     "log": "logged", "metrics": "measured", "evaluate": "evaluated", "evaluate_print": "evaluated", "sample": "drawn", "checkpoint": "saved",
     "g_init": "start", "d_init": "start", "optimizer": "rate|Adam", "g_optimizer": "rate|Adam", "d_optimizer": "rate|Adam",
     "game.clip": "clipped", "game.penalty": "penalty", "game.d_steps": r"k = \d", "game.fresh_real": "own real", "game.loss": r"log\(1 - D|loss",
-    "generator": "dropout after|ablation|activation|layers|BatchNorm", "discriminator": "in D|shows D|activation|BatchNorm",
+    "generator": "dropout after|ablation|activation|layers|BatchNorm|networks", "discriminator": "in D|shows D|activation|BatchNorm|networks",
+    "latents": "latents", "num_labels": "labels", "num_samples": "samples", "onednn": "oneDNN",
     "classifier": "statistics", "precision": "bfloat16",
 }  # fmt: skip
 

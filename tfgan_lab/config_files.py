@@ -103,6 +103,17 @@ def load_config(reference: str) -> Any:
         raise UserError(f"--config={reference}: {path.name}{_line_of(error, path)}: {fault}") from None
 
 
+def on_networks_of(name: str, config: GanConfig) -> GanConfig:
+    """The config's game on another config's networks: with their start values, latents, labels and kernels.
+
+    Raises:
+      UserError: As `load_config`.
+    """
+    other = load_config(name)
+    taken = ("generator", "discriminator", "g_init", "d_init", "latents", "num_labels", "num_samples", "onednn")
+    return dataclasses.replace(config, **{field: getattr(other, field) for field in taken})
+
+
 def _arguments(get_config: Any, text: str) -> dict[str, Any]:
     """What stands behind a config's name, "VARIANT,name=value,…", as `get_config` takes it."""
     known, given = inspect.signature(get_config).parameters, {}
