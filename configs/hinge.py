@@ -3,7 +3,7 @@
 Source: no post's; Lim & Ye, 2017, and Miyato et al., 2018, equations 16 and 17.
 Run:    tfgan-lab train --config=hinge --data_dir=FOLDER_WITH_MNIST
 Time:   6 minutes on one core (20,000 steps).
-Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN, for
+Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN,
 5,000 steps, measured every 1,000. `:smoke` seconds, for tests.
 
 Of Miyato et al.: the loss, 5 updates of D, Adam at 2e-4 with betas 0 and 0.9, batches of 64. Not of them: spectral

@@ -3,7 +3,7 @@
 Source: no post's; Mao et al., 2017, equation 9.
 Run:    tfgan-lab train --config=lsgan --data_dir=FOLDER_WITH_MNIST
 Time:   3 minutes on one core (20,000 steps).
-Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN, for
+Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN,
 5,000 steps, measured every 1,000. `:smoke` seconds, for tests.
 
 Of the paper: the loss with targets 0, 1 and 1, Adam with beta_1 = 0.5, batches of 64. Its nets are convolutions; the

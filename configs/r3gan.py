@@ -3,7 +3,7 @@
 Source: no post's; Huang et al., 2024, sections 2 and 3; the loss is of Jolicoeur-Martineau, 2019.
 Run:    tfgan-lab train --config=r3gan --data_dir=FOLDER_WITH_MNIST
 Time:   5 minutes on one core (20,000 steps).
-Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN, for
+Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN,
 5,000 steps, measured every 1,000. `:smoke` seconds, for tests.
 
 Of the paper: the loss, both penalties with one weight, one update of each player, Adam without momentum (beta_1 = 0),

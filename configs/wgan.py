@@ -3,7 +3,7 @@
 Source: no post's; Arjovsky et al., 2017, algorithm 1.
 Run:    tfgan-lab train --config=wgan --data_dir=FOLDER_WITH_MNIST
 Time:   7 minutes on one core (20,000 steps).
-Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN, for
+Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN,
 5,000 steps, measured every 1,000. `:smoke` seconds, for tests.
 
 Of the paper: the loss, D's weights within 0.01 after each of its 5 updates, each on real examples of its own, RMSprop

@@ -3,7 +3,7 @@
 Source: no post's; Gulrajani et al., 2017, algorithm 1.
 Run:    tfgan-lab train --config=wgan_gp --data_dir=FOLDER_WITH_MNIST
 Time:   12 minutes on one core (20,000 steps).
-Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN, for
+Variants: `:conv` plays on the networks of `cgan_conv`, with their start values, latents, labels, samples and oneDNN,
 5,000 steps, measured every 1,000. `:smoke` seconds, for tests.
 
 Of the paper: the loss, the two-sided penalty of weight 10, 5 updates of D, each on real examples of its own, no batch
