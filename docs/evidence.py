@@ -72,7 +72,10 @@ def texts(store: Store) -> dict[Path, bytes]:
     }
     results = _ROOT / "docs" / "results.md"
     told = results.read_text(encoding="utf-8")
-    tables = {"cards": _cards(), "seeds": _over_seeds(store), "measured": _measured(), "parity": _parity()}
+    tables = {
+        "cards": _cards(), "seeds": _over_seeds(store), "measured": _measured(), "parity": _parity(),
+        "rescue": _rescue(),
+    }  # fmt: skip
     for mark, table in tables.items():
         told = _between(mark, told, f"\n{table}\n", results)
     written[results] = told.encode()
@@ -172,6 +175,24 @@ def _parity() -> str:
     for row in _rows("parity"):
         cells = [f"{row[name]:.0e}" if row[name] else "0" for name in columns]
         lines.append(f"| {row['config']} | {row['batch']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _rescue() -> str:
+    """evidence/rescue.json, a rescue's study.json: who was saved by cure and fork, and each seed's modes."""
+    result = json.loads((_ROOT / "evidence" / "rescue.json").read_text(encoding="utf-8"))
+    cures, cells = result["rescue"]["cures"], {}
+    for row in result["rows"]:
+        modes = ", ".join(f"{value:.0f}" for value in sorted(row["numbers"]["modes"]["values"]))
+        cells[tuple(row["values"].values())] = modes
+    steps = list(cures[0]["saved"])
+    lines = [f"| cure | {' | '.join(f'forked at {int(step):,}' for step in steps)} |", "|---" * (len(steps) + 1) + "|"]
+    for cure in cures:
+        values = tuple(cure["values"].values())
+        found = [
+            f"{held} of {number} ({cells[(step, *values)]} modes)" for step, (held, number) in cure["saved"].items()
+        ]
+        lines.append(f"| {', '.join(values)} | {' | '.join(found)} |")
     return "\n".join(lines)
 
 

@@ -96,7 +96,7 @@ class FusedSGD(_Fused):
     def _update(self, gradients: Sequence[tf.Tensor], t: tf.Tensor) -> None:
         n = self.numbers
         rate = tf.maximum(n.learning_rate * tf.pow(tf.constant(n.decay, tf.float64), 1 - t), n.min_learning_rate)
-        progress = tf.minimum((t - 1) / max(n.momentum_steps, 1), 1.0) if n.momentum_steps else tf.zeros_like(t)
+        progress = tf.minimum((t - 1) / n.momentum_steps, 1.0) if n.momentum_steps else tf.zeros_like(t)
         momentum = n.momentum + (n.final_momentum - n.momentum) * progress
         for variable, accumulator, gradient in zip(self.parameters, *self.slots, gradients, strict=True):
             dtype = gradient.dtype
