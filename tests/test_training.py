@@ -57,7 +57,11 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIG
 
 
 @pytest.mark.parametrize(
-    "reference", [pytest.param(smoke, marks=[] if smoke == "mlp_gan:smoke" else pytest.mark.slow) for smoke in SMOKES]
+    "reference",
+    [
+        pytest.param(smoke, marks=() if smoke in ("mlp_gan:smoke", "cgan_layernorm:smoke") else pytest.mark.slow)
+        for smoke in SMOKES
+    ],
 )
 def test_a_run_stopped_between_checkpoints_goes_on_bit_for_bit(
     reference: str, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

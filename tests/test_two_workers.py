@@ -17,7 +17,6 @@ from workers import free_ports, run_workers, worker, workers
 
 from tfgan_lab.training.workdir import checkpoint_steps
 
-pytestmark = pytest.mark.slow
 
 # Large epsilons: Adam would make much of the last bit of a tiny gradient.
 GAN = (
@@ -52,7 +51,11 @@ def wait_for_checkpoint(processes: list[subprocess.Popen[str]], workdir: Path, s
 
 
 @pytest.mark.parametrize(
-    ("flags", "placement"), [(GAN, "auto"), (BRANCH, "multi_worker")], ids=["dropout", "batch norm, labels, dropout"]
+    ("flags", "placement"),
+    [
+        pytest.param(GAN, "auto", id="dropout"),
+        pytest.param(BRANCH, "multi_worker", id="batch norm, labels, dropout", marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_train_what_one_does(flags: tuple[str, ...], placement: str, tmp_path: Path) -> None:
     """With `auto` $TF_CONFIG alone is enough, as Kubernetes' training operator sets it: else each would train for itself."""
@@ -77,6 +80,7 @@ def test_two_processes_train_what_one_does(flags: tuple[str, ...], placement: st
     assert "already trained" in out
 
 
+@pytest.mark.slow
 def test_a_killed_worker_stops_the_other_which_names_it_and_starting_again_resumes(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     assert [code for code, *_ in run_workers(2, whole, *LONG, "--config.steps=120")] == [0, 0]
@@ -100,6 +104,7 @@ def test_a_killed_worker_stops_the_other_which_names_it_and_starting_again_resum
         assert fingerprint(tmp_path / "run1") == fingerprint(whole), "bit for bit, with as many workers"
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_named_too(tmp_path: Path) -> None:
     with workers(2, f"--workdir={tmp_path / 'run'}", *LONG) as (processes, ports):
         wait_for_checkpoint(processes, tmp_path / "run", 20)
@@ -110,6 +115,7 @@ def test_a_worker_that_hangs_is_named_too(tmp_path: Path) -> None:
         assert f"worker 1 (127.0.0.1:{ports[1]}) no longer answers" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [0, 1])
 def test_sigterm_to_any_worker_saves_and_ends_all_with_resume_me(told: int, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
@@ -126,6 +132,7 @@ def test_sigterm_to_any_worker_saves_and_ends_all_with_resume_me(told: int, tmp_
     assert f"stopped at step {stopped:,} of" in ended[0][1]
 
 
+@pytest.mark.slow
 def test_a_lone_worker_says_whom_it_waits_for_and_can_be_interrupted(tmp_path: Path) -> None:
     ports = free_ports(2)
     process = worker(ports, 0, *GAN, f"--workdir={tmp_path / 'run'}")
@@ -142,6 +149,7 @@ def test_a_lone_worker_says_whom_it_waits_for_and_can_be_interrupted(tmp_path: P
         process.communicate()
 
 
+@pytest.mark.slow
 def test_workers_of_another_config_or_other_data_are_refused(tmp_path: Path) -> None:
     ports = free_ports(2)
     run = f"--workdir={tmp_path / 'run'}"
@@ -153,6 +161,7 @@ def test_workers_of_another_config_or_other_data_are_refused(tmp_path: Path) -> 
         assert f"worker 1 (127.0.0.1:{ports[1]}) has another config" in err
 
 
+@pytest.mark.slow
 def test_slurm_starts_the_workers(tmp_path: Path) -> None:
     """As `srun --ntasks=2` sets its variables on one node."""
     (port,) = free_ports(1)
