@@ -17,7 +17,6 @@ from workers import free_ports, run_workers, worker, workers
 
 from tfgan_lab.training.workdir import checkpoint_steps
 
-
 # Large epsilons: Adam would make much of the last bit of a tiny gradient.
 GAN = (
     "--config=mlp_gan:smoke", "--config.data.source=embedded", "--config.batch_size=20", "--config.g_optimizer.epsilon=1e-3",
