@@ -53,6 +53,15 @@ def test_a_docstring_names_every_field_that_a_variant_changes(reference: str) ->
         assert re.search(NAMES[key], told), f"`:{variant}` changes {field}; its docstring says: {told}"
 
 
+@pytest.mark.parametrize("name", ["wgan", "wgan_gp", "lsgan", "hinge", "r3gan"])
+def test_conv_is_the_same_game_on_the_conv_net(name: str) -> None:
+    ours, game, nets = (load_config(one) for one in (f"{name}:conv", name, "cgan_conv"))
+    for field in ("game", "g_optimizer", "d_optimizer", "ema", "batch_size", "data"):
+        assert getattr(ours, field) == getattr(game, field), field
+    for field in ("generator", "discriminator", "g_init", "d_init", "latents", "num_labels"):
+        assert getattr(ours, field) == getattr(nets, field), field
+
+
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_a_config_is_named_after_its_file_and_has_a_post(reference: str) -> None:
     config = load_config(reference)

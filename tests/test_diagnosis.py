@@ -346,7 +346,7 @@ def test_balance_is_the_least_loss_of_a_discriminator_that_cannot_tell(smoothing
 
 
 def test_a_band_between_its_moments_and_outside() -> None:
-    band = Band("3 seeds", ((1.0, 0.0, 1.0), (3.0, 1.0, 3.0)))
+    band = Band("3 seeds", ((1.0, 0.0, 1.0), (3.0, 1.0, 3.0)), 3)
     assert band.at(2.0) == (0.5, 2.0)
     assert band.at(0.5) is None
     assert band.at(3.5) is None
@@ -388,6 +388,9 @@ def test_bands_hold_every_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     text = " ".join(diagnose(config, rows, DATA))
     assert "the discriminator's loss 2.500 is above" in text
     assert "the generator's loss 1.000 is inside 1.000 to 1.000" in text
+    assert "By chance, 2 of 3 normal runs lie outside of the range of 2." in text
+    rows = [rows[0] | {"d_loss_mean": 1.0}]
+    assert "By chance" not in " ".join(diagnose(config, rows, DATA))
 
 
 def test_the_shipped_bands_are_of_configs_that_exist() -> None:
@@ -411,7 +414,7 @@ def test_the_figure_shows_prints_and_bands_once_in_its_legend() -> None:
         for e in range(1, 101)
     ]  # fmt: skip
     printed = {"d_loss": tuple((90.0 + i, d) for i, (d, _) in enumerate(P002_LATE)), "g_loss": ((90.0, 2.0),)}
-    band = Band("5 seeds", tuple((float(e), 0.9, 1.1) for e in range(1, 101)))
+    band = Band("5 seeds", tuple((float(e), 0.9, 1.1) for e in range(1, 101)), 5)
     reference = Reference({"d_loss_mean": band, "g_loss_mean": band}, printed, {"d_loss": 1.386, "g_loss": 0.693})
     figure = plots.curves(rows, "t", "p", reference)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]

@@ -104,7 +104,9 @@ def load_config(reference: str) -> Any:
 
 
 def on_networks_of(name: str, config: GanConfig) -> GanConfig:
-    """The config's game on another config's networks: with their start values, latents, labels and kernels.
+    """The config's game on the networks of the config called `name`: a new loss on old networks.
+
+    With the networks come their start values, latents and labels, how many samples are drawn, and whether oneDNN computes.
 
     Raises:
       UserError: As `load_config`.

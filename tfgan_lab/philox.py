@@ -115,7 +115,7 @@ def _by_rounds(seed: tf.Tensor, groups: int) -> _Words:
 
 
 def _ten_rounds(state: Sequence[tf.Tensor]) -> _Words:
-    """As a loop: with twelve masks in a step, ten rounds one by one take seconds of tracing and compiling more."""
+    """As a loop: ten rounds one by one XLA computes again for every use of a number, and they take longer to compile."""
     shape = tf.broadcast_static_shape(state[0].shape, state[4].shape)
     words = [tf.broadcast_to(word, shape) for word in state[:4]]
     a, b, c, d, *_ = tf.while_loop(lambda *_: True, _round, (*words, *state[4:]), maximum_iterations=10)

@@ -39,10 +39,12 @@ class Band:
     Attributes:
       source: Who saw it, such as "5 seeds of ours" or "the post's prints".
       points: (epoch, least, most), by epoch.
+      seeds: How many saw it.
     """
 
     source: str
     points: tuple[tuple[float, float, float], ...]
+    seeds: int
 
     def at(self, epoch: float) -> tuple[float, float] | None:
         """The band at an epoch, between its moments linear; None outside of them."""
@@ -87,7 +89,9 @@ def reference_of(config: Config, data: Mapping[str, Any]) -> Reference:
         kept = json.loads(_FILE.read_text(encoding="utf-8")).get(config.name) if _FILE.is_file() else None
         if kept:
             source = f"{kept['seeds']} seeds of this config"
-            bands = {key: Band(source, tuple(map(tuple, points))) for key, points in kept["bands"].items()}
+            bands = {
+                key: Band(source, tuple(map(tuple, points)), kept["seeds"]) for key, points in kept["bands"].items()
+            }
         if config.name == "mlp_gan_smoothed":
             pairs = [*enumerate(P002_EARLY, 1), *enumerate(P002_LATE, 90)]
             for index, key in enumerate(("d_loss", "g_loss")):

@@ -106,15 +106,20 @@ def _last_stretch(rows: Rows) -> Rows:
 
 
 def _normal(reference: Reference, rows: Rows, names: Mapping[str, str], kind: str) -> list[str]:
-    last, found, source = _end(rows) if kind == "train" else _last(rows, kind), [], ""
+    last, found, bands = _end(rows) if kind == "train" else _last(rows, kind), [], []
     for key, name in names.items():
         band = reference.bands.get(key)
         at = band.at(last["epoch"]) if band and key in last else None
         if band and at:
             place = "below" if last[key] < at[0] else "above" if last[key] > at[1] else "inside"
             found.append(f"{name} {last[key]:.3f} is {place} {at[0]:.3f} to {at[1]:.3f}")
-            source = band.source
-    return [f"Normal? At this epoch {' and '.join(found)}, which {source} saw."] if found else []
+            bands.append(band)
+    if not found:
+        return []
+    # The chance that one more of the same kind is the least or the most of all.
+    chance = f" By chance, 2 of {bands[-1].seeds + 1} normal runs lie outside of the range of {bands[-1].seeds}."
+    outside = any(" is inside " not in said for said in found)
+    return [f"Normal? At this epoch {' and '.join(found)}, which {bands[-1].source} saw.{chance if outside else ''}"]
 
 
 def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> list[str]:
