@@ -2,14 +2,14 @@
 
     taskset -c 0 python -m benchmarks --cores=1 --json=one_core.json
     python -m benchmarks --cores=2 --json=two_cores.json
-    python -m benchmarks --programs=gaussian,mlp_gan --quick --nojobs
+    python -m benchmarks --programs=gaussian,mlp_gan --quick
 
 Steps: all sides in one process, data in memory, warm, a run of each in every round; the ratio is the post's time by ours,
 the median over rounds, its spread the smallest and the largest. "tuned" is the same game in PyTorch without what the
 post does needlessly (`torch_peer.py`), "JAX" in JAX (`jax_peer.py`, if installed: the extra [bench]), "best" the faster
 of the three by ours. "CPU" is the same ratio of CPU time, which other
 programs on the machine disturb less. "Peak" is the matrix arithmetic of a step against this machine's fastest
-TensorFlow matrix product. Jobs: each side in its own processes, imports included, alternating; memory is their peak.
+TensorFlow matrix product. Whole jobs are timed by `benchmarks.jobs`.
 """
 
 from __future__ import annotations
@@ -28,24 +28,20 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import arithmetic, job
+from benchmarks import arithmetic
+from benchmarks.jobs import ENVIRONMENT
 from benchmarks.programs import PROGRAMS, Program, Run, config_of, ours, peer, rivals
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("cores", 1, "Threads of both frameworks (use taskset for the cores themselves).", lower_bound=1)
 flags.DEFINE_integer("rounds", 5, "Alternating rounds of steps.", lower_bound=1)
-flags.DEFINE_integer("job_rounds", 3, "Alternating rounds of whole jobs.", lower_bound=1)
 flags.DEFINE_float("seconds", 2.0, "About how long each run of a round takes.", lower_bound=0.1)
 flags.DEFINE_list("programs", [], "Only these (by name in the table; 'gaussian, 32 seeds' as 'gaussian 32 seeds').")
-flags.DEFINE_bool("jobs", True, "Also time whole jobs.")
 flags.DEFINE_bool("rivals", True, "Also time the same games in tuned PyTorch and in JAX.")
-flags.DEFINE_bool("quick", False, "Two short rounds and one job each: a smoke test, not a measurement.")
+flags.DEFINE_bool("quick", False, "Two short rounds: a smoke test, not a measurement.")
 flags.DEFINE_string("json", "", "Also write the table to this file.")
 
-_HEAD = (
-    f"{'program':<23}{'post ms':>9}{'tuned':>8}{'JAX':>8}{'ours ms':>9}{'steps/s':>9}{'ratio':>8} {'spread':<13}{'best':>6}{'CPU':>7}{'bar':>6}{'peak':>6}"
-    f"{'job post':>10}{'ours':>7}{'ratio':>8} {'spread':<13}{'CPU':>7}{'MB post':>9}{'ours':>7}"
-)
+_HEAD = f"{'program':<23}{'post ms':>9}{'tuned':>8}{'JAX':>8}{'ours ms':>9}{'steps/s':>9}{'ratio':>8} {'spread':<13}{'best':>6}{'CPU':>7}{'bar':>6}{'peak':>6}"
 
 
 def timed(run: Run, steps: int) -> tuple[float, float]:
@@ -81,20 +77,6 @@ def measure_steps(program: Program, peak: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def measure_jobs(program: Program) -> dict[str, Any]:
-    """The row's numbers of whole jobs."""
-    rounds = 1 if FLAGS.quick else FLAGS.job_rounds
-    steps = max(1, program.job_steps // (10 if FLAGS.quick else 1))
-    pairs = [[job.measure(side, program.name, steps, FLAGS.cores) for side in ("peer", "ours")] for _ in range(rounds)]
-    found = [[(one["wall"], one["cpu"]) for one in pair] for pair in pairs]
-    (peer_s, our_s), ratios, cpu = _compare(found, program.seeds)
-    return {
-        "job_steps": steps, "job_rounds": rounds, "peer_job_s": peer_s, "our_job_s": our_s, "job_ratio": statistics.median(ratios),
-        "job_ratio_low": min(ratios), "job_ratio_high": max(ratios), "job_cpu_ratio": statistics.median(cpu),
-        "peer_memory_mb": max(pair[0]["memory_mb"] for pair in pairs), "our_memory_mb": max(pair[1]["memory_mb"] for pair in pairs),
-    }  # fmt: skip
-
-
 def _compare(found: list[list[tuple[float, float]]], seeds: int) -> tuple[list[float], list[float], list[float]]:
     """Median wall seconds of both sides (ours of one seed), and every round's ratio of wall and of CPU time."""
     medians = [statistics.median(pair[side][0] for pair in found) for side in (0, 1)]
@@ -107,17 +89,10 @@ def line(row: dict[str, Any]) -> str:
     share = f"{row['share_of_peak']:.0%}" if row["share_of_peak"] else "-"
     spread = f"{row['ratio_low']:.2f} – {row['ratio_high']:.2f}"
     rivals_ms = "".join(f"{row[key]:>8.3f}" if key in row else f"{'-':>8}" for key in ("tuned_ms", "jax_ms"))
-    text = (
+    return (
         f"{row['program']:<23}{row['peer_ms']:>9.3f}{rivals_ms}{row['our_ms']:>9.3f}{row['our_steps_per_second']:>9,.0f}{row['ratio']:>7.2f}x {spread:<13}"
         f"{row['best']:>5.2f}x{row['cpu_ratio']:>6.2f}x{row['bar']:>5g}x{share:>6}"
     )
-    if "job_ratio" in row:
-        spread = f"{row['job_ratio_low']:.2f} – {row['job_ratio_high']:.2f}"
-        text += (
-            f"{row['peer_job_s']:>9.1f}s{row['our_job_s']:>6.1f}s{row['job_ratio']:>7.2f}x {spread:<13}{row['job_cpu_ratio']:>6.2f}x"
-            f"{row['peer_memory_mb']:>9,.0f}{row['our_memory_mb']:>7,.0f}"
-        )
-    return text
 
 
 def in_own_process(programs: list[Program]) -> list[dict[str, Any]]:
@@ -128,7 +103,7 @@ def in_own_process(programs: list[Program]) -> list[dict[str, Any]]:
         flags_now = [a for a in sys.argv[1:] if not a.lstrip("-").startswith(("programs", "json"))]
         subprocess.run(
             [sys.executable, "-m", "benchmarks", *flags_now, f"--programs={names}", f"--json={path}"],
-            check=True, env=job.ENVIRONMENT,
+            check=True, env=ENVIRONMENT,
         )  # fmt: skip
         rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
         return rows
@@ -167,7 +142,6 @@ def main(argv: list[str]) -> None:
             "cores": FLAGS.cores,
         }
         row |= measure_steps(program, peak)
-        row |= measure_jobs(program) if FLAGS.jobs else {}
         rows.append(row)
         print(line(row), flush=True)
     rows += in_own_process(others) if others else []

@@ -24,42 +24,42 @@ class Program:
       config: Ours, and `overrides` of its fields.
       peer: Name in `tfgan_lab.parity.posts_in_torch.PEERS`, or "tf1" for post P002's own kind of program.
       peer_numbers, peer_train: Keyword arguments of the peer's `Program` and `train`.
-      job_steps: Of a whole job, imports included.
       bar: The ratio to reach on one core.
       seeds: Trained at once by ours; a step is then one seed's.
+      job_steps: Of a whole job (`benchmarks.jobs`).
     """
 
     name: str
     config: str
     peer: str
     batch: int
-    job_steps: int
     bar: float
     overrides: dict[str, str] = dataclasses.field(default_factory=dict)
     peer_numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
     peer_train: dict[str, Any] = dataclasses.field(default_factory=dict)
     seeds: int = 1
+    job_steps: int = 1000
 
 
 _BRANCH, _PAPER = {"generator": "branch"}, {"generator": "paper", "discriminator": "maxout"}
 _FACES = {"data.num_faces": "64"}
 PROGRAMS = [
-    Program("mlp_gan", "mlp_gan", "mlp_gan", 200, 300, 2.2),
-    Program("mlp_gan DataLoader", "mlp_gan", "mlp_gan", 200, 300, 3, peer_train={"loader": True}),
-    Program("mlp_gan_smoothed", "mlp_gan_smoothed", "learning_gan", 100, 550, 2),
-    Program("mlp_gan_smoothed TF1", "mlp_gan_smoothed", "tf1", 100, 550, 2),
-    Program("cgan_concat b4", "cgan_concat", "cgan", 4, 200, 2.5),
-    Program("cgan_concat b100", "cgan_concat:batched", "cgan", 100, 100, 2),
-    Program("cgan_branch b4", "cgan_branch", "cgan", 4, 200, 2.5, peer_numbers=_BRANCH),
-    Program("cgan_branch b100", "cgan_branch:batched", "cgan", 100, 100, 2, peer_numbers=_BRANCH),
-    Program("cgan_maxout b100", "cgan_maxout", "cgan", 100, 100, 2, peer_numbers=_PAPER),
-    Program("cgan_layernorm b1", "cgan_layernorm", "cgan_layernorm", 1, 3000, 8),
-    Program("mnist_classifier b1", "mnist_classifier", "classifier", 1, 3000, 6),
-    Program("gaussian", "gaussian", "gaussian", 100, 2400, 10),
-    Program("gaussian, 32 seeds", "gaussian", "gaussian", 100, 2400, 20, seeds=32),
-    Program("dcgan_montage b1", "dcgan_montage", "montage", 1, 2, 1, _FACES),
-    Program("dcgan_montage b1 bf16", "dcgan_montage:bfloat16", "montage", 1, 2, 1.8, _FACES),
-    Program("dcgan_montage b8", "dcgan_montage", "montage", 8, 1, 1.3, _FACES),
+    Program("mlp_gan", "mlp_gan", "mlp_gan", 200, 2.2),
+    Program("mlp_gan DataLoader", "mlp_gan", "mlp_gan", 200, 3, peer_train={"loader": True}),
+    Program("mlp_gan_smoothed", "mlp_gan_smoothed", "learning_gan", 100, 2),
+    Program("mlp_gan_smoothed TF1", "mlp_gan_smoothed", "tf1", 100, 2),
+    Program("cgan_concat b4", "cgan_concat", "cgan", 4, 2.5),
+    Program("cgan_concat b100", "cgan_concat:batched", "cgan", 100, 2),
+    Program("cgan_branch b4", "cgan_branch", "cgan", 4, 2.5, peer_numbers=_BRANCH),
+    Program("cgan_branch b100", "cgan_branch:batched", "cgan", 100, 2, peer_numbers=_BRANCH),
+    Program("cgan_maxout b100", "cgan_maxout", "cgan", 100, 2, peer_numbers=_PAPER),
+    Program("cgan_layernorm b1", "cgan_layernorm", "cgan_layernorm", 1, 8),
+    Program("mnist_classifier b1", "mnist_classifier", "classifier", 1, 6),
+    Program("gaussian", "gaussian", "gaussian", 100, 10),
+    Program("gaussian, 32 seeds", "gaussian", "gaussian", 100, 20, seeds=32),
+    Program("dcgan_montage b1", "dcgan_montage", "montage", 1, 1, _FACES, job_steps=20),
+    Program("dcgan_montage b1 bf16", "dcgan_montage:bfloat16", "montage", 1, 1.8, _FACES, job_steps=20),
+    Program("dcgan_montage b8", "dcgan_montage", "montage", 8, 1.3, _FACES, job_steps=5),
 ]
 
 
@@ -141,34 +141,54 @@ def peer(program: Program, threads: int) -> Run:
 
 
 def rivals(program: Program, threads: int) -> dict[str, Run]:
-    """The best programs that one would write for the same game: PyTorch tuned, and JAX (if installed).
+    """The best programs that one would write for the same game: PyTorch tuned, and JAX (if installed)."""
+    return {name: make(program, threads) for name, make in makers(program).items()}
+
+
+def makers(program: Program) -> dict[str, Callable[[Program, int], Run]]:
+    """What makes each rival, by name; nothing of it is imported yet.
 
     Of the montage, whose time is its convolutions', PyTorch's own bfloat16 beside ours; else none.
     """
     if program.seeds > 1 or program.peer == "tf1" or program.peer_train:
         return {}
+    if program.peer == "montage":
+        return {"tuned": _autocast} if config_of(program).precision == "bfloat16" else {}
+    if importlib.util.find_spec("jax"):
+        return {"tuned": _tuned, "jax": _jax}
+    return {"tuned": _tuned}
+
+
+def _autocast(program: Program, threads: int) -> Run:
     import torch
 
-    if program.peer == "montage":
-        posts, precision = peer(program, threads), config_of(program).precision
+    posts = peer(program, threads)
 
-        def autocast(steps: int) -> None:
-            with torch.autocast("cpu", torch.bfloat16):
-                posts(steps)
+    def run(steps: int) -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            posts(steps)
 
-        return {"tuned": autocast} if precision == "bfloat16" else {}
+    return run
+
+
+def _tuned(program: Program, threads: int) -> Run:
+    import torch
 
     from benchmarks import torch_peer
 
     torch.set_num_threads(threads)
-    config = config_of(program)
-    arrays = (None, None) if config.data.is_endless else arrays_of(program)
-    found = {"tuned": torch_peer.program(config, *arrays)}
-    if importlib.util.find_spec("jax"):
-        from benchmarks import jax_peer
+    return torch_peer.program(config_of(program), *_arrays_or_none(program))
 
-        found["jax"] = jax_peer.program(config, *arrays)
-    return found
+
+def _jax(program: Program, threads: int) -> Run:
+    from benchmarks import jax_peer
+
+    del threads  # JAX takes every core that the process has
+    return jax_peer.program(config_of(program), *_arrays_or_none(program))
+
+
+def _arrays_or_none(program: Program) -> tuple[np.ndarray | None, np.ndarray | None]:
+    return (None, None) if config_of(program).data.is_endless else arrays_of(program)
 
 
 def void(result: Any) -> None:

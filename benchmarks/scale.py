@@ -38,7 +38,7 @@ flags.DEFINE_bool("quick", False, "The two smallest sizes of each table.")
 def batch(sizes: Sequence[int]) -> None:
     """Milliseconds a step by the examples of a batch."""
     for config in ("mlp_gan", "mlp_gan_smoothed"):
-        steps = [_milliseconds(Program(config, config, "", size, 0, 0, overrides=_ALL_DIGITS)) for size in sizes]
+        steps = [_milliseconds(Program(config, config, "", size, 0, overrides=_ALL_DIGITS)) for size in sizes]
         examples = [f"{1000 * step / size:.3g}" for step, size in zip(steps, sizes, strict=True)]
         _print(f"batch, {config}", sizes, {"ms a step": _numbers(steps), "µs an example": examples}, steps)
 
@@ -46,14 +46,14 @@ def batch(sizes: Sequence[int]) -> None:
 def width(sizes: Sequence[int]) -> None:
     """Milliseconds a step by the units of the hidden layers: the weights grow as they do, 1,684 of them a unit."""
     steps = [
-        _milliseconds(Program("width", f"mlp_gan_smoothed:hidden={size}", "", 100, 0, 0)) for size in sizes
+        _milliseconds(Program("width", f"mlp_gan_smoothed:hidden={size}", "", 100, 0)) for size in sizes
     ]  # fmt: skip
     _print("width, mlp_gan_smoothed", sizes, {"ms a step": _numbers(steps)}, steps)
 
 
 def seeds(sizes: Sequence[int]) -> None:
     """Milliseconds a step of all seeds that train in one graph."""
-    steps = [size * _milliseconds(Program("seeds", "gaussian", "", 100, 0, 0, seeds=size), size) for size in sizes]
+    steps = [size * _milliseconds(Program("seeds", "gaussian", "", 100, 0, seeds=size), size) for size in sizes]
     each = [f"{1000 * step / size:.3g}" for step, size in zip(steps, sizes, strict=True)]
     _print("seeds, gaussian", sizes, {"ms a step": _numbers(steps), "µs a seed's step": each}, steps)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,3 +44,23 @@ def test_a_row_is_played_in_tuned_pytorch(program: Any, monkeypatch: pytest.Monk
     assert len(after) >= 8
     for old, new in zip(before, after, strict=True):
         assert not torch.equal(old, new) and bool(new.isfinite().all())
+
+
+@pytest.mark.slow
+def test_whole_jobs_of_every_side(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.jobs",
+        "--programs=gaussian",
+        "--divide=500",
+        f"--json={tmp_path}/jobs.json",
+    ]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    (row,) = json.loads((tmp_path / "jobs.json").read_text())
+    assert row["steps"] == 2 and {"post", "tuned", "first", "ours"} <= row["seconds"].keys()
+    fastest = min(took for side, took in row["seconds"].items() if side not in ("first", "ours"))
+    assert row["best"] == pytest.approx(fastest / row["seconds"]["ours"])
+    assert f"{row['best']:.2f}x" in ended.stdout
