@@ -68,18 +68,6 @@ def test_kill_9_at_random_moments_changes_nothing_in_the_end(expected: Path, tmp
     assert json.loads((workdir / "run.json").read_text())["sessions"][-1]["to"] == STEPS
 
 
-def test_rounds_of_kills_in_every_kind_of_write() -> None:
-    """A few of the rounds of `python tests/kill_rounds.py --rounds=50`."""
-    rounds = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("kill_rounds.py")), "--rounds=4", "--seed=3"],
-        capture_output=True, text=True, timeout=1200, check=False,
-    )  # fmt: skip
-    assert rounds.returncode == 0, rounds.stdout + rounds.stderr
-    counts = json.loads(rounds.stdout.splitlines()[-1])
-    assert counts["kills"] == 4
-    assert counts["runs finished and equal"] >= 1
-
-
 def test_ctrl_c_saves_says_how_to_go_on_and_changes_nothing_in_the_end(expected: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     process = command(*ARGUMENTS, f"--workdir={workdir}")
