@@ -121,6 +121,15 @@ def test_samples_of_equal_length_stay_paired(interval):
     assert got.value == got.low == got.high == 1
 
 
+@pytest.mark.parametrize("groups", [2, 10])
+def test_a_jackknife_has_one_degree_of_freedom_less_than_groups(groups):
+    from scipy.stats import t
+
+    got = jackknife_interval(mean, np.random.default_rng(4).normal(size=60), groups=groups, confidence=0.9)
+    half = t.ppf(0.95, groups - 1) * got.standard_error
+    assert (got.low, got.high) == pytest.approx((got.value - half, got.value + half), rel=1e-12)
+
+
 def test_jackknife_of_a_frechet_distance_covers_its_spread():
     def draw(seed: int, shift: float) -> np.ndarray:
         return np.random.default_rng(seed).normal(shift, 1, (300, 4))
