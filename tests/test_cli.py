@@ -47,6 +47,7 @@ def test_help_exits_with_0_and_names_every_flag(arguments: list[str], capsys: py
             else:
                 assert "(default:" in printed.out.partition(f"--{flag}: ")[2].partition("\n  --")[0], flag
         assert printed.out.count("\n") < 40
+        assert "repeat this option" not in printed.out, "absl's words for what our own say"
     else:
         for verb in cli.VERBS:
             assert verb in printed.out

@@ -105,13 +105,17 @@ class Verb:
         lines = [f"tfgan-lab {name}: {self.summary}", "", "flags:"]
         values = self.flags()
         for flag in sorted(values[key].name for key in values):
-            told = f"{values[flag].help}{_default(values[flag].default)}"
+            own = str(values[flag].help).partition(_OF_ABSL)[0]
+            told = f"{own}{_default(values[flag].default)}"
             lines += textwrap.wrap(told, 108, initial_indent=f"  --{flag}: ", subsequent_indent="      ")
         if self.sets_fields():
             lines.append(
                 "  --config.FIELD=VALUE: sets any field of the config, such as --config.seed=1 or --config.game.d_steps=5"
             )
         return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in self.examples)])
+
+
+_OF_ABSL = ";\n    repeat this option"  # begins what it adds of a flag that may be given again
 
 
 def _default(value: Any) -> str:
