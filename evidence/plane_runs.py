@@ -35,29 +35,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="+", type=Path)
     runs = [path.parent for study in parser.parse_args().studies for path in sorted(study.glob("*/*/outcome.json"))]
-    outcomes = [json.loads((run / "outcome.json").read_text(encoding="utf-8")) for run in runs]
-    write_atomically(STORE, "".join(f"{json.dumps(_row(outcome))}\n" for outcome in outcomes).encode())
-    _draw(runs, outcomes)
+    rows = [_row(run) for run in runs]
+    write_atomically(STORE, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    _draw(runs, rows)
 
 
-def _row(outcome: dict[str, Any]) -> dict[str, Any]:
+def _row(run: Path) -> dict[str, Any]:
+    outcome = json.loads((run / "outcome.json").read_text(encoding="utf-8"))
     kept = ("seed", "step", "numbers", "seconds", "version", "commit", "date", "config")
-    return {"law": outcome["config"]["data"]["law"], **{name: outcome[name] for name in kept}}
+    modes = {str(row["step"]): row["modes"] for row in Workdir(run).read_metrics() if row["kind"] == "eval"}
+    return {"law": outcome["config"]["data"]["law"], "modes": modes, **{name: outcome[name] for name in kept}}
 
 
-def _draw(runs: list[Path], outcomes: list[dict[str, Any]]) -> None:
-    rows = -(-len(runs) // _COLUMNS)
+def _draw(runs: list[Path], rows: list[dict[str, Any]]) -> None:
+    """Each law's seeds in rows of their own."""
+    lines: list[list[int]] = []
+    for law in dict.fromkeys(row["law"] for row in rows):
+        of_law = [number for number, row in enumerate(rows) if row["law"] == law]
+        lines += [of_law[start : start + _COLUMNS] for start in range(0, len(of_law), _COLUMNS)]
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(rows, _COLUMNS, figsize=(2.2 * _COLUMNS, 2.4 * rows), layout="constrained")
-        for axis in axes.flat[len(runs) :]:
+        size = (2.2 * _COLUMNS, 2.4 * len(lines))
+        figure, axes = plt.subplots(len(lines), _COLUMNS, figsize=size, layout="constrained", squeeze=False)
+        for axis in axes.flat:
             axis.set_axis_off()
-        for axis, run, outcome in zip(axes.flat, runs, outcomes, strict=False):
+        panels = [(axes[y, x], number) for y, line in enumerate(lines) for x, number in enumerate(line)]
+        for axis, number in panels:
+            run = runs[number]
             config: Any = Workdir(run).read_single_config()
             with np.load(max((run / "samples").glob("step-*.npz"))) as samples:
                 panel(axis, samples["samples"], config)
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-            axis.set_title(f"seed {config.seed}: {outcome['numbers']['modes']:.0f} modes", fontsize=9)
+            found = f"{rows[number]['numbers']['modes']:.0f} of {len(config.data.modes)} modes"
+            axis.set_title(f"seed {config.seed}: {found}", fontsize=9)
         figure.savefig(PICTURE, dpi=100)
 
 
