@@ -220,10 +220,10 @@ def _tables() -> str:
         runs = [row["numbers"] for row in rows]
         means = [statistics.mean(row["modes"][str(step)] for row in rows) for step in (10_000, 20_000, 50_000, 100_000)]
         through.append(f"| {name} | {' | '.join(f'{mean:.3g}' for mean in means)} |")
-        modes, good = ([run[key] for run in runs] for key in ("modes", "high_quality"))
+        modes, good = [run["modes"] for run in runs], [100 * run["high_quality"] for run in runs]
         each = ", ".join(f"{value:.0f}" for value in modes)
         lines.append(
-            f"| {name}, VEEGAN's GAN, ours | {len(runs)} | {_mean(modes, _LARGEST[law])} | {_mean([100 * share for share in good], 100)} % | {each} |"
+            f"| {name}, VEEGAN's GAN, ours | {len(runs)} | {_mean(modes, _LARGEST[law])} | {_mean(good, 100)} % | {each} |"
         )
     return "\n".join(lines + through)
 
