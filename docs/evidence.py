@@ -213,7 +213,7 @@ def _tables() -> str:
     lines = ["| | n | modes | of high quality | modes of each seed |", "|---|---|---|---|---|"]
     for law, name in _LAWS.items():
         lines += [
-            f"| {name}, {paper}'s GAN, published | {'10' if '±' in told else 'not told'} | {told} | |"
+            f"| {name}, {paper}'s, published | {'10' if '±' in told else 'not told'} | {told} | |"
             for paper, told in _PAPERS[law].items()
         ]
         rows = [row for row in _rows("plane") if row["law"] == law]
@@ -223,7 +223,7 @@ def _tables() -> str:
         modes, good = [run["modes"] for run in runs], [100 * run["high_quality"] for run in runs]
         each = ", ".join(f"{value:.0f}" for value in modes)
         lines.append(
-            f"| {name}, VEEGAN's GAN, ours | {len(runs)} | {_mean(modes, _LARGEST[law])} | {_mean(good, 100)} % | {each} |"
+            f"| {name}, VEEGAN's, ours | {len(runs)} | {_mean(modes, _LARGEST[law])} | {_mean(good, 100)} % | {each} |"
         )
     return "\n".join(lines + through)
 
