@@ -46,21 +46,18 @@ def test_a_step_is_traced_once_however_long_the_chunks_are(
     assert len(traces) == 1
 
 
-def test_steps_without_labels_run_under_xla() -> None:
-    tiny = experiment_of("gaussian:smoke", None)
-    found = engine_of(tiny, "xla").run(0, 2)
-    assert found.shape == (2, len(tiny.task.metric_names))
-    assert np.isfinite(found).all() and not np.array_equal(found[0], found[1])
-
-
-def test_a_program_of_xla_reads_tf_data_and_enters_the_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_of_xla_takes_steps_without_labels_reads_tf_data_and_enters_the_strategy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tiny, entered = experiment_of("gaussian:smoke", None), []
     run = tiny.strategy.run
     monkeypatch.setattr(
         type(tiny.strategy), "run", lambda _, step, args: (entered.append(step.__name__), run(step, args))[1]
     )
     engine = engine_of(tiny, "xla")
-    engine.run(0, 2)
+    found = engine.run(0, 2)
+    assert found.shape == (2, len(tiny.task.metric_names))
+    assert np.isfinite(found).all() and not np.array_equal(found[0], found[1])
     assert entered == ["_step_on"]
     assert isinstance(engine._chunks, tf.data.Iterator)  # type: ignore[attr-defined]
 

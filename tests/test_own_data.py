@@ -187,6 +187,7 @@ def test_it_is_trained_resumed_exported_reported_and_measured(tmp_path: Path) ->
         train(config_of(**{"data.side": "4"}), whole)
 
 
+@pytest.mark.slow
 def test_numbers_of_a_law_are_trained_resumed_exported_reported_and_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,7 +73,9 @@ def copied(run: Path, tmp_path: Path, name: str = "run") -> Path:
     return tmp_path / name
 
 
-@pytest.mark.parametrize("reference", [GAN, LABELLED, NUMBERS, CLASSIFIER, "dcgan_montage:smoke"])
+@pytest.mark.parametrize(
+    "reference", [GAN, LABELLED, NUMBERS, CLASSIFIER, pytest.param("dcgan_montage:smoke", marks=pytest.mark.slow)]
+)
 def test_a_training_leaves_a_whole_page(reference: str, trained: Any) -> None:
     page = Page(trained(reference) / "report.html")
     assert page.size < MOST_BYTES
