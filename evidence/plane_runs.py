@@ -34,7 +34,12 @@ def main() -> None:
     """Writes rows and picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="+", type=Path)
-    runs = [path.parent for study in parser.parse_args().studies for path in sorted(study.glob("*/*/outcome.json"))]
+    runs = []
+    for study in parser.parse_args().studies:
+        found = [path.parent for path in sorted(study.glob("*/*/outcome.json"))]
+        if not found:
+            parser.error(f"{study} has no finished run of a study.")
+        runs += found
     rows = [_row(run) for run in runs]
     write_atomically(STORE, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
     _draw(runs, rows)

@@ -33,3 +33,8 @@ def test_a_row_for_each_run_and_one_picture(tmp_path: Path, monkeypatch: pytest.
         assert (row["law"], row["seed"], row["step"]) == ("ring8", 0, 20)
         assert row["modes"].keys() == {"10", "20"} and row["modes"]["20"] == row["numbers"]["modes"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+    before = store.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["plane_runs.py", f"{tmp_path}/study", f"{tmp_path}/nowhere"])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 2 and store.read_bytes() == before
