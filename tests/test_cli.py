@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -277,3 +278,14 @@ run()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_after_ctrl_c_one_line_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_dispatch", pressed)
+    assert cli.main(["study"]) == 130
+    assert re.fullmatch(r"tfgan-lab: interrupted; the same command [^\n]*\n", capsys.readouterr().err)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from catalogue import REFERENCES
 
-from tfgan_lab.config import flattened, validate
+from tfgan_lab.config import GanConfig, flattened, validate
 from tfgan_lab.config_files import config_names, docstring, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,3 +79,13 @@ def test_the_wheel_lists_every_package() -> None:
         if "configs" not in path.parts
     }
     assert listed == found | {"tfgan_lab.configs", "tfgan_lab.evidence"}
+
+
+@pytest.mark.parametrize("pack", [1, 4])
+def test_pacgans_protocol_is_a_hundred_packs_a_step_400_times_1000(pack: int) -> None:
+    config = load_config(f"plane:pac_grid25,pack={pack}")
+    assert isinstance(config, GanConfig)
+    assert (config.game.pack, config.batch_size, config.steps) == (pack, 100 * pack, 400_000)
+    assert (config.data.law, config.latents.dim) == ("grid25", 2)  # type: ignore[attr-defined]
+    plain = load_config(f"plane:grid25,pack={pack}")
+    assert (plain.game.pack, plain.batch_size) == (pack, 500)  # type: ignore[union-attr]

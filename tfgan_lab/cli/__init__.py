@@ -114,7 +114,7 @@ def _code_of(arguments: Sequence[str]) -> int:
         complain("stopped by SIGTERM; the same command starts again, or continues from what was saved.")
         return RESUME_CODE
     except KeyboardInterrupt:
-        complain("interrupted.")
+        complain("interrupted; the same command starts again, or continues from what was saved.")
         return 130
     except BrokenPipeError:
         return READER_GONE_CODE
