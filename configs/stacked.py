@@ -5,18 +5,19 @@ experiment of Srivastava et al., "VEEGAN", 2017).
 Run:    tfgan-lab train --config=stacked --data_dir=FOLDER_WITH_MNIST, then tfgan-lab evaluate (26,000 samples)
 Time:   38 hours on one core (100,000 steps): work for a GPU, or for `:filters=16`.
 Of the code: 64 to 512 filters in four layers, latents U(-1, 1) of 100, 128,000 images drawn once, batch 64, Adam 2e-4
-with beta_1 0.5, two updates of G a step, 50 epochs.
+with beta_1 0.5, two updates of G a step, 50 epochs. `:pack=2` is PacDCGAN2, whose D judges two images at once: 64 pairs
+a step, of 128,000 pairs.
 Not of it: our layers pad alike on all sides, so kernels are 5 in D, and 4 or 5 in G where its are 5; the images are of
 training digits alone (its are of all 70,000), weights start at N(0, 0.02) without truncation.
 Variants: `:smoke` seconds, for tests.
-`:filters=16` sets the first layer's filters, 64 in the code.
+`:filters=16` sets the first layer's filters, 64 in the code; with packs `:filters=16,pack=2`.
 """
 
 from tfgan_lab.config import Adam, Every, Game, GanConfig, Init, Latents, Stacked
 from tfgan_lab.layers import BatchNorm, Conv, ConvTranspose, Dense, Flatten, LeakyReLU, ReLU, Reshape, Tanh
 
 
-def get_config(variant: str = "", filters: int = 64) -> GanConfig:
+def get_config(variant: str = "", filters: int = 64, pack: int = 1) -> GanConfig:
     f = 2 if variant == "smoke" else filters
     generator = [
         Dense(2 * 2 * 8 * f), Reshape(2, 2, 8 * f), BatchNorm(), ReLU(),
@@ -36,8 +37,8 @@ def get_config(variant: str = "", filters: int = 64) -> GanConfig:
     config = GanConfig(
         name="stacked",
         post="-",
-        data=Stacked(num=128_000, test_num=10_000, train_split="train+validation", pixels="tanh"),
-        batch_size=64,
+        data=Stacked(num=128_000 * pack, test_num=10_000, train_split="train+validation", pixels="tanh"),
+        batch_size=64 * pack,
         epochs=50,
         latents=Latents(dim=100, distribution="uniform"),
         generator=generator,
@@ -46,7 +47,7 @@ def get_config(variant: str = "", filters: int = 64) -> GanConfig:
         d_init=init,
         g_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
         d_optimizer=Adam(learning_rate=2e-4, beta_1=0.5),
-        game=Game(loss="non_saturating", g_steps=2),
+        game=Game(loss="non_saturating", g_steps=2, pack=pack),
         num_samples=64,
         onednn=True,
         log=Every(epochs=0.1),

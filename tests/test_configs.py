@@ -82,10 +82,12 @@ def test_the_wheel_lists_every_package() -> None:
 
 
 @pytest.mark.parametrize("pack", [1, 4])
-def test_pacgans_protocol_is_a_hundred_packs_a_step_400_times_1000(pack: int) -> None:
+def test_pacgans_protocols_count_packs_not_examples(pack: int) -> None:
     config = load_config(f"plane:pac_grid25,pack={pack}")
     assert isinstance(config, GanConfig)
     assert (config.game.pack, config.batch_size, config.steps) == (pack, 100 * pack, 400_000)
     assert (config.data.law, config.latents.dim) == ("grid25", 2)  # type: ignore[attr-defined]
+    images = load_config(f"stacked:pack={pack}")
+    assert (images.game.pack, images.batch_size, images.data.num) == (pack, 64 * pack, 128_000 * pack)  # type: ignore
     plain = load_config(f"plane:grid25,pack={pack}")
     assert (plain.game.pack, plain.batch_size) == (pack, 500)  # type: ignore[union-attr]
