@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from catalogue import REFERENCES, offline
 from numpy.testing import assert_allclose
 
 from tfgan_lab import data
+from tfgan_lab.config import to_json
 from tfgan_lab.data.examples import Examples, Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.placement import strategy
@@ -22,7 +24,30 @@ from tfgan_lab.training.experiment import build
 # Each takes the time of several traces.
 _QUICK = ("mlp_gan_smoothed:smoke", "gaussian:raw")
 # What is tested whole is not tested small, too; ":conv" is another config's game on the networks of `cgan_conv`.
-_TRIED = [name for name in REFERENCES if not name.endswith((":smoke", ":conv")) or name in _QUICK]
+_WHOLE = [name for name in REFERENCES if not name.endswith((":smoke", ":conv")) or name in _QUICK]
+_TRACED = (
+    "generator",
+    "discriminator",
+    "network",
+    "game",
+    "latents",
+    "ema",
+    "num_labels",
+    "log_losses",
+    "precision",
+    "kind",
+)
+
+
+def _program(reference: str) -> str:
+    """What a step traces: variants that differ in start, rates, length, law or a batch that can be split share it."""
+    config = json.loads(to_json(offline(reference)))
+    parts: list[Any] = [config.get(name) for name in _TRACED]
+    parts += [config.get(name, {}).get("kind") for name in ("g_optimizer", "d_optimizer", "optimizer", "data")]
+    return json.dumps([parts, config["batch_size"] > 1, config["batch_size"] % 2], sort_keys=True)
+
+
+_TRIED = sorted({_program(name): name for name in reversed(_WHOLE)}.values())
 _FEW_FILTERS = {
     f"{role}__filters": "8" for role in ("generator__3", "generator__6", "discriminator__0", "discriminator__3")
 }
