@@ -197,10 +197,14 @@ def played(experiment: Experiment, compile: str, steps: int = 4) -> np.ndarray:
     return make_engine(compile, experiment.strategy, experiment.task, experiment.batches).run(0, steps)
 
 
+# r1_r2 computes both of its halves, and one-sided is another formula of the same gradient.
+_WHOLE = [name for name in GAMES if name not in ("r1", "r2", "wgan_gp_one_sided")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "compile", "placement"),
-    [(name, *where) for name in GAMES for where in (("xla", "one"), ("loop", "mirrored"))],
+    [(name, *where) for name in _WHOLE for where in (("xla", "one"), ("loop", "mirrored"))],
 )
 def test_xla_and_two_replicas_train_as_the_loop(name: str, compile: str, placement: str, small_source: Any) -> None:
     alone, other = built(name, small_source), built(name, small_source, placement=placement)
