@@ -21,6 +21,7 @@ from tfgan_lab.studies import study as study_lib
 from tfgan_lab.studies.outcome_files import keep_outcome
 from tfgan_lab.studies.store import read_store
 from tfgan_lab.studies.study import markdown, study
+from tfgan_lab.training.workdir import Workdir
 
 
 def test_every_combination_is_a_variant_with_a_folder_of_its_own() -> None:
@@ -176,7 +177,7 @@ def test_runs_are_trained_by_workers_that_know_the_users_file(
         "LOSSES['mine'] = hinge\n"
         "def get_config():\n"
         "    config = load_config('plane:smoke')\n"
-        "    config.steps = 4\n"
+        "    config.steps, config.onednn = 4, True\n"
         "    return config\n"
     )
     command = ["study", f"--config={file}", "--vary=loss=mine,hinge", "--jobs=2", f"--workdir={tmp_path}/s"]
@@ -189,3 +190,5 @@ def test_runs_are_trained_by_workers_that_know_the_users_file(
     assert mine == hinge and len(mine) == 2, "the same loss by two names"
     own = from_json((tmp_path / "s" / "game.loss=hinge" / "seed=1" / "config.json").read_text())
     assert (own.seed, own.placement) == (1, "one")
+    started = Workdir(tmp_path / "s" / "game.loss=hinge" / "seed=1").read_record()["started"]
+    assert (started["onednn"], started["threads"], started["not_as_asked"]) == (True, 1, []), "as the config asks"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -129,14 +130,19 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int | str, conf
     ]
     bar = tqdm(total=len(jobs), initial=len(jobs) - left, unit="run", disable=not sys.stderr.isatty())
     shared = Path(os.path.commonpath([job.folder.parent.absolute() for job in jobs]))
+    asked = [(group[0].config.deterministic, group[0].config.onednn) for group in todo]
     with bar:
-        for index, (error, lines) in run_calls(_run, calls, workers, _start_worker, shared):
-            if error:
-                raise UserError(error)
-            bar.update(len(todo[index]))
-            for job, line in zip(todo[index], lines, strict=True):
-                tqdm.write(f"{job.folder}: {line}", file=sys.stdout)
-            sys.stdout.flush()
+        for settings in dict.fromkeys(asked):  # a process takes them once
+            same = [index for index, other in enumerate(asked) if other == settings]
+            start = functools.partial(_start_worker, *settings)
+            for index, (error, lines) in run_calls(_run, [calls[i] for i in same], workers, start, shared):
+                if error:
+                    raise UserError(error)
+                group = todo[same[index]]
+                bar.update(len(group))
+                for job, line in zip(group, lines, strict=True):
+                    tqdm.write(f"{job.folder}: {line}", file=sys.stdout)
+                sys.stdout.flush()
 
 
 def _log_of(folder: str | os.PathLike[str]) -> Path:
@@ -144,11 +150,11 @@ def _log_of(folder: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(folder)}.log")
 
 
-def _start_worker() -> None:
+def _start_worker(deterministic: bool, onednn: bool) -> None:
     from tfgan_lab.system.runtime import start_tensorflow
 
     # One thread each: bits depend on the number of threads, and numbers must not depend on --jobs.
-    start_tensorflow(threads=1)
+    start_tensorflow(deterministic, threads=1, onednn=onednn)
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")  # it has no room for several runs at a time
