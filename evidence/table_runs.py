@@ -68,14 +68,17 @@ def _row(run: Path) -> dict[str, Any]:
 
 
 def _draw(runs: list[Path], rows: list[dict[str, Any]], picture: Path) -> None:
-    """Each config's seeds in rows of their own."""
+    """Each config's seeds in rows of their own; single runs side by side."""
     lines: list[list[int]] = []
     for name in dict.fromkeys(row["config"]["name"] for row in rows):
         of_name = [number for number, row in enumerate(rows) if row["config"]["name"] == name]
         lines += [of_name[start : start + _COLUMNS] for start in range(0, len(of_name), _COLUMNS)]
+    if max(map(len, lines)) == 1:
+        lines = [[number for (number,) in lines]]
     columns = max(map(len, lines))
+    side = 2.2 if all(row["config"]["data"]["kind"] == "plane" for row in rows) else 4.0
     with plt.rc_context(STYLE):
-        size = (2.2 * columns, 2.4 * len(lines))
+        size = (side * columns, (side + 0.2) * len(lines))
         figure, axes = plt.subplots(len(lines), columns, figsize=size, layout="constrained", squeeze=False)
         for axis in axes.flat:
             axis.set_axis_off()
@@ -87,14 +90,15 @@ def _draw(runs: list[Path], rows: list[dict[str, Any]], picture: Path) -> None:
 
 def _panel(axis: Any, run: Path, row: dict[str, Any]) -> None:
     config: Any = Workdir(run).read_single_config()
+    found = f"seed {config.seed}: {row['numbers']['modes']:,.0f}"
     if isinstance(config.data, Plane):
         with np.load(max((run / "samples").glob("step-*.npz"))) as samples:
             panel(axis, samples["samples"], config)
-        number = len(config.data.modes)
+        title = f"{found} of {len(config.data.modes)} modes"
     else:
         axis.imshow(plt.imread(max((run / "samples").glob("step-*.png"))), interpolation="nearest")
-        number = 1000
-    axis.set_title(f"seed {config.seed}: {row['numbers']['modes']:,.0f} of {number:,} modes", fontsize=9)
+        title = f"{config.name}\n{found} of 1,000 modes"
+    axis.set_title(title, fontsize=9)
 
 
 if __name__ == "__main__":
