@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("studies", nargs="+", type=Path, help="folders of `tfgan-lab study`, of plane or stacked")
     parser.add_argument("--picture", type=Path, required=True, help="a .png, made of these runs alone")
     told = parser.parse_args()
+    if told.picture.suffix != ".png" or not told.picture.parent.is_dir():
+        parser.error(f"--picture={told.picture}: name a .png in a folder that is there.")
     runs = []
     for study in told.studies:
         found = [path.parent for path in sorted(study.glob("*/*/outcome.json"))]
