@@ -1,4 +1,4 @@
-"""What trust costs: a checkpoint every epoch, and deterministic ops.
+"""What trust costs: a checkpoint every epoch, and deterministic ops; and what the end of a run waits for.
 
 taskset -c 0 python -m benchmarks.overheads --config=mlp_gan --steps_per_epoch=300
 """
@@ -41,6 +41,29 @@ def main(argv: list[str]) -> None:
         f"{FLAGS.config}: {1000 * step:.2f} ms a step; a checkpoint {1000 * save:.1f} ms, {100 * share:.2f} % of an epoch"
     )
     print(f"without deterministic ops {1000 * free:.2f} ms a step: they cost {100 * (step / free - 1):+.1f} %")
+    for what, waits in _waits_for_iterators(20, 10).items():
+        print(
+            f"deleting an iterator after 10 s, {what}: median {statistics.median(waits):.2f} s, at most {max(waits):.2f} s, n={len(waits)}"
+        )
+
+
+def _waits_for_iterators(number: int, seconds: float) -> dict[str, list[float]]:
+    """Seconds that the deletion of an iterator takes which was made so long ago, as ours are and as TensorFlow's are."""
+    import tensorflow as tf
+
+    from tfgan_lab.data.pipeline import step_numbers
+
+    waits: dict[str, list[float]] = {}
+    for what, steps in (("ours", step_numbers(0)), ("with TensorFlow's tuning", tf.data.Dataset.range(10**9))):
+        iterators = [iter(steps.map(lambda step: step + 1).prefetch(8)) for _ in range(number)]
+        list(map(next, iterators))
+        time.sleep(seconds)
+        waits[what] = []
+        while iterators:
+            started = time.perf_counter()
+            del iterators[-1]
+            waits[what].append(time.perf_counter() - started)
+    return waits
 
 
 def _measure(deterministic: bool, asked: dict[str, Any]) -> tuple[float, float]:

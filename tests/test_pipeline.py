@@ -16,6 +16,7 @@ from tfgan_lab.data.examples import Examples, Provenance
 from tfgan_lab.data.numbers import NumberBatches
 from tfgan_lab.data.pipeline import ImageBatches, to_floats
 from tfgan_lab.errors import UserError
+from tfgan_lab.training.seeds import SeedsBatches
 
 
 def numbered(num: int) -> Examples:
@@ -124,6 +125,19 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
         UserError, match=r"batch_size: a step takes 12 examples but the split has 10 .*smaller --config\.batch_size"
     ):
         batches_of(10, 6, per_step=2)
+
+
+@pytest.mark.parametrize("kind", ["in memory", "streamed", "numbers", "of several seeds"])
+def test_no_iterator_is_waited_for_at_its_end(kind: str, tmp_path: Path) -> None:
+    """Whoever deletes the iterator of a dataset that TensorFlow tunes waits for its thread, at times for a minute."""
+    numbers, images = NumberBatches(Gaussian(mean=4.0, std=1.25), 4, 1, seed=0), batches_of(8, 4)
+    batches: Any = {
+        "in memory": images,
+        "streamed": batches_of(8, 4, images=stored(numbered(8).images, tmp_path)),
+        "numbers": numbers,
+        "of several seeds": SeedsBatches((numbers, numbers)),
+    }[kind]
+    assert batches.dataset(0).options().autotune.enabled is False
 
 
 def test_the_gaussian_stream_has_the_moments_asked_for_and_starts_anywhere() -> None:

@@ -234,9 +234,12 @@ def _read_all(source: ImageSource, crop: int, size: int) -> Iterator[np.ndarray]
     """All images once, in batches [<= 64, size, size, 3]."""
     import tensorflow as tf
 
+    from tfgan_lab.data.pipeline import untuned
+
     count, fetch = len(source.names), make_fetch(source, crop=crop, size=size)
     fetch_plainly = tf.autograph.experimental.do_not_convert(fetch)
-    dataset = tf.data.Dataset.range(count).map(fetch_plainly, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    numbers = untuned(tf.data.Dataset.range(count))
+    dataset = numbers.map(fetch_plainly, num_parallel_calls=os.cpu_count(), deterministic=True)
     done = 0
     try:
         with tqdm(total=count, desc=source.title, unit="image", disable=None, leave=False) as bar:

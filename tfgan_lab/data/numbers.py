@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfgan_lab.data.pipeline import step_numbers
 from tfgan_lab.data.source import Source
 from tfgan_lab.randomness import step_seed, step_seeds, stream_key
 
@@ -44,8 +45,7 @@ class NumberBatches:
     def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero); it is never split."""
         assert part == (0, 1)
-        steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        return steps.map(tf.autograph.experimental.do_not_convert(self._draw)).prefetch(64)
+        return step_numbers(first_step).map(tf.autograph.experimental.do_not_convert(self._draw)).prefetch(64)
 
     def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What `batch` needs of steps [N]: the batches themselves, [N, B, 1] and [N, B]."""

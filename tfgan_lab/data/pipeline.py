@@ -22,6 +22,22 @@ from tfgan_lab.randomness import stream_key
 _plain = tf.autograph.experimental.do_not_convert
 
 
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """A dataset that, with all that is made of it, TensorFlow does not tune.
+
+    Its thread for that sleeps twice as long each time, up to a minute, and who deletes an iterator waits until it wakes:
+    up to as long again as the iterator was in use.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
+def step_numbers(first_step: int, every: int = 1) -> tf.data.Dataset:
+    """What every endless dataset is made of: first_step, first_step + every, …, int64."""
+    return untuned(tf.data.Dataset.range(first_step, tf.int64.max, every))
+
+
 def to_floats(pixels: Any, value_range: str) -> tf.Tensor:
     """uint8 pixels to float32: "unit" [0, 1] or "tanh" [-1, 1]; any shape."""
     unit = tf.cast(pixels, tf.float32) / 255.0
@@ -100,8 +116,7 @@ class ImageBatches:
             indices = self._own(step, part)
             return self._arrange(pixels(indices), rows), self._by_turn(self._labels(indices))  # labels [B], or [B, k]
 
-        steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        return steps.map(_plain(at), num_parallel_calls=parallel).prefetch(8)
+        return step_numbers(first_step).map(_plain(at), num_parallel_calls=parallel).prefetch(8)
 
     def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What `batch` needs of steps [N]: uint8 [N, B * k, H, W, C] and int32 [N, B * k].

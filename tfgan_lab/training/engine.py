@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import philox
+from tfgan_lab.data.pipeline import step_numbers
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.cache import seal_programs
 
@@ -143,7 +144,7 @@ class XlaEngine(Engine):
                 steps = first + tf.range(self._size, dtype=tf.int64)
                 return self.batches.chunk(steps), self.task.draw_noise(steps, self.batches.batch_size)
 
-        return tf.data.Dataset.range(first_step, tf.int64.max, self._size).map(make)
+        return step_numbers(first_step, self._size).map(make)
 
     def _compiled(self, made: Any, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         def one_step(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfgan_lab.data.pipeline import step_numbers
 from tfgan_lab.gan import GAN
 from tfgan_lab.randomness import step_seeds, stream_key
 
@@ -59,11 +60,7 @@ class SeedsBatches:
         """An endless dataset of (images [S, B, …], labels [S, B])."""
         assert part == (0, 1)
         # One step's of all seeds together: a dataset for each would cost more than a small net's step.
-        return (
-            tf.data.Dataset.range(first_step, tf.int64.max)
-            .map(tf.autograph.experimental.do_not_convert(self._at))
-            .prefetch(8)
-        )
+        return step_numbers(first_step).map(tf.autograph.experimental.do_not_convert(self._at)).prefetch(8)
 
     def _at(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = self.chunk(step[None])
