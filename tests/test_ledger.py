@@ -69,7 +69,7 @@ def test_the_interval_agrees_with_the_verdict() -> None:
 
 def test_all_claims_and_their_configs_are_there() -> None:
     assert [c.id for c in claims.CLAIMS] == [
-        "C000a.1", "C000a.2", "C000b", "C000c", "C001a", "C001b", "C001d", "C001e", "C002a.1", "C002a.2", "C002d", "C002e", "C002f", "C002g", "C002h",
+        "C000a.1", "C000a.2", "C000b.1", "C000b.2", "C000b.3", "C000c", "C001a", "C001b", "C001d", "C001e", "C002a.1", "C002a.2", "C002d", "C002e", "C002f", "C002g", "C002h",
         "C003a", "C003b", "C004", "T001",
     ]  # fmt: skip
     for claim in claims.CLAIMS:

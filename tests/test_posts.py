@@ -169,6 +169,14 @@ def test_the_posts_numbers(reference: str) -> None:
 
 
 _K10, _MLP = {"game.d_steps": "10"}, "mlp_gan_smoothed"
+
+
+def _collapse(k: int) -> tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float]]]:
+    many = f"k={k}"
+    bands = {(many, "top_share"): (0.9, 1), (many, "top_digit"): (1, 1), (many, "digit_like"): (0.5, 1)}
+    return {"k=1": ("mlp_gan", {}), many: ("mlp_gan", {"game.d_steps": f"{k}"})}, bands | {("k=1", "digits"): (5, 10)}
+
+
 # The ledger's promise: bands were fixed before its runs. By claim: arms (config and overrides), then bands.
 CLAIMS: dict[str, tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float]]]] = {
     "C000a.1": (
@@ -179,15 +187,9 @@ CLAIMS: dict[str, tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float
         {"run": ("mlp_gan", {})},
         {("run", "p_real_end"): (0.4, 0.6), ("run", "p_fake_end"): (0.4, 0.6)},
     ),
-    "C000b": (
-        {"k=1": ("mlp_gan", {}), "k=10": ("mlp_gan", {"game.d_steps": "10"})},
-        {
-            ("k=10", "top_share"): (0.9, 1),
-            ("k=10", "top_digit"): (1, 1),
-            ("k=10", "digit_like"): (0.5, 1),
-            ("k=1", "digits"): (5, 10),
-        },
-    ),
+    "C000b.1": _collapse(2),
+    "C000b.2": _collapse(5),
+    "C000b.3": _collapse(10),
     "C000c": (
         {"post's": ("mlp_gan", _K10), "WGAN": ("mlp_gan:wgan", _K10), "WGAN-GP": ("mlp_gan:wgan_gp", _K10)},
         {
