@@ -70,7 +70,7 @@ def test_the_interval_agrees_with_the_verdict() -> None:
 def test_all_claims_and_their_configs_are_there() -> None:
     assert [c.id for c in claims.CLAIMS] == [
         "C000a.1", "C000a.2", "C000b.1", "C000b.2", "C000b.3", "C000c", "C001a", "C001b", "C001d", "C001e", "C002a.1", "C002a.2", "C002d", "C002e", "C002f", "C002g", "C002h",
-        "C003a", "C003b", "C004", "T001",
+        "C003a.1", "C003a.2", "C003b.1", "C003b.2", "C004", "T001",
     ]  # fmt: skip
     for claim in claims.CLAIMS:
         for budget in claims.BUDGETS:
@@ -189,7 +189,7 @@ def test_failures_stand_in_the_text_as_plainly(tmp_path: Path) -> None:
 
 
 def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
-    claim = next(claim for claim in claims.CLAIMS if claim.id == "C003a")
+    claim = next(claim for claim in claims.CLAIMS if claim.id == "C003a.1")
     for name, seeds in (("with", (0, 1, 2)), ("without", (1, 2, 3))):
         for seed in seeds:
             config = store.config_of(claim.arms[name], "posted", seed)
@@ -208,7 +208,7 @@ def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
 def test_claims_share_their_runs() -> None:
     jobs = ledger.plan(claims.CLAIMS, [], range(2), "short", Path("x"))
     assert len(jobs) == len({job.folder for job in jobs})
-    assert sum("cgan_concat,epochs=2/" in str(job.folder) for job in jobs) == 2, "one per seed, for C003a and C003b"
+    assert sum("cgan_concat,epochs=2/" in str(job.folder) for job in jobs) == 2, "one per seed, for C003a.1 and C003b.1"
     assert [job.config.seed for job in jobs] == sorted(job.config.seed for job in jobs)
 
 

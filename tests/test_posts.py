@@ -169,6 +169,7 @@ def test_the_posts_numbers(reference: str) -> None:
 
 
 _K10, _MLP = {"game.d_steps": "10"}, "mlp_gan_smoothed"
+_TORCH = {"g_init.kernel": "torch", "g_init.bias": "torch", "d_init.kernel": "torch", "d_init.bias": "torch"}
 
 
 def _collapse(k: int) -> tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float]]]:
@@ -242,12 +243,20 @@ CLAIMS: dict[str, tuple[dict[str, Any], dict[tuple[str, str], tuple[float, float
         {"apart": (f"{_MLP}:batch_norm", {}), "together": (f"{_MLP}:batch_norm", {"game.d_batches": "together"})},
         {("apart/together", "frechet"): (0, 0.9)},
     ),
-    "C003a": (
+    "C003a.1": (
         {"with": ("cgan_concat:dropout_after_output", {}), "without": ("cgan_concat", {})},
         {("with", "label_accuracy"): (0, 0.2), ("without", "label_accuracy"): (0.5, 1)},
     ),
-    "C003b": (
+    "C003a.2": (
+        {"with": ("cgan_concat:dropout_after_output", _TORCH), "without": ("cgan_concat:torch_init", {})},
+        {("with", "label_accuracy"): (0, 0.2), ("without", "label_accuracy"): (0.5, 1)},
+    ),
+    "C003b.1": (
         {"concat": ("cgan_concat", {}), "branch": ("cgan_branch", {})},
+        {("concat", "label_accuracy"): (0.5, 1), ("branch", "label_accuracy"): (0.5, 1)},
+    ),
+    "C003b.2": (
+        {"concat": ("cgan_concat:torch_init", {}), "branch": ("cgan_branch:torch_init", {})},
         {("concat", "label_accuracy"): (0.5, 1), ("branch", "label_accuracy"): (0.5, 1)},
     ),
     "C004": ({"run": ("gaussian", {})}, {("run", "fake_mean"): (3.5, 4.5), ("run", "fake_std"): (0.95, 1.55)}),
