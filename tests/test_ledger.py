@@ -205,6 +205,20 @@ def test_seeds_without_all_arms_do_not_count(tmp_path: Path) -> None:
     assert judged["shown"] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("C000b", ["C000b.1", "C000b.2", "C000b.3"]),
+        ("C000b.2", ["C000b.2"]),
+        ("C000c", ["C000c"]),
+        ("cgan_branch", ["C003b.1", "C003b.2"]),
+        ("C000", []),
+    ],
+)
+def test_claims_are_asked_for_by_config_or_id(asked: str, expected: list[str]) -> None:
+    assert [claim.id for claim in claims.claims_of(asked)] == expected
+
+
 def test_claims_share_their_runs() -> None:
     jobs = ledger.plan(claims.CLAIMS, [], range(2), "short", Path("x"))
     assert len(jobs) == len({job.folder for job in jobs})

@@ -73,7 +73,8 @@ def _export_torch(values: Any, overrides: dict[str, str]) -> None:
 
 def _ledger_flags(its: Flags) -> None:
     its.text(
-        "config", "Only the claims that are tested with this config, or one by its id, such as C000c. Omitted: all."
+        "config",
+        "Only the claims that are tested with this config, or those of an id, such as C000b or C000b.1. Omitted: all.",
     )
     its.seeds("How many seeds of each run; fewer than 5 cannot settle a claim.")
     its.choice(
@@ -104,7 +105,9 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config.partition(":")[0])]
     if not claims and not trials:
         testing = sorted({claim.config for claim in claims_of(None)})
-        raise UserError(f"--config={values.config}: no claim is tested with it. Claims are of: {', '.join(testing)}.")
+        raise UserError(
+            f"--config={values.config}: no claim is tested with it. Claims are of: {', '.join(testing)}; or name an id, such as C000b."
+        )
     own = not values.train and not values.workdir and not values.store  # the package's outcomes
     folder = values.workdir or ("runs/evidence" if own else "runs/ledger")
     if values.train:

@@ -425,5 +425,5 @@ def claims_with(config: str) -> list[Claim]:
 
 
 def claims_of(config: str | None) -> tuple[Claim, ...]:
-    """All claims, or those that are tested with a config, or the one of that id."""
-    return tuple(claim for claim in CLAIMS if config in (None, claim.config, claim.id))
+    """All claims, or those that are tested with a config, or those of an id: "C000a" is C000a.1 and C000a.2."""
+    return tuple(claim for claim in CLAIMS if config in (None, claim.config, claim.id, claim.id.partition(".")[0]))
