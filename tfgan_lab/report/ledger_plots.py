@@ -53,9 +53,13 @@ def _words(axis: Any, claim: Mapping[str, Any]) -> None:
 
 def _strip(axis: Any, gauge: Mapping[str, Any]) -> None:
     values = np.array([value for value in gauge["values"] if value is not None], float)
-    ends = np.array([gauge["low"], gauge["high"], *values])
-    margin = 0.06 * (np.ptp(ends) or 1)
-    axis.axvspan(gauge["low"], gauge["high"], color=GREEN, alpha=0.15, linewidth=0)
+    around = 0.5 if gauge["low"] == gauge["high"] else 0.0  # a single number is a band too: a digit
+    low, high = gauge["low"] - around, gauge["high"] + around
+    ends = np.array([low, high, *values])
+    margin = 0.06 * np.ptp(ends)
+    axis.axvspan(low, high, color=GREEN, alpha=0.15, linewidth=0)
+    if around:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     inside = (values >= gauge["low"]) & (values <= gauge["high"])
     heights = 0.5 + spread(len(values), 0.6)
     for which, color, marker in ((inside, BLUE, "o"), (~inside, RED, "X")):
