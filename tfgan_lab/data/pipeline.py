@@ -25,8 +25,8 @@ _plain = tf.autograph.experimental.do_not_convert
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """A dataset that, with all that is made of it, TensorFlow does not tune.
 
-    Its thread for that sleeps twice as long each time, up to a minute, and who deletes an iterator waits until it wakes:
-    up to as long again as the iterator was in use.
+    Its thread for that sleeps twice as long each time, up to a minute, and at times who deletes an iterator waits until
+    it wakes: up to as long again as the iterator was in use.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
