@@ -103,9 +103,8 @@ def texts(store: Store) -> dict[Path, bytes]:
     for post in sorted({claim["post"] for claim in claims} - {"-"}):
         path = _ROOT / "docs" / f"{post.lower()}.md"
         lines = [f"- {claim['id']}: {claim['says']} {_told(claim)}" for claim in claims if claim["post"] == post]
-        written[path] = _between(
-            "claims", path.read_text(encoding="utf-8"), "\n" + "\n".join(lines) + "\n", path
-        ).encode()
+        told = _between("claims", path.read_text(encoding="utf-8"), "\n" + "\n".join(lines) + "\n", path)
+        written[path] = (_between("turns", told, f"\n{_turns(store)}\n", path) if post == "P000" else told).encode()
     rows = [
         f"| {claim['id']}: {claim['says']} | {_share(claim)} | {_verdict(claim)} |"
         for claim in claims
@@ -167,6 +166,22 @@ def _over_seeds(store: Store) -> str:
         cells = [_spread([run[name] for run in runs if name in run]) for name in _JUDGED]
         side = {"ours": "ours", "peer": "PyTorch"}[row["side"]]
         lines.append(f"| `{row['arm']}` | {side} | {row['length']} | {len(runs)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _turns(store: Store) -> str:
+    """P000's program and ours at every k: how many runs were lost, and how far the others have collapsed."""
+    lines = ["| k | side | length | seeds | lost | share of the commonest digit |", "|---|---|---|---|---|---|"]
+    for row in what_ran(store):
+        config, *changes = row["arm"].split(",")
+        turns = [change.removeprefix("game.d_steps=") for change in changes if not change.startswith("epochs=")]
+        if config != "mlp_gan" or not all(k.isdecimal() for k in turns):
+            continue
+        runs = store.outcomes[row["arm"], row["side"]].values()
+        lost = sum("diverged" in run for run in runs)
+        shares = _spread([run["numbers"]["top_share"] for run in runs if "top_share" in run["numbers"]])
+        side = {"ours": "ours", "peer": "PyTorch"}[row["side"]]
+        lines.append(f"| {turns[0] if turns else 1} | {side} | {row['length']} | {len(runs)} | {lost} | {shares} |")
     return "\n".join(lines)
 
 

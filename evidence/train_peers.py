@@ -3,11 +3,11 @@
     python evidence/train_peers.py --workdir=RUNS --data_dir=MNIST_FOLDER --seeds=5 cgan_concat,epochs=2 mlp_gan
     tfgan-lab compare ledger --peers --workdir=RUNS ...          (on a machine with TensorFlow: measures them)
 
-Needs PyTorch, and of TensorFlow nothing. An arm is a config and what is changed in it, as the ledger's folders are
-named. On a GPU an arm's seeds share one CUDA graph of ten steps, each on a stream of its own: the programs are mostly
-the launching of small kernels, and a graph launches them all at once. The arithmetic is that of the program's own
-`update`, with PyTorch's own Adam (its fused kernel). Each seed has its own start; batches and noise of seeds that
-share a graph come from one stream of random numbers.
+Needs PyTorch, Pillow and pydantic, and of TensorFlow nothing. An arm is a config and what is changed in it, as the
+ledger's folders are named. On a GPU an arm's seeds share one CUDA graph of ten steps, each on a stream of its own: the
+programs are mostly the launching of small kernels, and a graph launches them all at once. The arithmetic is that of the
+program's own `update`, with PyTorch's own Adam (its fused kernel). Each seed has its own start; batches and noise of
+seeds that share a graph come from one stream of random numbers.
 """
 
 from __future__ import annotations
