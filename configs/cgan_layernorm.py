@@ -2,7 +2,7 @@
 
 Source: post P001, "Generative Adversarial Network (4)" (PyTorch), its CGAN.
 Run:    tfgan-lab train --config=cgan_layernorm --data_dir=FOLDER_WITH_MNIST
-Time:   4 to 8 minutes on one core (720,000 steps); `:batched` 3 minutes (75,000 steps).
+Time:   4 to 9 minutes of a free core (720,000 steps); `:batched` 3 minutes (75,000 steps).
 As posted the batch is 1. Then `tfgan-lab sample --workdir=runs/cgan_layernorm --label=3` draws the post's 2x3 grid.
 Variants: `:smoke` seconds, for tests; `:batched` sees 32 images a step for 40 epochs (rate
 1e-3, logged, drawn and saved less often).

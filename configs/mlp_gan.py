@@ -2,7 +2,7 @@
 
 Source: post P000, "Generative Adversarial Nets part3" (PyTorch); Goodfellow et al., 2014.
 Run:    tfgan-lab train --config=mlp_gan --data_dir=FOLDER_WITH_MNIST
-Time:   10 to 18 minutes on one core (60,000 steps of full MNIST).
+Time:   10 to 20 minutes of a free core (60,000 steps of full MNIST).
 Variants: `:smoke` seconds, for tests; `:fresh_real` gives each of k discriminator steps (here k = 2) its own real
 batch, as algorithm 1 of the paper does; `:minimax` trains G on log(1 - D(G(z))); `:wgan` has the Wasserstein loss,
 clipped weights and RMSprop at the rate of Arjovsky et al., 2017, `:wgan_gp` that loss, the gradient penalty and the

@@ -2,7 +2,7 @@
 
 Source: post P002, "Learning GAN" (TensorFlow 1); label smoothing from Salimans et al., 2016.
 Run:    tfgan-lab train --config=mlp_gan_smoothed --data_dir=FOLDER_WITH_MNIST
-Time:   2 to 3 minutes on one core (55,000 steps).
+Time:   2 to 3 minutes of a free core (55,000 steps).
 Variants: `:smoke` seconds, for tests; `:batch_norm` adds what the post's tips ask for (BatchNorm everywhere but in G's
 last and D's first layer, real and fake batches apart; two hidden layers, so that D has one to normalise); `:two_hidden`
 has those layers without BatchNorm; `:linear_generator` has no hidden layers in G, `:linear_discriminator` none in D.

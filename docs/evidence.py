@@ -65,12 +65,17 @@ compare ledger --notrain` draws the same from the package alone. These commands 
 tfgan-lab compare ledger --config=gaussian --first_seed=200 --seeds=200 --peers --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=mnist_classifier --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=first_gan --first_seed=5 --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=cgan_layernorm --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=C002a.2 --seeds=71 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=C002g --seeds=11 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 ```
+
+Not judged: that samples grow clearer and most of 16 are legible (P002), that the Gaussian's are absurd first and then
+more similar (P004), and that the montage net draws faces ([P001](p001.md) shows some).
 
 PyTorch's programs whose rows below name a GPU were trained on it by `evidence/train_peers.py`, with PyTorch alone;
 `compare ledger --peers` of the same folder measured their weights.
-
-"Not run" is what no rows are of yet.
 
 ![Each seed's numbers against the bands](images/ledger.png)
 

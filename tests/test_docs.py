@@ -54,6 +54,7 @@ def folder(trained: Any, embedded: dict[str, Examples], tmp_path_factory: pytest
     write_idx(folder / "MNIST_FOLDER", embedded)
     for name in RUNS:
         shutil.copytree(trained(f"{name}:smoke"), folder / "runs" / name)
+    shutil.copytree(trained("cgan_layernorm:smoke"), folder / "runs" / "cgan_layernorm-batched")
     shutil.copytree(folder / "runs" / "first_gan" / "export", folder / "generator")
     return folder
 

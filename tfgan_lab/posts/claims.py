@@ -18,12 +18,13 @@ BUDGETS = ("posted", "short")
 LEVEL = 0.05
 MINORITY = 0.5
 RULE = (
-    f"Reproduced: more than half of all seeds would show it (one-sided exact binomial test, level {LEVEL:.0%}, for a number of seeds fixed "
-    "beforehand); not reproduced: fewer than half would; open: these seeds cannot tell (fewer than 5 never can)."
+    f"Reproduced: more than half of all seeds would show it (one-sided exact binomial test, level {LEVEL:.0%}, for a fixed number of seeds); "
+    "not reproduced: fewer than half would; open: these seeds cannot tell (fewer than 5 never can)."
 )
 KNOWN = (
-    "The bands were fixed before these runs, but seed 0 of every config, and for the Gaussian seeds 0 to 19, had been seen with an earlier "
-    "version of the package."
+    "The bands were fixed before these runs, but not blindly. Of earlier versions of the package had been seen: seed 0 of every config, "
+    "seeds 0 to 4 of C000a, C000b.3, C001a, C001b and C002a.1, Gaussian seeds 0 to 19 and 100 to 119. C002a.2, C002f and C002g were open at "
+    "five seeds (2, 1 and 4 of 5) and went on to the number that this share asked for; the seeds added show 25 of 66, 4 of 6 and 6 of 6."
 )
 
 # Post P002's printed losses (discriminator, generator), the last batch of each epoch.
@@ -168,8 +169,8 @@ def _collapse(claim: str, k: int) -> Claim:
             Gauge("k=1", "digits", "digits drawn at k=1", 5, 10),
         ),
         "nine of ten samples are 1s, and at least half look like a digit, as noise does not (cosine to the nearest of 10,000 training digits as high "
-        "as 99 % of the test digits have it); a digit is drawn if the judge reads it in more than 1 % of 2,000 samples; both have as many updates of G, "
-        f"so that what is missing at k={k} is not for want of training. \"Then nothing\" is not judged: docs/p000.md tells what was seen of it",
+        "as 99 % of the test digits have it); a digit is drawn if the judge reads it in more than 1 % of 2,000 samples; both have as many updates of G; "
+        "only k differs. \"Then nothing\" is not judged: docs/p000.md tells what was seen of it",
     )  # fmt: skip
 
 
@@ -218,7 +219,8 @@ CLAIMS = (
             Gauge("run", "p_real_end", "p_real at the end", 0.4, 0.6),
             Gauge("run", "p_fake_end", "p_fake at the end", 0.4, 0.6),
         ),
-        "both within 0.1 of 0.5, a distance that a plot from 0 to 1 would hide; means over the last twentieth of the epochs, test split",
+        "both within 0.1 of 0.5, a distance that a plot from 0 to 1 would hide; means over the last twentieth of the epochs, test split; set when the "
+        "numbers of these five seeds were known, from C000a.1",
     ),
     _collapse("C000b.1", 2),
     _collapse("C000b.2", 5),
