@@ -47,6 +47,20 @@ def test_what_is_listed_stands_in_a_document() -> None:
     assert [command for command in LISTED if command not in told] == []
 
 
+@pytest.mark.parametrize(
+    "document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("p00*.md"))], ids=lambda d: d.name
+)
+def test_a_command_reads_a_run_that_a_command_above_it_makes(document: Path) -> None:
+    made: set[str] = set()
+    for command in (c for _, text in blocks(document, "bash") for c in commands_of(text)):
+        folders = set(re.findall(r"--workdir=(\S+)", command))
+        if " train" in command:
+            config = re.search(r"--config=(\S+)", command)
+            made |= folders or {f"runs/{(config[1] if config else 'first_gan').replace(':', '-')}"}
+        elif command.startswith("tfgan-lab"):
+            assert folders <= made, f"{command}: no command above makes it"
+
+
 @pytest.fixture(scope="module")
 def folder(trained: Any, embedded: dict[str, Examples], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder: MNIST as idx files, and a trained run of each config that the documents work on."""
