@@ -28,7 +28,7 @@ _CROP, BATCH = 128, 8
 
 
 def write_file(path: Path, number: int) -> None:
-    """The post's layout: members '0.jpg', '1.jpg', … of (H, W, 3) uint8."""
+    """The post's layout: members '0.png', '1.png', … of (H, W, 3) uint8."""
     import h5py
 
     random = np.random.default_rng(0)

@@ -1,7 +1,8 @@
 """Writes what is told of the claims and of the digits from `evidence/`: `python docs/evidence.py`.
 
-docs/ledger.md and its pictures, the claims of README and of docs/p00*.md between their marks, the verdicts on the
-model cards, and the package's reference.json. A test fails when one of the texts is not what the outcomes give.
+docs/ledger.md and its pictures, what stands between their marks in README, docs/p00*.md, docs/results.md and
+docs/tables.md, the verdicts on the model cards, and the package's reference.json. A test fails when one of the texts is
+not what the outcomes give.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tfgan_lab import pretrained
 from tfgan_lab.metrics import mean_interval
 from tfgan_lab.posts.claims import claims_with
 from tfgan_lab.posts.reference import reference_bytes
-from tfgan_lab.report.ledger_text import headline, markdown, with_seeds
+from tfgan_lab.report.ledger_text import SIDES, bold_headline, markdown, with_seeds
 from tfgan_lab.studies.store import Store, own_store, read_store
 from tfgan_lab.studies.verdicts import judge, what_ran
 from tfgan_lab.system.files import json_bytes
@@ -111,7 +112,7 @@ def texts(store: Store) -> dict[Path, bytes]:
         told = _between("claims", path.read_text(encoding="utf-8"), "\n" + "\n".join(lines) + "\n", path)
         written[path] = (_between("turns", told, f"\n{_turns(store)}\n", path) if post == "P000" else told).encode()
     rows = [
-        f"| {claim['id']}: {claim['says']} | {_share(claim)} | {_verdict(claim)} |"
+        f"| {claim['id']}: {claim['says']} | {_share(claim)} | {bold_headline(claim)} |"
         for claim in claims
         if claim["seeds"]
     ]
@@ -169,8 +170,7 @@ def _over_seeds(store: Store) -> str:
         if not any("frechet" in run for run in runs):
             continue
         cells = [_spread([run[name] for run in runs if name in run]) for name in _JUDGED]
-        side = {"ours": "ours", "peer": "PyTorch"}[row["side"]]
-        lines.append(f"| `{row['arm']}` | {side} | {row['length']} | {len(runs)} | {' | '.join(cells)} |")
+        lines.append(f"| `{row['arm']}` | {SIDES[row['side']]} | {row['length']} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -185,8 +185,9 @@ def _turns(store: Store) -> str:
         runs = store.outcomes[row["arm"], row["side"]].values()
         lost = sum("diverged" in run for run in runs)
         shares = _spread([run["numbers"]["top_share"] for run in runs if "top_share" in run["numbers"]])
-        side = {"ours": "ours", "peer": "PyTorch"}[row["side"]]
-        lines.append(f"| {turns[0] if turns else 1} | {side} | {row['length']} | {len(runs)} | {lost} | {shares} |")
+        lines.append(
+            f"| {turns[0] if turns else 1} | {SIDES[row['side']]} | {row['length']} | {len(runs)} | {lost} | {shares} |"
+        )
     return "\n".join(lines)
 
 
@@ -300,13 +301,9 @@ def _share(claim: Mapping[str, Any]) -> str:
     return f"{len(claim['shown'])} of {len(claim['seeds'])}" if claim["seeds"] else "-"
 
 
-def _verdict(claim: Mapping[str, Any]) -> str:
-    return f"**{claim['verdict']}**{headline(claim).removeprefix(claim['verdict'])}"
-
-
 def _told(claim: Mapping[str, Any]) -> str:
     seeds = f" ({_share(claim)} seeds)" if claim["seeds"] else ""
-    return f"{_verdict(claim)}{seeds}."
+    return f"{bold_headline(claim)}{seeds}."
 
 
 def main() -> None:

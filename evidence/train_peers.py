@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def _data(config: Any, data_dir: str | None) -> tuple[np.ndarray, np.ndarray | N
 
 
 def train_together(
-    configs: list[Config], steps: int, images: np.ndarray, labels: np.ndarray | None, captured: bool = True
+    configs: list[Config], steps: int, images: np.ndarray, labels: np.ndarray | None
 ) -> list[peer_weights.States]:
     """Trains one config's seeds on the GPU, `steps` (a multiple of `UNROLLED`, as an epoch's is) each.
 
@@ -113,14 +114,12 @@ def train_together(
       configs: One for each seed.
       steps: Of each.
       images, labels: [N, H, W, C] uint8, [N].
-      captured: Whether by a CUDA graph; else step by step, the same random numbers.
     """
     first: Any = configs[0]
     peers = [make_peer(config, config.seed) for config in configs]
-    for peer in peers:
-        for optimizer in peer.optimizers.values():
-            for group in optimizer.param_groups:
-                group.update(capturable=True, fused=True)
+    for optimizer in (optimizer for peer in peers for optimizer in peer.optimizers.values()):
+        for group in optimizer.param_groups:
+            group.update(capturable=True, fused=True)
     torch.manual_seed(peer_weights.data_seed(first))
     with torch.device("cpu"):
         pictures, classes = peer_weights.for_torch(first, images, labels)
@@ -149,18 +148,7 @@ def train_together(
         at.zero_()
 
     shuffle()
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        play()  # the first steps: what is made once must be there before capture
-    torch.cuda.current_stream().wait_stream(aside)
-    torch.cuda.synchronize()
-    again = play
-    if captured:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            play()
-        again = graph.replay
+    replay = _played_and_captured(play)
     begin = time.perf_counter()
     for done in range(UNROLLED, steps, UNROLLED):
         if done % batches == 0:
@@ -172,9 +160,23 @@ def train_together(
                 file=sys.stderr,
                 flush=True,
             )
-        again()
+        replay()
     torch.cuda.synchronize()
     return [peer_weights.states_of(peer) for peer in peers]
+
+
+def _played_and_captured(play: Callable[[], None]) -> Callable[[], None]:
+    """Plays once, for what is made once must be there before capture; returns what plays again, as one CUDA graph."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        play()
+    torch.cuda.current_stream().wait_stream(aside)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        play()
+    return graph.replay
 
 
 if __name__ == "__main__":

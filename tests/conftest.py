@@ -29,7 +29,7 @@ settings.load_profile("tests")
 _WITHOUT_TENSORFLOW = (
     "test_cache", "test_cli", "test_config", "test_faces", "test_files", "test_images", "test_layers_import", "test_mnist", "test_workdir",
     "test_metrics_distributions", "test_metrics_frechet", "test_metrics_intervals", "test_metrics_memorisation",
-    "test_metrics_neighbours", "test_metrics_parzen", "test_style", "test_runtime",
+    "test_metrics_neighbours", "test_metrics_parzen", "test_style", "test_runtime", "test_worker_pool",
 )  # fmt: skip
 _started = False
 
@@ -94,7 +94,8 @@ def small_source(embedded: dict[str, Any]) -> Any:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of a config's run on embedded data, trained when it is first asked for; tests leave it as it is.
 
-    All processes of the tests share it: whoever asks first trains, the others wait.
+    All processes of the tests share it: whoever asks first trains, the others wait. What the training printed is beside
+    the folder, in a file of its name with ".out".
     """
     from runs import train_small
 
@@ -104,12 +105,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def run(reference: str) -> Path:
         folder = shared / reference.replace(":", "-")
-        done = Path(f"{folder}.done")
+        out = Path(f"{folder}.out")  # written last: it also says that the run is whole
         with filelock.FileLock(f"{folder}.lock"):
-            if not done.exists():
-                with contextlib.redirect_stdout(io.StringIO()):  # a test's own output stays its own
+            if not out.exists():
+                with contextlib.redirect_stdout(io.StringIO()) as said:  # a test's own output stays its own
                     train_small(reference, folder)
-                done.touch()
+                out.write_text(said.getvalue(), encoding="utf-8")
         return folder
 
     return run

@@ -241,12 +241,10 @@ def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_falls_back_says_so_and_ends_as_if_nothing_had_happened(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, broken = (
-        train_bare("gaussian:smoke", tmp_path / "whole"),
-        train_bare("gaussian:smoke", tmp_path / "broken"),
-    )
+    whole = trained("gaussian:smoke")
+    broken = shutil.copytree(whole, tmp_path / "broken")
     damage_data(broken / "checkpoints", 20)
     run = restore_run(broken)
     assert run.step == 10
@@ -264,14 +262,14 @@ def test_a_run_falls_back_says_so_and_ends_as_if_nothing_had_happened(
 
 
 @pytest.mark.slow
-def test_checkpoints_of_another_architecture_than_the_config_are_one_line(tmp_path: Path) -> None:
-    train_bare("gaussian:smoke", tmp_path)
-    before = weights(tmp_path)
-    changed = override(from_json((tmp_path / "config.json").read_text()), {"generator.0.units": "40"})
-    for folder in (tmp_path, tmp_path / "checkpoints"):
+def test_checkpoints_of_another_architecture_than_the_config_are_one_line(trained: Any, tmp_path: Path) -> None:
+    run = shutil.copytree(trained("gaussian:smoke"), tmp_path / "run")
+    before = weights(run)
+    changed = override(from_json((run / "config.json").read_text()), {"generator.0.units": "40"})
+    for folder in (run, run / "checkpoints"):
         (folder / "config.json").write_text(to_json(changed))
-    for call in (lambda: train(changed, tmp_path), lambda: restore_run(tmp_path)):
+    for call in (lambda: train(changed, run), lambda: restore_run(run)):
         with pytest.raises(UserError, match="of other networks"):
             call()
-    for name, value in weights(tmp_path).items():
+    for name, value in weights(run).items():
         assert_array_equal(value, before[name])

@@ -167,9 +167,7 @@ def spoil(root: Path, how: str) -> None:
         ("no folder", "there is no such folder"),
     ],
 )
-def test_a_mistake_in_the_folders_is_one_line(
-    how: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_in_the_folders_is_one_line(how: str, said: str, tmp_path: Path) -> None:
     root = write_classes(tmp_path / "c")
     spoil(root, how)
     with pytest.raises(UserError, match=said) as caught:

@@ -197,4 +197,5 @@ def test_divergence_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cli.main(["train", *flags]) == 3
     error = capsys.readouterr().err
     assert " at step " in error
+    assert "learning_rate" in error
     assert error.count("\n") == 1

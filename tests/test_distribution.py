@@ -85,7 +85,7 @@ def test_two_replicas_train_as_one(name: str, small_source: Any) -> None:
     )
 
 
-def test_replicas_see_different_rows_and_masks(small_source: Any) -> None:
+def test_replicas_see_different_rows_and_masks() -> None:
     """Else two replicas would be one with half of the batch."""
     strategy = make_strategy(offline("mlp_gan:smoke", placement="mirrored"))
     assert strategy.num_replicas_in_sync == 2

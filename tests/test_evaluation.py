@@ -314,9 +314,7 @@ def test_a_montage_is_measured(untrained: Any) -> None:
 # Classifiers.
 
 
-def test_a_classifier_is_counted_by_class(
-    untrained: Any, embedded: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_classifier_is_counted_by_class(untrained: Any, capsys: pytest.CaptureFixture[str]) -> None:
     folder = untrained("mnist_classifier:smoke")
     result = evaluate(folder)
     counts = np.array(result["details"]["confusion"])
@@ -356,22 +354,23 @@ def test_a_classifiers_accuracy_is_told_on_both_statistics_of_batch_norm(
 
 
 @pytest.mark.slow
-def test_measuring_in_training_changes_no_bit_of_it(tmp_path: Path) -> None:
+def test_measuring_in_training_changes_no_bit_of_it(trained: Any, tmp_path: Path) -> None:
+    from runs import rows as rows_of
     from runs import weights
 
     from tfgan_lab.trainer import train
 
-    plain = train(offline("mlp_gan:smoke"), tmp_path / "plain")
+    plain = trained("mlp_gan:smoke")
     measured = train(offline("mlp_gan:smoke", metrics__steps="10"), tmp_path / "measured")
-    for (name, a), b in zip(weights(plain.path).items(), weights(measured.path).values(), strict=True):
+    for (name, a), b in zip(weights(plain).items(), weights(measured.path).values(), strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
     rows = measured.rows
-    assert [row for row in rows if row["kind"] != "metrics"] == plain.rows
+    assert [row for row in rows if row["kind"] != "metrics"] == rows_of(plain)
     found = [row for row in rows if row["kind"] == "metrics"]
     assert [row["step"] for row in found] == [10, 20]
     assert {"digits", "kl_data", "frechet"} <= set(found[-1])
     assert 1 <= found[-1]["digits"] <= 10
-    assert (measured.path / "curves.png").stat().st_size > (plain.path / "curves.png").stat().st_size
+    assert (measured.path / "curves.png").stat().st_size > (plain / "curves.png").stat().st_size
 
 
 def test_other_data_than_digits_has_no_metrics_in_training() -> None:

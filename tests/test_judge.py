@@ -15,7 +15,6 @@ import tensorflow as tf
 from catalogue import offline
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import train_bare
 from scipy import ndimage, signal, special
 
 from tfgan_lab.config import ClassifierConfig, from_dict, override, validate
@@ -265,20 +264,18 @@ def test_a_damaged_or_foreign_judge_is_one_line(kind: str, exported: Any, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_trained_run_is_packed_and_judges_the_same(tmp_path: Path, digits: Any, embedded: Any) -> None:
-    from tfgan_lab.trainer import train
-
-    folder = train(offline("mnist_judge:smoke"), tmp_path / "run")
+def test_a_trained_run_is_packed_and_judges_the_same(trained: Any, tmp_path: Path, digits: Any, embedded: Any) -> None:
+    folder = trained("mnist_judge:smoke")
     for name in ("confusion.png", "scores.png"):
-        assert (folder.path / name).stat().st_size > 5000
-    facts = write_judge(folder.path, tmp_path / "own.npz")
-    packed, exported = load_judge(tmp_path / "own.npz"), load_judge(folder.path)
+        assert (folder / name).stat().st_size > 5000
+    facts = write_judge(folder, tmp_path / "own.npz")
+    packed, exported = load_judge(tmp_path / "own.npz"), load_judge(folder)
     images = digits[0][:50]
     np.testing.assert_allclose(packed(images).features, exported(images).features, atol=1e-5)
     right = (packed(digits[0]).labels == digits[1]).mean()
     assert facts["accuracy"]["test"] == {"accuracy": right, "n": 500, "sha256": embedded["test"].provenance.sha256}
     with pytest.raises(UserError, match="a judge is a classifier"):
-        write_judge(train_bare("mlp_gan:smoke", tmp_path / "gan", steps="1"), tmp_path / "gan.npz")
+        write_judge(trained("mlp_gan:smoke"), tmp_path / "gan.npz")
 
 
 # Its training.

@@ -9,13 +9,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from scipy import stats
 from users_files import FILE_KINDS, make, state
@@ -27,9 +25,8 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.posts import claims
 from tfgan_lab.report import ledger_text
 from tfgan_lab.studies import jobs as jobs_lib
-from tfgan_lab.studies import ledger, outcomes, store, verdicts, worker_pool
+from tfgan_lab.studies import ledger, outcomes, store, verdicts
 from tfgan_lab.studies.outcome_files import keep_outcome, read_outcome
-from tfgan_lab.studies.outcomes import course_of_training
 
 MNIST = {"source": "idx files", "split": "train+validation", "count": 60_000, "sha256": claims._MNIST[0], "detail": ""}
 FEW = MNIST | {"count": 4_500, "sha256": "0" * 64}
@@ -430,37 +427,6 @@ def test_peers_stand_in_text_and_picture(tmp_path: Path) -> None:
     assert (tmp_path / "peers.png").stat().st_size > 5000
 
 
-def test_the_end_of_a_trace() -> None:
-    rows: list[dict[str, Any]] = [{"kind": "eval", "p_real": i / 100, "p_fake": 1 - i / 100} for i in range(100)]
-    rows += [{"kind": "train", "d_loss": float(i), "g_loss": -float(i)} for i in range(50)]
-    found = course_of_training(rows)
-    assert found["p_real_end"] == pytest.approx(0.97)
-    assert found["p_fake_end"] == pytest.approx(0.03)
-    assert found["gap_left"] == pytest.approx(0.94, abs=1e-9), "the largest gap is that of the first row: 1"
-    assert (found["d_loss_early"], found["g_loss_early"]) == (9, 0), "the largest of the first ten"
-    assert found["d_loss_end"] == 44
-    assert found["g_loss_end"] == -44
-    assert course_of_training([]) == {}
-    untrained = [{"kind": "eval", "p_real": 0.48, "p_fake": 0.48}] * 20
-    assert "gap_left" not in course_of_training(untrained), "what never was apart has not converged"
-
-
-def test_noise_does_not_look_like_a_digit_however_sure_the_judge_is(rng: np.random.Generator) -> None:
-    from tfgan_lab.config import Mnist
-    from tfgan_lab.data import open_source
-    from tfgan_lab.studies.outcomes import digit_like
-
-    source: Any = open_source(Mnist(source="embedded"), None)
-    train, test = (part.images / np.float32(255) for part in (source.train, source.test))
-    half, rest = test[::2], test[1::2]
-    noise = rng.random(half.shape, np.float32)
-    for samples, low, high in (
-        (rest, 0.95, 1.0), (0.5 * rest, 0.95, 1.0), (noise, 0, 0), ((noise < 0.13) * 1.0, 0, 0), (0 * half, 0, 0),
-        (np.concatenate([rest, noise]), 0.475, 0.5),
-    ):  # fmt: skip
-        assert low <= digit_like(samples, train, half) <= high
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -505,46 +471,6 @@ def test_a_users_file_in_a_logs_place_stays(
     said = capsys.readouterr().err
     assert (said.count("\n"), str(target) in said) == (1, True)
     assert state(target.parent) == before
-
-
-def children() -> list[psutil.Process]:
-    """This process' own, but for the one in which joblib cleans up after all of them."""
-    found = psutil.Process().children(recursive=True)
-    return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_calls_run_in_other_processes(workers: int) -> None:
-    found = list(worker_pool.run_calls(os.getppid, [()] * 20, workers, int))
-    assert sorted(found) == [(index, os.getpid()) for index in range(20)]
-    assert not children()
-
-
-def test_an_exception_or_an_early_end_leaves_no_worker() -> None:
-    calls = worker_pool.run_calls(time.sleep, [(0,), (60,), (-1,)], 2, int)
-    assert next(calls) == (0, None)
-    assert children()
-    with pytest.raises(ValueError, match="non-negative"):
-        next(calls)
-    assert not children()
-
-
-def test_whoever_stops_with_many_calls_left_hears_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    raised: list[Any] = []  # by the pool's own threads: their tracebacks would stand before the one line
-    monkeypatch.setattr(threading, "excepthook", raised.append)
-    calls = worker_pool.run_calls(time.sleep, [(0,), *[(60,)] * 20], 1, int)
-    next(calls)
-    time.sleep(1)  # the worker has begun the next one
-    calls.close()
-    assert not children()
-    assert not raised
-
-
-def test_a_killed_worker_is_one_line() -> None:
-    with pytest.raises(worker_pool.Stopped, match="a worker was killed") as caught:
-        list(worker_pool.run_calls(signal.raise_signal, [(signal.SIGKILL,)], 1, int))
-    assert caught.value.code == 75
-    assert not children()
 
 
 def test_a_config_without_a_claim_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

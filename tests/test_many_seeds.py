@@ -65,7 +65,7 @@ def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_small("gaussian:smoke", tmp_path_factory.mktemp("seeds") / "run", num_seeds="2")
 
 
-def test_each_seed_leaves_an_ordinary_run(two_seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_seed_leaves_an_ordinary_run(two_seeds: Path, tmp_path: Path) -> None:
     alone = train_bare("gaussian:smoke", tmp_path, seed="1")
     folder = two_seeds / "seed=1"
     assert json.loads((folder / "config.json").read_text()) == json.loads((alone / "config.json").read_text()) | {

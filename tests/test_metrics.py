@@ -25,7 +25,6 @@ METRICS = [
     "moments",
     "ms_ssim_diversity",
     "nearest_neighbour_error",
-    "nearest_training_neighbours",
     "parzen_log_likelihood",
     "precision_recall_density_coverage",
     "sharpness",

@@ -1,4 +1,4 @@
-"""Nearest training neighbours and the signs of copying, against loops and planted copies."""
+"""Distances to the training data and the signs of copying, against loops and planted copies."""
 
 from __future__ import annotations
 
@@ -8,51 +8,61 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfgan_lab.errors import UserError
-from tfgan_lab.metrics import memorisation, nearest_training_neighbours
+from tfgan_lab.metrics import memorisation
 
 
 def normals(seed: int, n: int, d: int = 20) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, d))
 
 
-def test_neighbours_are_those_of_the_loop():
-    x, t = normals(0, 30), normals(1, 50)
-    distance, index = nearest_training_neighbours(x, t, k=3)
-    for i, row in enumerate(x):
-        ordered = sorted((float(np.sqrt(((row - other) ** 2).sum())), j) for j, other in enumerate(t))[:3]
-        assert distance[i] == pytest.approx([d for d, _ in ordered], rel=1e-12)
-        assert index[i].tolist() == [j for _, j in ordered]
+def loop_distances(x: np.ndarray, t: np.ndarray) -> list[list[float]]:
+    """Distances to the two nearest training examples."""
+    return [sorted(float(np.sqrt(((row - other) ** 2).sum())) for other in t)[:2] for row in x]
+
+
+def closer(got) -> float:
+    return float((got.distances[:, np.newaxis] < got.held_out).mean())
+
+
+def test_distances_and_copies_are_those_of_the_loop():
+    t, h = normals(1, 50, 3), normals(2, 40, 3)
+    y = np.concatenate([normals(0, 30, 3), t[:10] + 0.1 * normals(3, 10, 3)])
+    got, nearest = memorisation(y, t, h), loop_distances(y, t)
+    assert got.distances == pytest.approx([first for first, _ in nearest], rel=1e-12)
+    assert got.held_out == pytest.approx([first for first, _ in loop_distances(h, t)], rel=1e-12)
+    assert got.copied.value == np.mean([3 * first <= second for first, second in nearest])
+    assert 0 < got.copied.value < 1
 
 
 def test_float32_copies_have_distance_zero():
-    t = (normals(2, 200, 784) + 100).astype(np.float32)
-    distance, index = nearest_training_neighbours(t[50:60].reshape(10, 28, 28), t.reshape(200, 28, 28))
-    assert (distance == 0).all()
-    assert index[:, 0].tolist() == list(range(50, 60))
+    t = (normals(2, 200, 784) + 100).astype(np.float32).reshape(200, 28, 28)
+    h = (normals(3, 20, 784) + 100).astype(np.float32).reshape(20, 28, 28)
+    h[4] = t[7]
+    got = memorisation(t[50:60], t, h)
+    assert (got.distances == 0).all()
+    assert np.flatnonzero(got.held_out == 0).tolist() == [4]
 
 
 def test_a_copier_is_seen():
     t, h = normals(3, 300), normals(4, 200)
     got = memorisation(t[:100] + 1e-3 * normals(5, 100), t, h)
-    assert got.distance_ratio < 0.01
-    assert got.closer == 1
+    assert got.distances.max() < 0.01 * got.held_out.min()
     assert got.copied.value == 1
-    assert got.copied_held_out.value == 0
-    assert got.neighbours.tolist() == list(range(100))
+    assert memorisation(h, t, normals(6, 200)).copied.value == 0
 
 
 def test_an_honest_generator_is_not():
     got = memorisation(normals(6, 500), normals(7, 500), normals(8, 500))
-    assert got.distance_ratio == pytest.approx(1, abs=0.05)
-    assert got.closer == pytest.approx(0.5, abs=0.08)
+    assert np.median(got.distances) == pytest.approx(np.median(got.held_out), rel=0.05)
+    assert closer(got) == pytest.approx(0.5, abs=0.08)
     assert got.copied.value == 0
 
 
 def test_blur_is_not_copying():
     t = normals(9, 300)
     got = memorisation(0.1 * normals(10, 200), t, normals(11, 200))
-    assert got.distance_ratio < 0.9
-    assert got.closer > 0.9
+    assert np.median(got.distances) < 0.9 * np.median(got.held_out)
+    assert closer(got) > 0.9
     assert got.copied.value == 0
 
 
@@ -69,29 +79,23 @@ def test_properties(seed, scale):
     y, t, h = normals(seed, 20, 3), normals(seed + 1, 30, 3), normals(seed + 2, 25, 3)
     plain = memorisation(y, t, h)
     scaled = memorisation(scale * y, scale * t, scale * h)
-    assert scaled.distance_ratio == pytest.approx(plain.distance_ratio, rel=1e-9)
-    assert (scaled.closer, scaled.copied) == (plain.closer, plain.copied)
+    assert scaled.copied == plain.copied
     assert scaled.distances == pytest.approx(scale * plain.distances, rel=1e-9)
+    assert scaled.held_out == pytest.approx(scale * plain.held_out, rel=1e-9)
     order = np.random.default_rng(seed).permutation(30)
-    assert memorisation(y, t[order], h).closer == plain.closer
-    held_out = nearest_training_neighbours(h, t)[0][:, 0]
-    medians = sorted(plain.distances)[9:11], sorted(held_out)[12]
-    assert plain.distance_ratio == pytest.approx(np.mean(medians[0]) / medians[1], rel=1e-12)
-    pairs = np.sign(held_out[np.newaxis, :] - plain.distances[:, np.newaxis])
-    assert plain.closer == pytest.approx(((pairs + 1) / 2).mean(), rel=1e-12)
-    assert memorisation(h, t, h).closer == pytest.approx(0.5, rel=1e-12)
+    shuffled = memorisation(y, t[order], h)
+    assert shuffled.copied == plain.copied
+    assert shuffled.distances == pytest.approx(plain.distances, rel=1e-12)
+    same = memorisation(h, t, h)
+    assert (same.distances == same.held_out).all()
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (
-            lambda: nearest_training_neighbours(normals(0, 3), normals(1, 3), k=4),
-            "training examples: 3 given",
-        ),
-        (lambda: nearest_training_neighbours(normals(0, 3), normals(1, 3), k=0), "k=0"),
-        (lambda: nearest_training_neighbours(normals(0, 3, 5), normals(1, 3)), "20 numbers each"),
         (lambda: memorisation(normals(0, 1), normals(1, 9), normals(2, 9)), "generated examples: 1 given"),
+        (lambda: memorisation(normals(0, 9), normals(1, 1), normals(2, 9)), "training examples: 1 given"),
+        (lambda: memorisation(normals(0, 9, 5), normals(1, 9), normals(2, 9)), "20 numbers each"),
         (lambda: memorisation(normals(0, 9), normals(1, 9), normals(2, 9, 7)), "held-out examples have 7"),
         (lambda: memorisation(normals(0, 9), normals(1, 9), normals(1, 9)), "also training examples"),
         (lambda: memorisation(normals(0, 9), np.zeros((9, 20)), normals(1, 9)), "all 9 rows are equal"),

@@ -286,7 +286,7 @@ def test_celeb_a_from_a_prepared_copy(tmp_path: Path, monkeypatch: pytest.Monkey
 # The post's dataset class.
 
 
-def test_montage_dataset(montage_arrays: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_montage_dataset(montage_arrays: Path) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt

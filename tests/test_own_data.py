@@ -308,6 +308,6 @@ def test_every_verb_takes_the_file_that_defines_it(
             assert cli.main([*arguments, f"--config={file}"]) == 0, capsys.readouterr().err
 
 
-def test_other_data_of_it_is_noticed(tmp_path: Path) -> None:
+def test_other_data_of_it_is_noticed() -> None:
     first, other = (open_source(Squares(side=side), None) for side in (3, 4))
     assert first.provenance["train"].sha256 != other.provenance["train"].sha256

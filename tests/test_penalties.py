@@ -202,17 +202,15 @@ _WHOLE = [name for name in GAMES if name not in ("r1", "r2", "wgan_gp_one_sided"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "compile", "placement"),
-    [(name, *where) for name in _WHOLE for where in (("xla", "one"), ("loop", "mirrored"))],
-)
-def test_xla_and_two_replicas_train_as_the_loop(name: str, compile: str, placement: str, small_source: Any) -> None:
-    alone, other = built(name, small_source), built(name, small_source, placement=placement)
+@pytest.mark.parametrize("name", _WHOLE)
+def test_xla_and_two_replicas_train_as_the_loop(name: str, small_source: Any) -> None:
+    alone, mirrored = built(name, small_source), built(name, small_source, placement="mirrored")
     history = played(alone, "loop")
     column = alone.task.metric_names.index("penalty") if "penalty" in alone.task.metric_names else 0
     assert (history[:, column] != 0).all()
-    assert_allclose(played(other, compile), history, rtol=2e-4, atol=2e-5)
-    for variable in other.state()["discriminator"] if placement == "mirrored" else ():
+    for other, compile in ((built(name, small_source), "xla"), (mirrored, "loop")):
+        assert_allclose(played(other, compile), history, rtol=2e-4, atol=2e-5, err_msg=compile)
+    for variable in mirrored.state()["discriminator"]:
         first, second = (replica.numpy() for replica in variable.values)  # type: ignore[attr-defined]
         assert_array_equal(first, second)
 
@@ -228,8 +226,10 @@ def test_each_of_many_seeds_has_its_own(name: str, small_source: Any, tmp_path: 
         assert_allclose(history[:, :, index], expected, rtol=1e-4, atol=1e-5)
 
 
+# A penalty holds no state, and its noise is a function of seed and step, drawn alike for each: pack's dragan stands for
+# all. Clipping changes weights behind the optimiser; spectral normalisation has a vector that checkpoints must hold.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", ["pack", "clip", "spectral_norm"])
 def test_a_stopped_run_goes_on_bit_for_bit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = override(offline("mlp_gan:smoke"), GAMES[name] | {"generator.0.units": "9", "placement": "one"})
     train(config, tmp_path / "whole")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +36,6 @@ from tfgan_lab.layers import (
 from tfgan_lab.posts import claims
 from tfgan_lab.studies.store import config_of
 from tfgan_lab.training.experiment import make_batches
-from tfgan_lab.training.train import train
 
 ADAM = {"kind": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "epsilon_form": "pytorch"}
 TORCH_INIT = {"kernel": "torch", "bias": "torch"}
@@ -312,9 +312,8 @@ LINES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LINES)
-def test_the_posts_lines_are_printed(name: str, tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    train(offline(f"{name}:smoke"), tmp_path)
-    lines = capsys.readouterr().out.splitlines()
+def test_the_posts_lines_are_printed(name: str, trained: Any) -> None:
+    lines = Path(f"{trained(f'{name}:smoke')}.out").read_text(encoding="utf-8").splitlines()
     assert any(re.fullmatch(LINES[name], line) for line in lines), "\n".join(lines)
 
 

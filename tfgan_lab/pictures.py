@@ -23,7 +23,7 @@ def to_uint8(images: np.ndarray, value_range: str) -> np.ndarray:
 
 
 def grid(images: np.ndarray, columns: int | None = None, padding: int = 2, background: int = 0) -> np.ndarray:
-    """Tiles images uint8 [N, H, W, C] row by row, with so many grey pixels between and around them.
+    """Tiles images uint8 [N, H, W, C] row by row, with so many pixels of the background between and around them.
 
     Returns:
       uint8 [rows * (H + padding) + padding, …, C]; without `columns` the smallest square that holds all.

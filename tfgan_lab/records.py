@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfgan_lab.data.examples import Provenance
@@ -26,6 +26,16 @@ def is_row(row: Any) -> bool:
         and all(pair <= row.keys() or not pair & row.keys() for pair in _PAIRS)
         and all(_is_number(value) for name, value in row.items() if name != "kind")
     )
+
+
+def last_row(rows: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:
+    """The last row of a kind; empty if there is none."""
+    return next((row for row in reversed(rows) if row["kind"] == kind), {})
+
+
+def numbers_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """What a row measured, without where it stands."""
+    return {name: value for name, value in row.items() if isinstance(value, float) and name != "epoch"}
 
 
 def known_facts(record: Any) -> dict[str, Any]:

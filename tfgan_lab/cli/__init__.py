@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
@@ -17,6 +16,7 @@ from tfgan_lab.cli import compare, inputs, results, runs
 from tfgan_lab.cli.output import complain, settled
 from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb
 from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, UserError, nearest
+from tfgan_lab.system.signals import handling
 
 _INTRODUCTION = """\
 tfgan-lab: the classic GANs of five blog posts, reproduced.
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output.
     """
     os.environ["MPLBACKEND"] = "agg"  # a user's own may be one that is not installed, and pictures are files here
-    with _sigterm_caught():
+    with handling(_terminate, signal.SIGTERM):
         return settled(_code_of(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -119,16 +119,3 @@ def _code_of(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return READER_GONE_CODE
     return 0
-
-
-@contextlib.contextmanager
-def _sigterm_caught() -> Iterator[None]:
-    try:
-        before = signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:  # not the main thread, which alone gets signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

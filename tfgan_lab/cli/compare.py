@@ -114,7 +114,7 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
         seeds = range(values.first_seed, values.first_seed + values.seeds)
         workers, trained = workers_of(values), trials if values.peers else []
         ledger.run_all(claims, trained, seeds, values.budget, folder, values.data_dir, workers, values.store)
-    outcomes = ledger.outcomes_of(folder, store.own_store() if own else values.store, own)
+    outcomes = store.read_store(store.own_store()) if own else ledger.outcomes_of(folder, values.store)
     result = ledger.write_ledger(folder, outcomes, values.config)
     for claim in result["claims"]:
         print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")

@@ -1,7 +1,8 @@
-"""The verbs on a trained run: sample, evaluate, export."""
+"""The verbs on what was trained: sample, evaluate, export, report, gallery."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tfgan_lab import pretrained
@@ -124,7 +125,6 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
         )
     start()
     know_kinds(values)
-    from pathlib import Path
 
     from tfgan_lab.export import formats
     from tfgan_lab.export.saved_model import export_network, refuse_no_export
@@ -178,8 +178,11 @@ def _report(values: Any, overrides: dict[str, str]) -> None:
     know_kinds(values)
     from tfgan_lab.report.page import report
 
-    written = report(workdirs, values.out, values.data_dir)
-    print(f"open in a browser: {written} ({written.stat().st_size / 1e6:.1f} MB, needs no network)")
+    _say_written(report(workdirs, values.out, values.data_dir))
+
+
+def _say_written(page: Path) -> None:
+    print(f"open in a browser: {page} ({page.stat().st_size / 1e6:.1f} MB, needs no network)")
 
 
 def _gallery_flags(its: Flags) -> None:
@@ -190,8 +193,7 @@ def _gallery(values: Any, overrides: dict[str, str]) -> None:
     start()
     from tfgan_lab.report.page_gallery import write_gallery
 
-    written = write_gallery(values.out)
-    print(f"open in a browser: {written} ({written.stat().st_size / 1e6:.1f} MB, needs no network)")
+    _say_written(write_gallery(values.out))
 
 
 VERBS = {

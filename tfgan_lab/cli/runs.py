@@ -36,7 +36,7 @@ def _train(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.report.live import beside
     from tfgan_lab.training.terminal import speaking_of_commands
 
-    workdir = values.workdir or f"runs/{config.name.replace(':', '-')}"
+    workdir = values.workdir or _folder_of(config)
     with beside(workdir, values.port, values.config) if values.live else contextlib.nullcontext():
         from tfgan_lab.api import train
 
@@ -77,7 +77,7 @@ def _sweep_flags(its: Flags) -> None:
 def _sweep(values: Any, overrides: dict[str, str]) -> None:
     field, listed = required(values, "field"), required(values, "values")
     config = load(values.config, None, overrides)
-    workdir = values.workdir or f"runs/{config.name.replace(':', '-')}-{field}"
+    workdir = values.workdir or f"{_folder_of(config)}-{field}"
     from tfgan_lab.studies.sweep import markdown, sweep
     from tfgan_lab.training.terminal import speaking_of_commands
 
@@ -134,7 +134,7 @@ def _study(values: Any, overrides: dict[str, str]) -> None:
     if not run and (told := [name for name in ("steps", "further", "saved") if getattr(values, name)]):
         raise UserError(f"--{told[0]} is of a rescue: it needs --rescue --from=RUN.")
     config = load(values.config, None, overrides, run)
-    workdir = values.workdir or (f"{run.rstrip('/')}-rescue" if run else f"runs/{config.name.replace(':', '-')}-study")
+    workdir = values.workdir or (f"{run.rstrip('/')}-rescue" if run else f"{_folder_of(config)}-study")
     from tfgan_lab.studies.rescue import rescue, saved_as
     from tfgan_lab.studies.study import markdown, study
 
@@ -153,6 +153,10 @@ def _steps(listed: list[str]) -> list[int]:
         return [int(step) for step in listed]
     except ValueError:
         raise UserError(f"--steps={','.join(listed)}: name steps, such as --steps=1000,2000.") from None
+
+
+def _folder_of(config: Any) -> str:
+    return f"runs/{config.name.replace(':', '-')}"
 
 
 VERBS = {

@@ -267,8 +267,9 @@ def _images(subject: Subject, source: Any, num: int | None, judge: str | None, s
     }
 
 
-def _numbers_in_short(subject: Subject, seed: int) -> list[str]:
+def _numbers_in_short(subject: Subject) -> list[str]:
     data: Any = subject.config.data
+    seed = 0  # as `evaluate` has it, unless another is named
     sample = draw(_sampler(subject), distribution.NUM, seed, _NUMBERS_PIECE)
     rows = table(distribution.metrics_for(data), {"generated": distribution.column(sample, data, seed)})
     numbers = (f"{row['label']} {row['generated']['value']:.4f}" for row in rows)
@@ -281,11 +282,11 @@ class Measure:
 
     Attributes:
       all: (subject, source, num, judge, seed) -> what `evaluate` adds to its result: "n", "metrics" and perhaps more.
-      in_short: (subject, seed) -> lines at the end of training.
+      in_short: subject -> lines at the end of training.
     """
 
     all: Callable[[Subject, data_lib.Source, int | None, str | None, int], dict[str, Any]]
-    in_short: Callable[[Subject, int], list[str]] = lambda subject, seed: []
+    in_short: Callable[[Subject], list[str]] = lambda subject: []
 
 
 # What is measured of an exported generator, by kind of data.
@@ -331,7 +332,7 @@ def _answers(judge: Judge, test: Any) -> accuracy.Answers:
     return accuracy.Answers(judge(test.images / np.float32(255)).scores, test.labels)
 
 
-def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
+def finish(folder: Workdir, experiment: Any) -> list[str]:
     """The cheap final numbers of a training run that has just been exported, as lines to print.
 
     Numbers: moments and distances of 100,000 of them. Classifier: its accuracy with interval, and two pictures.
@@ -339,7 +340,7 @@ def finish(folder: Workdir, experiment: Any, seed: int = 0) -> list[str]:
     config, test = experiment.config, experiment.source.test
     subject = Subject(str(folder.path), config, folder.export, {}, None, folder.path / "metrics.json")
     if not isinstance(config, ClassifierConfig):
-        return of_kind(MEASURES, config.data, "tfgan_lab.evaluation.exported.MEASURES").in_short(subject, seed)
+        return of_kind(MEASURES, config.data, "tfgan_lab.evaluation.exported.MEASURES").in_short(subject)
     answers, names = _answers_and_pictures(subject, test)
     found = {"accuracy": accuracy.column(answers)["accuracy"], **_on_both_statistics(subject, test)}
     said = [

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfgan_lab import metrics
 from tfgan_lab.evaluation.digits import classes_drawn, too_few
 from tfgan_lab.evaluation.judge import MUST_REACH, judge_for
-from tfgan_lab.evaluation.pieces import draw, labels_of
-from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, sampler_of
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.randomness import stream_key
 from tfgan_lab.training.experiment import Experiment
@@ -32,9 +30,9 @@ class Monitor:
         self.judge = judge_for(config)
         with experiment.strategy.scope():
             networks = experiment.networks
-            self._samplers = {"": self._sampler(drawn_from(networks), config)}
+            self._samplers = {"": sampler_of(drawn_from(networks), config)}
             if "average" in networks:
-                self._samplers["raw_"] = self._sampler(networks["generator"], config)
+                self._samplers["raw_"] = sampler_of(networks["generator"], config)
         self._seed, self._num_labels = stream_key(config.seed, "metrics"), config.num_labels
         rows = np.random.default_rng(config.seed).permutation(test.num)[:_NUM]
         self._labels = test.labels
@@ -43,10 +41,6 @@ class Monitor:
         fault = too_few(test.labels, opinion)
         self.note = f"metrics in training: the judge's accuracy alone ({fault})" if fault else ""
         self._real: Any = () if fault else metrics.feature_moments(opinion.features)
-
-    @staticmethod
-    def _sampler(generator: Any, config: Any) -> Any:
-        return tf.function(GeneratorModule(generator, config).sample, autograph=False)
 
     def __call__(self) -> dict[str, float]:
         """judge_accuracy (on real test images), digits (or other classes: how many are more than a tenth of an even
@@ -68,12 +62,10 @@ class Monitor:
         """The 2,000 samples that are judged, [2000, H, W, C] in [0, 1]."""
         return self._drawn(self._samplers[""])
 
-    def _drawn(self, sample: Any) -> np.ndarray:
-        return draw(
-            lambda num, seed: sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(), _NUM, self._seed, _PIECE
-        )
+    def _drawn(self, sample: Sampler) -> np.ndarray:
+        return draw(sample, _NUM, self._seed, _PIECE)
 
-    def _judged(self, sample: Any) -> dict[str, float]:
+    def _judged(self, sample: Sampler) -> dict[str, float]:
         opinion = self.judge(self._drawn(sample))
         classes = opinion.num_classes
         kl_data = metrics.mode_histogram(opinion.labels, classes, self._labels).kl_data

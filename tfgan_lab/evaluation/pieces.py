@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,7 +33,12 @@ def labels_of(num: int, num_labels: int, piece: int) -> np.ndarray:
 
 def untrained_sampler(config: GanConfig) -> Sampler:
     """Draws from the config's generator as it is before training."""
-    module = GeneratorModule(fresh_networks(config)["generator"], config)
+    return sampler_of(fresh_networks(config)["generator"], config)
+
+
+def sampler_of(network: Any, config: GanConfig) -> Sampler:
+    """Draws from a generator of the config, always with the weights that it has then."""
+    module = GeneratorModule(network, config)
     compiled = tf.function(module.sample, autograph=False)
 
     def sample(num: int, seed: int) -> np.ndarray:

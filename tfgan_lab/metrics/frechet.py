@@ -70,9 +70,7 @@ def frechet_from_moments(mean_a: ArrayLike, cov_a: ArrayLike, mean_b: ArrayLike,
     return max(float(distance), 0.0)
 
 
-def kernel_distance(
-    real: ArrayLike, generated: ArrayLike, *, blocks: int = 10, confidence: float = 0.95, seed: int = 0
-) -> Estimate:
+def kernel_distance(real: ArrayLike, generated: ArrayLike, *, blocks: int = 10, seed: int = 0) -> Estimate:
     """Kernel distance: unbiased squared MMD with k(x, y) = (x.y / D + 1)^3, with its standard error.
 
     Of one block of n real x and m generated y: sum_{i != j} k(x_i, x_j) / (n (n - 1))
@@ -106,7 +104,7 @@ def kernel_distance(
     b_rows = np.array_split(rng.permutation(len(b)), blocks)
     values = [_mmd2(a[i].astype(np.float64), b[j].astype(np.float64)) for i, j in zip(a_rows, b_rows, strict=True)]
     error = float(np.std(values, ddof=1)) / math.sqrt(blocks)
-    return normal_interval(float(np.mean(values)), error, confidence, blocks - 1)
+    return normal_interval(float(np.mean(values)), error, freedom=blocks - 1)
 
 
 def _mmd2(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

@@ -28,19 +28,15 @@ class Neighbourhoods:
         recall: share of real examples inside some generated ball.
         density: mean number of real balls around a generated example, divided by k.
         coverage: share of real balls that hold a generated example.
-        k: the neighbour that sets the radius of a ball.
     """
 
     precision: Estimate
     recall: Estimate
     density: Estimate
     coverage: Estimate
-    k: int
 
 
-def precision_recall_density_coverage(
-    real: ArrayLike, generated: ArrayLike, *, k: int = 5, confidence: float = 0.95
-) -> Neighbourhoods:
+def precision_recall_density_coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Neighbourhoods:
     """Fidelity and diversity from balls around each example that reach to its k-th neighbour in its own set.
 
     With B(x) the closed ball at x whose radius is the distance to x's k-th neighbour, x itself not counted:
@@ -80,14 +76,13 @@ def precision_recall_density_coverage(
 
     for _ in pairwise_distances_chunked(x, y, reduce_func=tally, working_memory=CHUNK_MIB):
         pass
-    precision, recall, coverage = (_share(of, confidence) for of in (balls_around > 0, recalled, covered))
-    return Neighbourhoods(precision, recall, mean_interval(balls_around / k, confidence), coverage, k)
+    precision, recall, coverage = (_share(of) for of in (balls_around > 0, recalled, covered))
+    return Neighbourhoods(precision, recall, mean_interval(balls_around / k), coverage)
 
 
 def nearest_neighbour_error(
-    generated: ArrayLike, generated_labels: ArrayLike, test: ArrayLike, test_labels: ArrayLike, *, num_classes: int = 10,
-    confidence: float = 0.95,
-) -> Estimate:  # fmt: skip
+    generated: ArrayLike, generated_labels: ArrayLike, test: ArrayLike, test_labels: ArrayLike, *, num_classes: int = 10
+) -> Estimate:
     """The 1-nearest-neighbour test: error on real digits of a classifier that saw only generated ones.
 
     E = mean_i [ label of the generated example nearest to test_i (Euclidean) differs from test_i's label ].
@@ -117,7 +112,7 @@ def nearest_neighbour_error(
     same_length(x, x_labels, ("test examples", "test labels"))
     same_length(y, y_labels, ("generated examples", "generated labels"))
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(y).kneighbors(x, return_distance=False)
-    return _share(y_labels[nearest[:, 0]] != x_labels, confidence)
+    return _share(y_labels[nearest[:, 0]] != x_labels)
 
 
 @dataclass(frozen=True)
@@ -136,7 +131,7 @@ class TwoSampleTest:
     generated: Estimate
 
 
-def two_sample_accuracy(real: ArrayLike, generated: ArrayLike, *, confidence: float = 0.95) -> TwoSampleTest:
+def two_sample_accuracy(real: ArrayLike, generated: ArrayLike) -> TwoSampleTest:
     """Accuracy with which each example's nearest neighbour among all others tells whether it is real.
 
     A = (hits among the real + hits among the generated) / (2 N), a hit: the nearest other example of the
@@ -162,7 +157,7 @@ def two_sample_accuracy(real: ArrayLike, generated: ArrayLike, *, confidence: fl
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(pooled).kneighbors(return_distance=False)[:, 0]
     is_real = np.arange(len(pooled)) < len(x)
     hit = is_real[nearest] == is_real
-    return TwoSampleTest(_share(hit, confidence), _share(hit[is_real], confidence), _share(hit[~is_real], confidence))
+    return TwoSampleTest(_share(hit), _share(hit[is_real]), _share(hit[~is_real]))
 
 
 def _kth_distance(rows: Floats, k: int) -> NDArray[Any]:
@@ -172,5 +167,5 @@ def _kth_distance(rows: Floats, k: int) -> NDArray[Any]:
     return NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors()[0][:, -1]
 
 
-def _share(of: NDArray[np.bool_], confidence: float) -> Estimate:
-    return wilson_interval(int(of.sum()), len(of), confidence)
+def _share(of: NDArray[np.bool_]) -> Estimate:
+    return wilson_interval(int(of.sum()), len(of))

@@ -26,21 +26,17 @@ class Parzen:
         log_likelihood: mean over the test images in nats, its standard error over them and the normal
             interval.
         sigma: the kernel width chosen on the validation images.
-        sigmas: the widths tried.
-        validation: mean log-likelihood of the validation images for each width, in nats.
         at_edge: the best width was the smallest or largest: the true optimum may lie outside.
     """
 
     log_likelihood: Estimate
     sigma: float
-    sigmas: tuple[float, ...]
-    validation: tuple[float, ...]
     at_edge: bool
 
 
 def parzen_log_likelihood(
-    samples: ArrayLike, validation: ArrayLike, test: ArrayLike, *, sigmas: Iterable[float] = SIGMAS, confidence: float = 0.95
-) -> Parzen:  # fmt: skip
+    samples: ArrayLike, validation: ArrayLike, test: ArrayLike, *, sigmas: Iterable[float] = SIGMAS
+) -> Parzen:
     """Mean log-density of test images under Gaussian kernels at generated samples.
 
     ln p(x) = ln( 1/n sum_i exp(-|x - s_i|^2 / (2 sigma^2)) ) - D ln(sigma sqrt(2 pi)), s_i the n samples;
@@ -81,9 +77,9 @@ def parzen_log_likelihood(
     best = int(np.argmax(curve))
     densities = log_densities(t, s, (widths[best],))[0]  # [T]
     error = float(densities.std()) / math.sqrt(len(densities))
-    found = normal_interval(float(densities.mean()), error, confidence)
+    found = normal_interval(float(densities.mean()), error)
     at_edge = len(widths) > 1 and best in (0, len(widths) - 1)
-    return Parzen(found, widths[best], widths, tuple(map(float, curve)), at_edge)
+    return Parzen(found, widths[best], at_edge)
 
 
 def log_densities(points: Floats, samples: Floats, sigmas: tuple[float, ...]) -> NDArray[np.float64]:

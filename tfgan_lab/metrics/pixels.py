@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,35 +15,22 @@ WINDOW, WINDOW_SIGMA = 11, 1.5
 PAIRS_AT_ONCE = 64
 
 
-@dataclass(frozen=True)
-class Diversity:
-    """How alike the images of one set are.
-
-    Attributes:
-        ms_ssim: mean MS-SSIM over random pairs, with Student's interval; 1: all images are the same.
-        scales: number of scales used: five from 161 pixels a side on, four from 81, three from 41, two from
-            21 (so for 28 x 28), one from 11.
-        pairs: number of pairs.
-    """
-
-    ms_ssim: Estimate
-    scales: int
-    pairs: int
-
-
-def ms_ssim_diversity(images: ArrayLike, *, pairs: int = 1000, confidence: float = 0.95, seed: int = 0) -> Diversity:
+def ms_ssim_diversity(images: ArrayLike, *, pairs: int = 1000, seed: int = 0) -> Estimate:
     """Mean multi-scale structural similarity over random pairs of images: the lower, the more diverse.
 
     The pairs are disjoint, hence independent: with fewer than 2 * pairs images, as many pairs as there are.
 
     Source: Odena et al., "Conditional image synthesis with auxiliary classifier GANs", 2017 (pairs within a
     class: pass one class at a time for that; over all classes the mean mixes them).
-    Range: [0, 1], no unit. Noise is diverse too: compare with real images of the same number of scales.
+    Range: [0, 1], 1: all images are the same; no unit. Noise is diverse too: compare with real images of the same number of scales.
     Bias at small n: none; the interval widens. See `ms_ssim` for the scales that fit.
 
     Args:
         images: [N, H, W] or [N, H, W, C] in [0, 1], C = 1 or 3, N >= 4, sides of at least 11 pixels.
         pairs: at most so many pairs, at least 2.
+
+    Returns:
+        The mean with Student's interval.
 
     Raises:
         UserError: too few or too small images, values outside [0, 1], NaN.
@@ -55,12 +40,13 @@ def ms_ssim_diversity(images: ArrayLike, *, pairs: int = 1000, confidence: float
     batch = unit_images(images, "images", at_least=4)
     count = min(pairs, len(batch) // 2)
     chosen = np.random.default_rng(seed).permutation(len(batch))[: 2 * count].reshape(2, count)
-    values = ms_ssim(batch[chosen[0]], batch[chosen[1]])
-    return Diversity(mean_interval(values, confidence), fitting_scales(batch.shape[1], batch.shape[2]), count)
+    return mean_interval(ms_ssim(batch[chosen[0]], batch[chosen[1]]))
 
 
 def fitting_scales(height: int, width: int) -> int:
     """How many of the five scales of MS-SSIM fit an image: each halves it, and an 11 x 11 window must fit.
+
+    Five from 161 pixels a side on, four from 81, three from 41, two from 21 (so for 28 x 28), one from 11.
 
     Raises:
         UserError: an image smaller than the window.

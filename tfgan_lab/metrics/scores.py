@@ -48,9 +48,7 @@ class LabelAccuracy:
     per_class: tuple[Estimate | None, ...]
 
 
-def label_accuracy(
-    predicted: ArrayLike, wanted: ArrayLike, num_classes: int = 10, confidence: float = 0.95
-) -> LabelAccuracy:
+def label_accuracy(predicted: ArrayLike, wanted: ArrayLike, num_classes: int = 10) -> LabelAccuracy:
     """The share of conditional samples that a classifier gives the label they were asked for.
 
     A = mean_i [predicted_i = wanted_i], with Wilson's interval.
@@ -75,7 +73,7 @@ def label_accuracy(
     right = got == asked
 
     def share(of: NDArray[np.bool_]) -> Estimate:
-        return wilson_interval(int(of.sum()), len(of), confidence)
+        return wilson_interval(int(of.sum()), len(of))
 
     classes = [right[asked == k] for k in range(num_classes)]
     return LabelAccuracy(share(right), tuple(share(of) if len(of) else None for of in classes))

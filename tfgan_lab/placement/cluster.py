@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ import tensorflow as tf
 from tfgan_lab.errors import UserError
 from tfgan_lab.placement import roll_call
 from tfgan_lab.system.runtime import quiet_stderr
+from tfgan_lab.system.signals import handling
 
 _SLURM_PORT = 8888
 
@@ -132,15 +132,11 @@ def join() -> tuple[Members, tf.distribute.Strategy]:
 def _saying_who_is_missing(members: Members) -> Iterator[None]:
     # TensorFlow waits in C++, where Python's own handlers never run: SIGINT ends the process, nothing is lost yet. SIGTERM
     # ends it only until TensorFlow has set its own handler, which takes note and waits on.
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
     command = [sys.executable, roll_call.__file__, str(members.index), *members.addresses]
-    reminder = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        reminder.kill()
-        reminder.wait()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handling(signal.SIG_DFL, signal.SIGINT, signal.SIGTERM):
+        reminder = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            reminder.kill()
+            reminder.wait()

@@ -11,6 +11,7 @@ import numpy as np
 from tfgan_lab.config import Config, GanConfig, Plane
 from tfgan_lab.evaluation.judge import doubt
 from tfgan_lab.posts.reference import Reference, reference_of
+from tfgan_lab.records import last_row
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -34,12 +35,8 @@ def diagnose(config: Config, rows: Rows, data: Mapping[str, Any]) -> list[str]:
     if not isinstance(config, GanConfig):
         return [*_accuracy(rows, data), *_normal(reference, rows, {"accuracy": "its accuracy"}, "eval")]
     sentences = [*_losses(config, reference, rows), *_balance_of_power(config, reference, rows)]
-    unsure = doubt(_last(rows, "metrics").get("judge_accuracy", 1.0))
+    unsure = doubt(last_row(rows, "metrics").get("judge_accuracy", 1.0))
     return [*sentences, *_variety(config, rows, data), *([unsure] if unsure else [])]
-
-
-def _last(rows: Rows, kind: str) -> Mapping[str, Any]:
-    return next((row for row in reversed(rows) if row["kind"] == kind), {})
 
 
 def _end(rows: Rows) -> dict[str, float]:
@@ -58,7 +55,7 @@ def _end(rows: Rows) -> dict[str, float]:
 
 
 def _accuracy(rows: Rows, data: Mapping[str, Any]) -> list[str]:
-    last = _last(rows, "eval")
+    last = last_row(rows, "eval")
     return [f"It is right on {last['accuracy']:.2%} of {_tested(data)}test images."] if "accuracy" in last else []
 
 
@@ -106,7 +103,7 @@ def _last_stretch(rows: Rows) -> Rows:
 
 
 def _normal(reference: Reference, rows: Rows, names: Mapping[str, str], kind: str) -> list[str]:
-    last, found, bands = _end(rows) if kind == "train" else _last(rows, kind), [], []
+    last, found, bands = _end(rows) if kind == "train" else last_row(rows, kind), [], []
     for key, name in names.items():
         band = reference.bands.get(key)
         at = band.at(last["epoch"]) if band and key in last else None
@@ -123,7 +120,7 @@ def _normal(reference: Reference, rows: Rows, names: Mapping[str, str], kind: st
 
 
 def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> list[str]:
-    train, test = _end(rows), _last(rows, "eval")
+    train, test = _end(rows), last_row(rows, "eval")
     if not reference.probabilities:
         return [
             f"With game.loss={config.game.loss!r} the discriminator gives scores, no probabilities: p_real and p_fake are their "
@@ -159,10 +156,10 @@ def _balance_of_power(config: GanConfig, reference: Reference, rows: Rows) -> li
 
 def _variety(config: GanConfig, rows: Rows, data: Mapping[str, Any]) -> list[str]:
     if config.data.moments:
-        return _spread(config, config.data.moments, _last(rows, "eval"))
-    if "energy_distance" in (judged := _last(rows, "eval")):
+        return _spread(config, config.data.moments, last_row(rows, "eval"))
+    if "energy_distance" in (judged := last_row(rows, "eval")):
         return [_on_the_plane(config, judged)]
-    measured = _last(rows, "metrics")
+    measured = last_row(rows, "metrics")
     if "digits" not in measured:
         do = "look at samples.png, or run `tfgan-lab evaluate`"
         return [f"Whether the generator has collapsed was not measured: {do}."]

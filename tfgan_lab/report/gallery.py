@@ -17,6 +17,7 @@ from tfgan_lab.figures import png, write_figure
 from tfgan_lab.gan import packed
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
+from tfgan_lab.records import last_row, numbers_of
 from tfgan_lab.report import plots
 from tfgan_lab.report.drawings import drawing_of, evenly
 from tfgan_lab.system.files import refuse_foreign, write_atomically
@@ -144,10 +145,8 @@ def last_numbers(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
     if not reference_of(experiment.config, {}).probabilities:
         words |= {"p_real": "sigmoid of D(real)", "p_fake": "sigmoid of D(fake)"}
     for kind, where in (("train", "last batch"), ("eval", _where(experiment))):
-        last = next((row for row in reversed(rows) if row["kind"] == kind), None)
-        if last:
-            told = [k for k, v in last.items() if isinstance(v, float) and k != "epoch"]
-            told = [k for k in told if k.removesuffix("_mean") not in last.keys() - {k}]
+        if last := last_row(rows, kind):
+            told = [k for k in numbers_of(last) if k.removesuffix("_mean") not in last.keys() - {k}]
             numbers = (f"{words.get(k, k)} {last[k]:.4f}" for k in told)
             lines.append(f"{where}: {', '.join(numbers)}")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish, spread
-from tfgan_lab.report.ledger_text import headline
+from tfgan_lab.report.ledger_text import limits_of
 
 _COLORS = {"reproduced": GREEN, "not reproduced": RED, "open": ORANGE, "not run": GREY}
 
@@ -47,7 +47,7 @@ def _words(axis: Any, claim: Mapping[str, Any]) -> None:
     axis.text(0, 1, f"{claim['id']}  {claim['config']}", fontsize=9, fontweight="bold", **at)
     axis.text(0, 0.76, f"{claim['says']}\nIt shows: {claim['printed']}.", fontsize=7, **at)
     axis.text(0, 0.38, claim["verdict"], fontsize=9, fontweight="bold", color=_COLORS[claim["verdict"]], **at)
-    details = [f"{shown} of {n} seeds", headline(claim).removeprefix(claim["verdict"]).strip(", ")]
+    details = [f"{shown} of {n} seeds", limits_of(claim)]
     axis.text(0, 0.13, "; ".join(filter(None, details)) if n else "", fontsize=7, color="#555555", **at)
 
 

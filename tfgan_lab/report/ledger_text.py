@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+SIDES = {"ours": "ours", "peer": "PyTorch"}
+
 
 def markdown(result: Mapping[str, Any]) -> str:
     """The whole ledger: a table of verdicts, the bands and where they come from, and our seeds beside the peers'."""
@@ -27,8 +29,17 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 def headline(claim: Mapping[str, Any]) -> str:
     """A verdict with what limits it: never "reproduced" alone where data or length are not the post's."""
-    limits = "; ".join(claim["limits"])
-    return f"{claim['verdict']}{f', {limits}' if limits else ''}"
+    return ", ".join(filter(None, [claim["verdict"], limits_of(claim)]))
+
+
+def limits_of(claim: Mapping[str, Any]) -> str:
+    """What limits a verdict: where data or length are not the post's; often nothing."""
+    return "; ".join(claim["limits"])
+
+
+def bold_headline(claim: Mapping[str, Any]) -> str:
+    """`headline` in Markdown."""
+    return ", ".join(filter(None, [f"**{claim['verdict']}**", limits_of(claim)]))
 
 
 def with_seeds(claim: Mapping[str, Any]) -> str:
@@ -59,8 +70,7 @@ def _claim_row(claim: Mapping[str, Any]) -> str:
     low, high = claim["interval"]
     share = f"{shown} of {n} ({low:.0%} to {high:.0%})" if n else "-"
     printed = f"{claim['says']} It shows: {claim['printed']}."
-    limits = headline(claim).removeprefix(claim["verdict"])
-    return f"| {claim['id']} | {printed} | {share} | **{claim['verdict']}**{limits}{_settled(claim)} |"
+    return f"| {claim['id']} | {printed} | {share} | {bold_headline(claim)}{_settled(claim)} |"
 
 
 def _settled(claim: Mapping[str, Any]) -> str:
@@ -117,7 +127,7 @@ def _ran_lines(ran: Sequence[Mapping[str, Any]]) -> list[str]:
         "| runs | side | seeds | length | minutes | data | commit, day and GPU |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for row in ran:
-        side, which = {"ours": "ours", "peer": "PyTorch"}[row["side"]], str(data.index(row["data"]) + 1)
+        side, which = SIDES[row["side"]], str(data.index(row["data"]) + 1)
         cells = [row["arm"], side, _seeds(row["seeds"]), row["length"], f"{row['minutes']:.1f}", which]
         lines.append(f"| {' | '.join([*cells, row['made'] or '-'])} |")
     return [*lines, "", *(f"{number}. {words}" for number, words in enumerate(data, 1))]

@@ -54,7 +54,7 @@ class Reporter(Observer):
         write_atomically(self.folder.samples / f"step-{step:08d}.png", content)
         if beside := drawing.beside(self.experiment, drawn, step):
             write_atomically(self.folder.samples / f"surface-{step:08d}.png", beside)
-        self.board.picture("samples", content, step)
+        self.board.samples(content, step)
 
     def stopped(self) -> None:
         self.board.close()

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tfgan_lab.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, finish, spread
 from tfgan_lab.posts.reference import reference_of
+from tfgan_lab.records import numbers_of
 from tfgan_lab.report.drawings import drawing_of
 from tfgan_lab.report.plots import line
 from tfgan_lab.words import of_post
@@ -72,8 +73,7 @@ def _samples(axis: Any, samples: np.ndarray | None, config: Any) -> None:
 
 def _traces(axis: Any, rows: Sequence[dict[str, Any]], balance: float | None) -> None:
     evaluations = [row for row in rows if row["kind"] == "eval"]
-    first = evaluations[0] if evaluations else {}
-    names = [name for name, value in first.items() if isinstance(value, float) and name != "epoch"]
+    names = list(numbers_of(evaluations[0])) if evaluations else []
     for name, color in zip(names, (BLUE, ORANGE, GREEN, RED), strict=False):
         line(axis, evaluations, name, _LABELS.get(name, name), color)
     if "p_real" in names and balance is not None:

@@ -15,6 +15,7 @@ from tfgan_lab.config import Changes, ClassifierConfig, Config, flattened, what_
 from tfgan_lab.errors import UserError
 from tfgan_lab.gan import packed
 from tfgan_lab.pictures import read_png
+from tfgan_lab.records import numbers_of
 from tfgan_lab.system.files import read_bytes, reason_of
 from tfgan_lab.training.workdir import Workdir
 
@@ -44,7 +45,7 @@ class TensorBoard:
         for path in sorted(workdir.samples.iterdir()) if workdir.samples.is_dir() else ():
             found = re.fullmatch(r"step-(\d{8,18})\.png", path.name)
             if found and read_png(path) is not None:
-                self.picture("samples", read_bytes(path), int(found[1]))
+                self.samples(read_bytes(path), int(found[1]))
 
     def describe(self, config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> None:
         """Writes a run's config as hparams, and its networks, by role, as a graph; `image_shape` is one example's."""
@@ -61,19 +62,18 @@ class TensorBoard:
     def scalars(self, row: dict[str, Any]) -> None:
         """Writes every number of a metrics row under kind/name."""
         with self._writing(row["step"]):
-            for name, value in row.items():
-                if isinstance(value, float) and name != "epoch":
-                    tf.summary.scalar(f"{row['kind']}/{name}", value)
+            for name, value in numbers_of(row).items():
+                tf.summary.scalar(f"{row['kind']}/{name}", value)
 
-    def picture(self, name: str, content: bytes, step: int) -> None:
-        """Writes one picture, a PNG file's content, as it is: `tf.summary.image` would encode it once more."""
+    def samples(self, content: bytes, step: int) -> None:
+        """Writes a picture of samples, a PNG file's content, as it is: `tf.summary.image` would encode it once more."""
         from tensorboard.plugins.image.metadata import create_summary_metadata
 
         with Image.open(io.BytesIO(content)) as picture:
             size = [str(length).encode() for length in picture.size]
         about = create_summary_metadata(display_name=None, description=None)
         with self._writing(step):
-            tf.summary.write(name, tf.constant([*size, content]), metadata=about)
+            tf.summary.write("samples", tf.constant([*size, content]), metadata=about)
 
     def finish(self) -> None:
         """Says that the run came to its end, and closes."""

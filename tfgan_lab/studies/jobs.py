@@ -205,7 +205,6 @@ def _outcome(job: Job, data_dir: str | None) -> str:
 
     if job.peer:
         require_torch().set_num_threads(1)
-    if job.peer:
         found = outcomes.peer_outcome(job.config, job.folder, data_dir)
     else:
         found = outcomes.our_outcome(job.config, job.folder, data_dir, job.start or None)

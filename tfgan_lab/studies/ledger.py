@@ -84,19 +84,12 @@ def _of_config(result: dict[str, Any], config: str) -> dict[str, Any]:
     }
 
 
-def outcomes_of(folder: str | os.PathLike[str], kept: str | os.PathLike[str] | None, only: bool = False) -> Store:
+def outcomes_of(folder: str | os.PathLike[str], kept: str | os.PathLike[str] | None) -> Store:
     """The outcomes to judge: of a folder's runs; with those of a kept store, to which they are added.
-
-    Args:
-      folder: The ledger's.
-      kept: A store's file; None for none.
-      only: Whether the store alone is asked, and stays as it is.
 
     Raises:
       UserError: The file is no store, or cannot be written.
     """
-    if only and kept:
-        return read_store(kept)
     found = of_runs(folder)
     if kept:
         store = read_store(kept) if os.path.lexists(kept) else Store()

@@ -17,8 +17,7 @@ from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation import modes
 from tfgan_lab.evaluation.judge import load_judge
 from tfgan_lab.evaluation.monitor import Monitor
-from tfgan_lab.evaluation.pieces import draw
-from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.evaluation.pieces import draw, sampler_of
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.studies.grid import finished
 from tfgan_lab.studies.jobs import drift_of
@@ -143,11 +142,7 @@ def measure(experiment: Experiment) -> dict[str, float]:
 def _modes(experiment: Experiment) -> dict[str, float]:
     """modes and kl_modes of stacked digits (26,000 samples), by the shipped judge."""
     config: Any = experiment.config
-    module = GeneratorModule(drawn_from(experiment.networks), config)
-    sample = tf.function(module.sample, autograph=False)
-    drawn = draw(
-        lambda num, seed: sample(tf.constant(seed, tf.int64), tf.constant(num)).numpy(), modes.NUM, config.seed, _PIECE
-    )
+    drawn = draw(sampler_of(drawn_from(experiment.networks), config), modes.NUM, config.seed, _PIECE)
     found = modes.modes_of(drawn, load_judge())
     return {"modes": float(len(np.unique(found))), "kl_modes": modes.kl_to_equal_shares(found)}
 

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +170,11 @@ def _take(store: Store, line: dict[str, Any]) -> None:
         for part in row["data"].values():
             str(Provenance(**part))
         store.outcomes.setdefault(key, {})[row["seed"]] = row
+
+
+def data_words(used: Iterable[Mapping[str, Any]]) -> str:
+    """The data of outcomes in words, each once; empty where they are drawn."""
+    return "; ".join(dict.fromkeys(str(Provenance(**part)) for data in used for part in data.values()))
 
 
 def own_store() -> Path:

@@ -13,7 +13,7 @@ from tfgan_lab.config import Config, override
 from tfgan_lab.studies.grid import Variant, full_names, try_all, variants
 from tfgan_lab.studies.jobs import Job, alone_in, run_jobs
 from tfgan_lab.studies.outcome_files import read_outcome
-from tfgan_lab.studies.store import Store, row_of
+from tfgan_lab.studies.store import Store, data_words, row_of
 from tfgan_lab.system.files import json_bytes, markdown_bytes, refuse_foreign, write_atomically
 from tfgan_lab.system.runtime import start_for
 from tfgan_lab.training.workdir import Workdir
@@ -96,7 +96,7 @@ def _write(
                 outcomes[seed] = row_of(kept[1])
         store.outcomes[one.folder, "ours"] = outcomes
         rows.append({"values": one.values, "folder": one.folder, **_summary(outcomes)})
-        data = data or _data_of(outcomes)
+        data = data or data_words(outcome["data"] for outcome in outcomes.values())
         run = _job(one, seeds[0], folder)
         commands.append(repeat_command(run.config, Workdir(run.folder).read_record(), run.folder))
     result: dict[str, Any] = {
@@ -112,13 +112,6 @@ def _write(
     title = f"A rescue of {result['rescue']['from']}" if rescued else f"{config.name}: {', '.join(result['fields'])}"
     write_study_page(folder, title, tables(result), commands)
     return result
-
-
-def _data_of(outcomes: Mapping[int, Mapping[str, Any]]) -> str:
-    from tfgan_lab.data.examples import Provenance
-
-    parts = [Provenance(**part) for outcome in outcomes.values() for part in outcome["data"].values()]
-    return "; ".join(dict.fromkeys(map(str, parts)))
 
 
 def _summary(outcomes: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:

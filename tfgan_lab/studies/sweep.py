@@ -12,6 +12,7 @@ import numpy as np
 
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.errors import TrainingDiverged
+from tfgan_lab.records import last_row, numbers_of
 from tfgan_lab.studies.grid import Variant, finished, is_judged, try_all, variants
 from tfgan_lab.system.files import json_bytes, markdown_bytes, refuse_foreign, write_atomically
 from tfgan_lab.system.runtime import start_for
@@ -117,14 +118,9 @@ def _run(variant: Variant, folder: Path, data_dir: str | None, judge: str | None
             diverged = f"diverged: {str(error).split(':')[0]}"
             say(diverged)
     rows = run.read_metrics()
-    numbers = {} if diverged else _last_evaluation(rows) | _judged(config, run, data_dir, judge)
+    numbers = {} if diverged else numbers_of(last_row(rows, "eval")) | _judged(config, run, data_dir, judge)
     moments = saved_samples(run.samples, config) if isinstance(config, GanConfig) else []
     return Outcome(value, variant.folder, numbers, rows, moments[-1][1] if moments else None, diverged)
-
-
-def _last_evaluation(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    last: dict[str, Any] = next((row for row in reversed(rows) if row["kind"] == "eval"), {})
-    return {name: value for name, value in last.items() if isinstance(value, float) and name != "epoch"}
 
 
 def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str | None) -> dict[str, float]:

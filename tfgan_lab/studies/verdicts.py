@@ -9,7 +9,6 @@ from typing import Any
 
 from tfgan_lab.config import validate
 from tfgan_lab.config_files import load_config
-from tfgan_lab.data.examples import Provenance
 from tfgan_lab.posts.claims import (
     BUDGETS,
     CLAIMS,
@@ -24,7 +23,7 @@ from tfgan_lab.posts.claims import (
     seeds_to_settle,
     verdict,
 )
-from tfgan_lab.studies.store import PREFIXES, Store, all_arms, config_of
+from tfgan_lab.studies.store import PREFIXES, Store, all_arms, config_of, data_words
 
 
 def judge(store: Store) -> dict[str, Any]:
@@ -93,8 +92,7 @@ def _data_limits(claim: Claim, used: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _data_words(used: Sequence[Mapping[str, Any]]) -> str:
-    parts = dict.fromkeys(str(Provenance(**part)) for data in used for part in data.values())
-    return "; ".join(parts) or "drawn at each step"
+    return data_words(used) or "drawn at each step"
 
 
 def judge_trial(trial: PeerTrial, store: Store) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from tqdm import tqdm
 
 from tfgan_lab.errors import UserError
+from tfgan_lab.system.signals import handling
 
 RESUME_CODE = 75  # as of `train` after SIGTERM: the same command continues
 _PATIENCE = 10  # seconds that a cluster has to answer
@@ -64,7 +65,7 @@ def run_calls(
     """
     if not arguments:
         return
-    with _raising_at_sigterm(), warnings.catch_warnings():
+    with handling(_stop, signal.SIGTERM), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")  # replaced: as it shall be
         if isinstance(workers, str):
             yield from _on_a_cluster(call, arguments, workers, start, folder)
@@ -175,16 +176,5 @@ def _leave_with_the_parent(parent: int, beacon: str) -> None:
     os._exit(RESUME_CODE)
 
 
-@contextlib.contextmanager
-def _raising_at_sigterm() -> Iterator[None]:
-    def stop(number: int, frame: Any) -> None:
-        raise Stopped("stopped by SIGTERM: run the same command again to continue.")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _stop(number: int, frame: Any) -> None:
+    raise Stopped("stopped by SIGTERM: run the same command again to continue.")

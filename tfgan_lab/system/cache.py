@@ -111,8 +111,7 @@ def keep_programs(threads: int) -> None:
         return  # the flags are split at blanks
     folder = root / _machine(threads)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK) or shutil.disk_usage(folder).free < _FREE_BYTES:
+        if not can_be_written(folder) or shutil.disk_usage(folder).free < _FREE_BYTES:
             return
         _drop_damaged(folder)
     except OSError:

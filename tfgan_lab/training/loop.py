@@ -6,7 +6,7 @@ import dataclasses
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from tfgan_lab.config import Config, Every
 from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, TrainingDiverged, UserError
 from tfgan_lab.placement.team import Team
+from tfgan_lab.system.signals import handling
 from tfgan_lab.training.engine import Engine
 from tfgan_lab.training.terminal import reader_is_gone
 from tfgan_lab.training.workdir import checkpoint_steps
@@ -78,8 +79,7 @@ class StopRequest:
         """The signal that asks to stop, if any."""
         return self._noted or (_SIGPIPE if reader_is_gone() else None)
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> AbstractContextManager[None]:
         """Catches the signals for as long as the block runs (only in the main thread, where Python delivers them)."""
 
         def note(number: int, frame: Any) -> None:
@@ -87,16 +87,7 @@ class StopRequest:
                 raise KeyboardInterrupt
             self._noted = number
 
-        try:
-            before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return handling(note, signal.SIGINT, signal.SIGTERM)
 
 
 class Window:

@@ -19,6 +19,7 @@ from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.export.saved_model import export_network
 from tfgan_lab.networks import build_networks, drawn_from
 from tfgan_lab.placement.team import make_team
+from tfgan_lab.records import last_row, numbers_of
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.engine import make_engine
@@ -90,8 +91,7 @@ class SeedRun:
         provenance = {name: str(part) for name, part in self.experiment.source.provenance.items()}
         facts = {"step": step, "seed": self.config.seed, "trained_on": provenance}
         export_network(self.config, drawn_from(self.experiment.networks), self.folder.export, facts)
-        rows = [row for row in self.folder.read_metrics() if row["kind"] == "eval"]
-        return {k: v for k, v in (rows[-1] if rows else {}).items() if isinstance(v, float) and k != "epoch"}
+        return numbers_of(last_row(self.folder.read_metrics(), "eval"))
 
 
 class ManySeeds:

@@ -13,6 +13,7 @@ from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.errors import UserError, in_python
 from tfgan_lab.export.saved_model import GeneratorModule
 from tfgan_lab.networks import drawn_from
+from tfgan_lab.records import last_row, numbers_of
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.restored import restore_run
 from tfgan_lab.training.sampler import columns_of, saved_samples
@@ -85,9 +86,8 @@ class Run:
                 grid = pictures.grid(drawn, columns_of(self.config))
                 parts.append(pictures.img(grid, "samples of the last step", self.config.label_names))
         for kind in ("train", "eval", "metrics"):
-            last = next((row for row in reversed(self.rows) if row["kind"] == kind), None)
-            if last:
-                numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float) and k != "epoch")
+            if last := last_row(self.rows, kind):
+                numbers = ", ".join(f"{name} {value:.4g}" for name, value in numbers_of(last).items())
                 parts.append(f"<p>{kind}, step {last['step']:,}: {html.escape(numbers)}</p>")
         return "".join(parts)
 

@@ -304,8 +304,8 @@ class Workdir:
                 rows.append(row)
         return rows
 
-    def cut_after(self, step: int) -> list[dict[str, Any]]:
-        """Forgets what was written after the checkpoint that a run resumes from; returns the rows kept."""
+    def cut_after(self, step: int) -> None:
+        """Forgets what was written after the checkpoint that a run resumes from."""
         rows = [row for row in self.read_metrics() if row["step"] <= step]
         if (self.path / "metrics.jsonl").exists():
             write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
@@ -313,7 +313,6 @@ class Workdir:
             found = re.fullmatch(r"step-(\d{8,})\.(npz|png)", path.name)
             if found and int(found[1]) > step:
                 path.unlink()
-        return rows
 
 
 def config_of(path: str | os.PathLike[str]) -> config_lib.Config:
