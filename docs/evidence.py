@@ -68,6 +68,7 @@ tfgan-lab compare ledger --config=mnist_classifier --peers --data_dir=MNIST_FOLD
 tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=first_gan --first_seed=5 --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=cgan_layernorm --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=C000b.1 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=C002a.2 --seeds=71 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=C002g --seeds=11 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 ```
