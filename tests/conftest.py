@@ -29,7 +29,7 @@ settings.load_profile("tests")
 _WITHOUT_TENSORFLOW = (
     "test_cache", "test_cli", "test_config", "test_faces", "test_files", "test_images", "test_layers_import", "test_mnist", "test_workdir",
     "test_metrics_distributions", "test_metrics_frechet", "test_metrics_intervals", "test_metrics_memorisation",
-    "test_metrics_neighbours", "test_metrics_parzen", "test_style", "test_runtime", "test_worker_pool",
+    "test_metrics_neighbours", "test_metrics_parzen", "test_style", "test_runtime", "test_signals", "test_worker_pool",
 )  # fmt: skip
 _started = False
 

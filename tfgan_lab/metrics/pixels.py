@@ -22,7 +22,8 @@ def ms_ssim_diversity(images: ArrayLike, *, pairs: int = 1000, seed: int = 0) ->
 
     Source: Odena et al., "Conditional image synthesis with auxiliary classifier GANs", 2017 (pairs within a
     class: pass one class at a time for that; over all classes the mean mixes them).
-    Range: [0, 1], 1: all images are the same; no unit. Noise is diverse too: compare with real images of the same number of scales.
+    Range: [0, 1], 1: all images are the same; no unit. Noise is diverse too: compare with
+    real images of the same number of scales.
     Bias at small n: none; the interval widens. See `ms_ssim` for the scales that fit.
 
     Args:

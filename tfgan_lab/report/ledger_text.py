@@ -39,7 +39,7 @@ def limits_of(claim: Mapping[str, Any]) -> str:
 
 def bold_headline(claim: Mapping[str, Any]) -> str:
     """`headline` in Markdown."""
-    return ", ".join(filter(None, [f"**{claim['verdict']}**", limits_of(claim)]))
+    return headline({**claim, "verdict": f"**{claim['verdict']}**"})
 
 
 def with_seeds(claim: Mapping[str, Any]) -> str:
