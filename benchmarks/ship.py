@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab import pretrained
-from tfgan_lab.system.files import json_bytes
+from tfgan_lab.system.files import json_bytes, write_atomically
 from tfgan_lab.system.runtime import start_tensorflow
 
 _COMPARED = 256  # latents
@@ -47,8 +47,9 @@ def ship(run_folder: str, data_dir: str | None, note: str) -> None:
         "packed_by": f"python -m benchmarks.ship runs/{stem}{' --data_dir=MNIST_FOLDER' if record.get('data_dir') else ''}",
         "versions": record.get("versions"), "fields": describe(config)["fields"],
     }  # fmt: skip
+    home = pretrained.FOLDER
     with tempfile.TemporaryDirectory() as folder:  # the package gets both files, measured, or none
-        home, pretrained.FOLDER = pretrained.FOLDER, Path(folder)
+        pretrained.FOLDER = Path(folder)
         pretrained.file_of(config.name, "npz").write_bytes(content)
         pretrained.file_of(config.name, "json").write_bytes(json_bytes(card))
         found = pretrained.load(config.name)
@@ -64,8 +65,8 @@ def ship(run_folder: str, data_dir: str | None, note: str) -> None:
     }  # fmt: skip
     fields = card.pop("fields")  # the longest part comes last
     home.mkdir(exist_ok=True)
-    pretrained.file_of(config.name, "npz").write_bytes(content)
-    pretrained.file_of(config.name, "json").write_bytes(json_bytes(card | measured | {"fields": fields}))
+    write_atomically(pretrained.file_of(config.name, "npz"), content)
+    write_atomically(pretrained.file_of(config.name, "json"), json_bytes(card | measured | {"fields": fields}))
     print(f"{config.name}: {len(content):,} bytes of weights; {measured['rounding']}", flush=True)
 
 

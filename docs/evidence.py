@@ -65,11 +65,16 @@ compare ledger --notrain` draws the same from the package alone. These commands 
 ```bash
 tfgan-lab compare ledger --config=gaussian --first_seed=200 --seeds=200 --peers --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=mnist_classifier --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
-tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=mlp_gan --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=mlp_gan_smoothed --budget=short --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=cgan_conv --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=cgan_concat --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=cgan_branch --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=first_gan --first_seed=5 --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=cgan_layernorm --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=C000b.1 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=C002a.2 --seeds=71 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=C002f --seeds=331 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=C002g --seeds=11 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 ```
 
@@ -82,7 +87,7 @@ PyTorch's programs whose rows below name a GPU were trained on it by `evidence/t
 ![Each seed's numbers against the bands](images/ledger.png)
 
 ![Our seeds beside the PyTorch programs](images/peers.png)
-"""
+"""  # noqa: E501
 
 
 def texts(store: Store) -> dict[Path, bytes]:

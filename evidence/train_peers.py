@@ -69,7 +69,7 @@ def _train_arm(arm: str, values: Any) -> None:
             "change steps or batch_size, or say --device=cpu."
         )
     made = {"train_sha256": digest, "torch": torch.__version__}
-    started = time.perf_counter()
+    begun = started = time.perf_counter()
     if values.device == "cpu":
         torch.set_num_threads(1)
         trained = (peer_weights.train_peer(config, steps, images, labels) for config in configs)
@@ -87,7 +87,9 @@ def _train_arm(arm: str, values: Any) -> None:
                 for role, state in states.items()
             }
         peer_weights.keep(values.workdir / arm / f"peer,seed={config.seed}", config, steps, states, made, started)
-    print(f"{arm}: {steps:,} steps, {len(configs)} seeds, {time.perf_counter() - started:.0f} s", flush=True)
+        if "seeds_together" not in made:
+            started = time.perf_counter()
+    print(f"{arm}: {steps:,} steps, {len(configs)} seeds, {time.perf_counter() - begun:.0f} s", flush=True)
 
 
 def _seeds(values: Any) -> range:

@@ -142,6 +142,10 @@ def test_a_mistyped_command_is_one_line(
     assert expected in said(capsys, *arguments)
 
 
+def test_a_place_that_cannot_be_looked_at_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "File name too long: name another" in said(capsys, "report", f"--workdir={'a' * 300}")
+
+
 def test_a_flag_that_is_left_empty_is_named_by_every_verb(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

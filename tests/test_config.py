@@ -480,6 +480,7 @@ def test_json_too_deep_or_too_long_is_one_line() -> None:
     assert "not a config" in refusal(from_json, "[" * 100_000)
     assert "not a config" in refusal(from_json, "1" * 10_000)
     assert "some/run/config.json" in refusal(from_json, "{", "some/run/config.json")
+    assert "some/run/config.json: " in refusal(from_json, '{"x": 1}', "some/run/config.json")
 
 
 FIELDS = st.sampled_from(

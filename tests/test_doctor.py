@@ -116,3 +116,10 @@ def test_it_says_whether_the_cpu_multiplies_in_bfloat16(
     if text:
         (tmp_path / "cpuinfo").write_text(text)
     assert doctor._bfloat16() == said
+
+
+def test_the_doctor_looks_for_all_that_an_installation_brings() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).resolve().parents[1] / "setup.cfg")
+    needed = re.findall(r"^([\w-]+)", settings["options"]["install_requires"], re.MULTILINE)
+    assert {*doctor._REQUIRED} == {*needed} - {"importlib_resources"}  # of old Pythons, for python-avatars

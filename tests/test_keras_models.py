@@ -123,6 +123,7 @@ Sequential, Input = keras.Sequential, keras.Input
         ("generator", lambda: Sequential([Input((7,)), L.Dense(5)]), "its layers draw [5] images but the data's are [28, 28, 1]"),
         ("discriminator", lambda: Sequential([Input((9,)), L.Dense(1)]), "discriminator.0 (keras_model) takes no [28, 28, 1]"),
         ("discriminator", lambda: Sequential([Input((28, 28, 1)), L.Flatten(), L.Dense(2)]), "not in one logit"),
+        ("generator", lambda: keras.Model(z := Input((7,)), [z, z]), "gives a list of outputs: give a model of one output"),
         ("generator", lambda: Sequential([Input((7,)), L.Dense(784, kernel_regularizer="l2")]), "adds losses of its own"),
     ],
 )  # fmt: skip

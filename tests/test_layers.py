@@ -34,6 +34,7 @@ from tfgan_lab.layer_base import (
     browser_steps,
     every_node,
     layer,
+    planned,
 )  # fmt: skip
 from tfgan_lab.layers import (
     ELU,
@@ -648,3 +649,8 @@ def test_no_gradient_flows_through_the_mean_of_a_set(rng: np.random.Generator) -
         loss = tf.reduce_sum(AppendDeviations().call(x, Node(AppendDeviations(), (6,), 0), Pass()) ** 2)
     apart = x - tf.reduce_mean(x, 1, keepdims=True)
     assert_allclose(tape.gradient(loss, x), 2 * x + 4 * apart**3, rtol=1e-10)
+
+
+def test_an_image_is_not_cut_to_nothing() -> None:
+    with pytest.raises(UserError, match=r"0 \(conv_transpose\) cuts 20 pixels off each side"):
+        planned([ConvTranspose(8, 1, padding=20)], (28, 28, 1), 0, "net")

@@ -108,16 +108,16 @@ def test_a_collapsed_generator_has_no_shape() -> None:
 
 
 def test_two_halves_share_no_image_and_are_the_same_streamed_or_not(tmp_path: Path) -> None:
-    images = np.random.default_rng(2).integers(0, 256, (41, 16, 16, 3)).astype(np.uint8)
-    faces = Examples(41, (16, 16, 3), Provenance("noise", "train", 41, "0"), images)
+    images = np.random.default_rng(2).integers(0, 256, (151, 16, 16, 3)).astype(np.uint8)
+    faces = Examples(151, (16, 16, 3), Provenance("noise", "train", 151, "0"), images)
     first, second = colours.two_halves(faces, 1000, seed=1)
-    assert len(first) == len(second) == 20
-    assert len({image.tobytes() for image in (*first, *second)}) == 40
+    assert len(first) == len(second) == 75
+    assert len({image.tobytes() for image in (*first, *second)}) == 150
     streamed = dataclasses.replace(faces, images=stored(images, tmp_path))
     for a, b in zip((first, second), colours.two_halves(streamed, 1000, seed=1), strict=True):
         np.testing.assert_array_equal(a, b)
     assert len(colours.two_halves(faces, 7, seed=1)[0]) == 7
-    for few in (1, 39):
+    for few in (1, 145):
         examples = Examples(few, (16, 16, 3), Provenance("noise", "train", few, "0"), images[:few])
         assert f"n={few}, sha256 0: too few to be measured" in refusal(lambda: colours.two_halves(examples, 9, seed=1))  # noqa: B023
 

@@ -414,6 +414,23 @@ def test_tfds_without_a_copy_or_a_network_is_one_line(nothing_prepared: Path) ->
     assert "no prepared copy and no network" in refusal(load_mnist, "tfds", str(nothing_prepared))
 
 
+def test_a_download_that_fails_is_one_line(nothing_prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class DownloadError(Exception):
+        """As TFDS', derived from nothing else."""
+
+    class Builder:
+        data_dir = str(nothing_prepared / "mnist" / "3.0.1")
+
+        def download_and_prepare(self) -> None:
+            raise DownloadError("HTTP code: 403.\nmore of it")
+
+    fake = types.ModuleType("tensorflow_datasets")
+    fake.builder = lambda name, data_dir: Builder()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
+    monkeypatch.setattr(mnist, "download_host_answers", lambda *_: True)
+    assert "TFDS could not load mnist: HTTP code: 403.. Use --data_dir" in refusal(load_mnist, "tfds", None)
+
+
 def test_tfds_gives_each_image_its_label_and_keeps_the_first_5000_apart(
     nothing_prepared: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:

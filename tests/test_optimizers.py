@@ -303,3 +303,10 @@ def test_a_refusal_says_which_optimiser(field: str, small_source: Any) -> None:
     setattr(config, field, KerasOptimizer(name="rmsprop", learning_rate=1e-3, arguments={"roh": 0.9}))
     with pytest.raises(UserError, match=f"config: {field}.arguments of 'rmsprop'"):
         build(config, small_source)
+
+
+def test_a_weight_without_part_in_the_loss_is_one_line() -> None:
+    weights = [tf.Variable([1.0]), tf.Variable([2.0])]
+    optimizer = FusedAdam(Adam(learning_rate=0.1), weights)
+    with pytest.raises(UserError, match="has no part in the loss"):
+        optimizer.apply([tf.constant([1.0]), None])  # type: ignore[list-item]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_allclose
 
-from tfgan_lab.config import Game, override
+import tfgan_lab
+from tfgan_lab.config import Data, Game, ImageData, Mnist, data_kind, override
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
-from tfgan_lab.layer_base import KINDS, layer
-from tfgan_lab.layers import Dense
+from tfgan_lab.layer_base import KINDS, Layer, layer
+from tfgan_lab.layers import ELU, Dense
 from tfgan_lab.losses import LOSSES, Loss
 from tfgan_lab.networks import build_generator
 from tfgan_lab.penalties import PENALTIES, Penalty
@@ -198,6 +200,38 @@ def test_names_of_the_package_stay_its_own() -> None:
         with pytest.raises(UserError, match="under a name of its own"):
             make()
     assert LOSSES["hinge"] is not hinge and KINDS["dense"] is Dense
+    with pytest.raises(UserError, match="the package has a layer of kind 'elu'"):
+        layer(type("Elu", (Layer,), {"__annotations__": {}, "__module__": "mine"}))
+    assert KINDS["elu"] is ELU
+
+    @dataclasses.dataclass(frozen=True)
+    class Digits(ImageData):
+        kind: Literal["mnist"] = "mnist"
+
+    with pytest.raises(UserError, match="the package has data of kind 'mnist'"):
+        data_kind(Digits)
+    assert Data.kinds["mnist"] is Mnist
+
+
+def wave(x: Any) -> Any:
+    return tf.sin(x)
+
+
+def traced(x: Any) -> Any:
+    return tf.ensure_shape(tf.py_function(lambda y: y, [x], tf.float32), x.shape)
+
+
+def test_a_layer_of_numbers_is_exported_and_any_other_is_refused_before_the_training(tmp_path: Path) -> None:
+    config: Any = offline("mlp_gan:smoke", steps="2")
+    for function in (wave, traced):
+        layers = [function, *config.generator]
+        if function is wave:
+            tfgan_lab.train(dataclasses.replace(config, generator=layers), tmp_path / "wave", verbose=False)
+            assert tfgan_lab.load_generator(tmp_path / "wave").sample(2, seed=0).shape == (2, 28, 28, 1)
+        else:
+            with pytest.raises(UserError, match="its network holds EagerPyFunc, which no export may hold"):
+                tfgan_lab.train(dataclasses.replace(config, generator=layers), tmp_path / "traced", verbose=False)
+            assert Workdir(tmp_path / "traced").read_metrics() == []
 
 
 def test_a_function_that_fits_no_shape_is_one_line() -> None:

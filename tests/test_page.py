@@ -194,6 +194,8 @@ def test_metrics_stand_beside_their_floors(trained: Any, tmp_path: Path) -> None
     }
     (run / "metrics.json").write_text(json.dumps({"metrics": [row]}))
     assert "recall (k=5) 0.25 [0.2, 0.3] 0.95 – higher" in page_of(tmp_path, run).text
+    (run / "metrics.json").write_text(json.dumps({"metrics": [row], "model": {"step": 7}}))
+    assert "its metrics are of step 7" in page_of(tmp_path, run).text
     (run / "metrics.json").write_text('{"metrics": 3')
     assert "There are no metrics yet" in page_of(tmp_path, run).text
 

@@ -42,19 +42,20 @@ def test_outcomes_come_out_as_they_went_in(tmp_path: Path) -> None:
 
 
 def test_seeds_of_one_graph_share_its_minutes(tmp_path: Path) -> None:
-    invent(tmp_path, {0: RIGHT, 1: RIGHT, 2: RIGHT})
+    invent(tmp_path, {0: RIGHT})  # of ours each seed's seconds are its share already: `many_seeds`
     invent(tmp_path, {0: RIGHT}, "peer")
-    runs = tmp_path / ARM.folder("posted")
-    (runs / "seeds=0-1").mkdir()
-    for folder in runs.glob("*seed=?"):
-        path = folder / "outcome.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"train_seconds": 600, "seeds_together": 5}))
+    for name, told in (
+        ("seed=0", {"train_seconds": 600}),
+        ("peer,seed=0", {"train_seconds": 600, "seeds_together": 5}),
+    ):
+        path = tmp_path / ARM.folder("posted") / name / "outcome.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | told))
     minutes = {
         (side, seed): row["minutes"]
         for (_, side), rows in store.of_runs(tmp_path).outcomes.items()
         for seed, row in rows.items()
     }
-    assert minutes == {("ours", 0): 5, ("ours", 1): 5, ("ours", 2): 10, ("peer", 0): 2}
+    assert minutes == {("ours", 0): 10, ("peer", 0): 2}
 
 
 def test_a_run_made_again_replaces_its_row_and_others_stay(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_means_in_a_row_are_over_its_own_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "steps", "expected"), [(0.0, 0, 0), (1.0, 0, 90), (0.25, 0, 22), (2.0, 7, 7), (0.0, 5, 5), (0.001, 0, 0)]
+    ("epochs", "steps", "expected"), [(0.0, 0, 0), (1.0, 0, 90), (0.25, 0, 22), (2.0, 7, 7), (0.0, 5, 5), (0.001, 0, 1)]
 )
 def test_intervals_in_steps(epochs: float, steps: int, expected: int) -> None:
     from tfgan_lab.config import Every

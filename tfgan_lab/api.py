@@ -35,7 +35,7 @@ def train(
       start: What a new run starts from instead of the config's start values: a run's folder, whose newest checkpoint
         counts, or "FOLDER@STEP"; or "pretrained:NAME", whose generator starts. Steps are counted on. What cannot be
         carried over is said, and is in run.json ("fork").
-      verbose: False prints nothing.
+      verbose: False prints nothing but the bar of a long preparation of data.
 
     Returns:
       The run, a `tfgan_lab.training.run.Run`: its rows, its generator, its samples. With `num_seeds` > 1 a list of

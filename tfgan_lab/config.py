@@ -294,7 +294,10 @@ def from_json(text: str, path: str = "config.json") -> Config:
             raise ValueError("it holds no JSON object")
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a config: {error}") from None
-    return from_dict(values)
+    try:
+        return from_dict(values)
+    except UserError as error:
+        raise UserError(f"{path}: {str(error).removeprefix('config: ')}") from None
 
 
 def override(config: Config, assignments: Mapping[str, str]) -> Config:

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import TypeAdapter
 
-from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest, shortened
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest, refuse_shipped, shortened
 
 MOMENTS = ("real_mean", "real_std", "fake_mean", "fake_std")
 
@@ -145,8 +145,10 @@ _Value = TypeVar("_Value")
 
 
 def data_kind(made: _Kind) -> _Kind:
-    """Makes a kind of data known to configs, by its `kind`."""
-    Data.kinds[made.__dataclass_fields__["kind"].default] = made  # type: ignore[attr-defined]
+    """Makes a kind of data known to configs, by its `kind`. Raises `UserError` if the package has one of that name."""
+    kind = made.__dataclass_fields__["kind"].default  # type: ignore[attr-defined]
+    refuse_shipped(made, Data.kinds.get(kind), f"data of kind {kind!r}")
+    Data.kinds[kind] = made
     return made
 
 

@@ -76,6 +76,18 @@ def own_name(function: Callable[..., Any], shipped: Iterable[str]) -> str:
     return name
 
 
+def refuse_shipped(cls: type, known: type | None, what: str) -> None:
+    """Raises `UserError` if a user's class would take the place of one of the package's, which is `what`."""
+    known_by, own = getattr(known, "__module__", ""), cls.__module__
+    if known_by.startswith("tfgan_lab.") and not own.startswith("tfgan_lab."):
+        raise UserError(f"{cls.__name__}: the package has {what}: give yours another name.")
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What an error says, in one line; its class where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:most]
+
+
 def shortened(text: str, most: int = 120) -> str:
     """The start of a text that may be of any length."""
     return text if len(text) <= most else f"{text[:most]}…"

@@ -20,6 +20,7 @@ import tensorflow as tf
 from tfgan_lab.averages import Average
 from tfgan_lab.config import Game, Latents
 from tfgan_lab.config_checks import game_faults
+from tfgan_lab.data_kinds import MOMENTS
 from tfgan_lab.errors import UserError
 from tfgan_lab.keras_models import mixing_layers
 from tfgan_lab.losses import make_loss
@@ -111,7 +112,7 @@ class GAN:
         if self.penalty:
             self.metric_names.append("penalty")
         if moments:
-            self.metric_names += ["real_mean", "real_std", "fake_mean", "fake_std"]
+            self.metric_names += MOMENTS
         self._played: Any = None
 
     def step(self, i: int, real: Any, labels: Any = None) -> dict[str, float]:
@@ -292,7 +293,7 @@ class GAN:
     def losses(self, step: Any, real: Any, labels: Any) -> dict[str, tf.Tensor]:
         """Both losses of a step's batch with the networks as they are now, nothing updated (post P002's print).
 
-        `step` is the one whose latents are used again: the last that was done.
+        `step` is the last that was done. With `fakes="shared"` its latents are used again, else others are drawn.
         """
         turn, real = self._draw_turn("shared", step, num_rows(real, self.batch_axis)), self._pack(real)
         labels = labels if self.num_labels else None

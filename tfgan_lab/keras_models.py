@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 from tfgan_lab.layer_base import Layer, Node, Pass, Shape, Weight, layer, tf
 
 _HELD: dict[str, Any] = {}  # by architecture
@@ -49,7 +49,9 @@ class KerasModel(Layer):
         try:
             drawn = model([x, tf.zeros([2], tf.int32)] if self.takes_labels else x)
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise UserError(f"takes no {list(node.inputs)}: {str(error).splitlines()[0]}") from None
+            raise UserError(f"takes no {list(node.inputs)}: {first_line(error)}") from None
+        if not hasattr(drawn, "shape"):
+            raise UserError(f"gives a {type(drawn).__name__} of outputs: give a model of one output")
         return tuple(drawn.shape[1:])
 
     def call(self, x: Any, node: Node, now: Pass) -> Any:

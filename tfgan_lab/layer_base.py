@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, InstanceOf, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, nearest, own_name
+from tfgan_lab.errors import DEFINED_ELSEWHERE, UserError, first_line, nearest, own_name, refuse_shipped
 from tfgan_lab.fields import STRICT, explain
 from tfgan_lab.spectral import normalised
 
@@ -187,6 +187,7 @@ def layer(cls: type[Any]) -> type[Any]:
     if not isinstance(cls, type):
         return layer(_of_function(cls))
     kind = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    refuse_shipped(cls, KINDS.get(kind), f"a layer of kind {kind!r}")
     cls.__annotations__ = {**cls.__annotations__, "kind": Literal[kind]}
     cls.kind = dataclasses.field(default=kind, repr=False, kw_only=True)
     KINDS[kind] = dataclass(config=STRICT, frozen=True)(cls)
@@ -200,7 +201,7 @@ def _of_function(function: Callable[[Any], Any]) -> type[Any]:
         try:
             return tuple(function(tf.zeros([1, *node.inputs])).shape[1:])
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise UserError(f"takes no {list(node.inputs)}: {str(error).splitlines()[0]}") from None
+            raise UserError(f"takes no {list(node.inputs)}: {first_line(error)}") from None
 
     def call(self: Layer, x: Any, node: Node, now: Pass) -> Any:
         return function(x)

@@ -171,6 +171,10 @@ class ConvTranspose(Layer):
     def plan(self, node: Node) -> Shape:
         height, width, channels = node.image
         sides = [(side - 1) * self.stride + self.kernel_size - 2 * self.padding for side in (height, width)]
+        if min(sides) < 1:
+            raise UserError(
+                f"cuts {self.padding} pixels off each side of an image that is not so large: use less padding"
+            )
         area = self.kernel_size**2
         # PyTorch takes a ConvTranspose's fan_in from the weight's second axis: its output channels.
         fans = (self.filters * area, channels * area)

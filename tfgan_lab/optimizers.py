@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_lab import config as config_lib
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 
 
 class _Fused(tf.Module):
@@ -41,6 +41,8 @@ class _Fused(tf.Module):
         Args:
           gradients: One per variable, of this replica's share of the global batch's mean loss.
         """
+        if any(gradient is None for gradient in gradients):
+            raise UserError("a trainable weight has no part in the loss: use it, or make it not trainable.")
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
@@ -126,7 +128,7 @@ class FromKeras:
         try:
             self._optimizer = kinds[numbers.name](learning_rate=numbers.learning_rate, **numbers.arguments)
         except (TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise UserError(f"config: {field}.arguments of {numbers.name!r}: {reason}") from None
         self._optimizer.build(list(variables))
         self._variables = list(variables)

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tfgan_lab.errors import UserError, nearest
+from tfgan_lab.errors import UserError, first_line, nearest
 from tfgan_lab.system.files import read_bytes
 
 FOLDER = Path(__file__).with_name("pretrained")
@@ -99,7 +99,7 @@ def load(name: str) -> Pretrained:
         for variable in generator.variables:
             variable.assign(_unpacked(arrays[variable.name]))
     except (KeyError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}, {str(error).splitlines()[0][:160]}") from None
+        raise _damaged(path, f"{type(error).__name__}, {first_line(error, 160)}") from None
     return Pretrained(config, generator, card)
 
 

@@ -8,7 +8,9 @@ from tfgan_lab.config import Config, GanConfig, validate
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.judge import judge_for
 from tfgan_lab.evaluation.monitor import Monitor
+from tfgan_lab.placement.team import make_team
 from tfgan_lab.report.reporter import Reporter
+from tfgan_lab.system.runtime import start_for
 from tfgan_lab.training import train as plain
 from tfgan_lab.training.experiment import Experiment
 from tfgan_lab.training.many_seeds import train_seeds
@@ -26,6 +28,8 @@ def train(
     """
     config = validate(config)
     if isinstance(config, GanConfig) and config.judge:
+        start_for(config)
+        make_team(config)  # TensorFlow takes no cluster once an op has run
         judge_for(config)  # a wrong one is told before the training, not at its first use
     if isinstance(config, GanConfig) and config.num_seeds > 1:
         if start is not None:

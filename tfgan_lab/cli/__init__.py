@@ -15,7 +15,7 @@ from tfgan_lab import __version__
 from tfgan_lab.cli import compare, inputs, results, runs
 from tfgan_lab.cli.output import complain, settled
 from tfgan_lab.cli.verb import DEFAULT_CONFIG, Verb
-from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, UserError, nearest
+from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, UserError, nearest, shown
 from tfgan_lab.system.signals import handling
 
 _INTRODUCTION = """\
@@ -118,4 +118,9 @@ def _code_of(arguments: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         return READER_GONE_CODE
+    except OSError as error:  # of a place that nobody asked of before: no permission, too long a name
+        if error.filename is None:
+            raise
+        complain(f"{shown(str(error.filename))}: {error.strerror}: name another, or fix its permissions.")
+        return UserError.code
     return 0

@@ -22,7 +22,8 @@ _REQUIRED = {
     "tensorflow": "tensorflow", "keras": "keras", "numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn",
     "matplotlib": "matplotlib", "pillow": "PIL", "h5py": "h5py", "tensorboard": "tensorboard", "jinja2": "jinja2",
     "pydantic": "pydantic", "absl-py": "absl", "filelock": "filelock", "tqdm": "tqdm", "mlxtend": "mlxtend",
-    "tensorflow-datasets": "tensorflow_datasets",
+    "tensorflow-datasets": "tensorflow_datasets", "joblib": "joblib", "psutil": "psutil",
+    "python-avatars": "python_avatars", "resvg-py": "resvg_py",
 }  # fmt: skip
 # By extra: what it brings and for what.
 _EXTRAS = {

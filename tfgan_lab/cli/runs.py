@@ -164,7 +164,7 @@ VERBS = {
         "tfgan-lab train",
         "tfgan-lab train --config=mlp_gan --data_dir=MNIST_FOLDER --config.seed=1",
         "tfgan-lab train --workdir=runs/mlp_gan            (resumes it)",
-        "tfgan-lab train --from=runs/mlp_gan@1000 --config.game.penalty=r1 --workdir=runs/rescued",
+        "tfgan-lab train --from=runs/mlp_gan --config.game.penalty=r1 --config.epochs=250 --workdir=runs/rescued",
         "tfgan-lab train --live            (with a page that shows its samples and curves as they come)",
     ]),
     "watch": Verb(_watch, _watch_flags, "serves a run's page on this machine, which follows the run while it trains", [
@@ -176,6 +176,6 @@ VERBS = {
     ]),
     "study": Verb(_study, _study_flags, "trains every combination of fields' values over seeds and compares them", [
         "tfgan-lab study --config=plane:grid25 --vary=loss=non_saturating,hinge --vary=penalty=none,r1 --seeds=10",
-        "tfgan-lab study --rescue --from=runs/mlp_gan --steps=1000,2000 --vary=game.penalty=r1,dragan",
+        "tfgan-lab study --rescue --from=RUN --steps=600,1500 --vary=game.penalty=r1,dragan      (of a run that kept them)",
     ]),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from tfgan_lab.config import Mnist, Stacked
 from tfgan_lab.data.examples import Examples, Provenance, digest
 from tfgan_lab.data.idx import FILES, idx_path, read_split
 from tfgan_lab.data.source import Source
-from tfgan_lab.errors import UserError, shown
+from tfgan_lab.errors import UserError, first_line, shown
 from tfgan_lab.system.arrays import npz_bytes, read_arrays
 from tfgan_lab.system.cache import cache_dir
 from tfgan_lab.system.files import write_atomically
@@ -220,10 +220,11 @@ def _read_tfds(data_dir: str | None) -> _Arrays:
                 )
             builder.download_and_prepare()
         parts = {split: builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test")}
-    except (OSError, ValueError, RuntimeError, AssertionError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except UserError:
+        raise
+    except Exception as error:  # those of a download are classes of TFDS' own, derived from nothing else
         raise UserError(
-            f"TFDS could not load mnist: {line}. Use --data_dir with idx files, or --config.data.source=embedded."
+            f"TFDS could not load mnist: {first_line(error)}. Use --data_dir with idx files, or --config.data.source=embedded."
         ) from None
     train, test = ((part["image"].numpy()[..., 0], part["label"].numpy().astype(np.uint8)) for part in parts.values())
     return _without(NUM_VALIDATION, train, test)

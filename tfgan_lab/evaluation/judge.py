@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.metrics.checks import unit_images
 from tfgan_lab.system.arrays import npz_bytes, read_arrays
@@ -137,7 +137,7 @@ def load_judge(path: str | os.PathLike[str] | None = None) -> Judge:
     except UserError:
         raise
     except Exception as error:  # TensorFlow and Keras raise nearly anything on what another program wrote
-        line = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        line = first_line(error, 160)
         raise UserError(
             f"judge {path} is damaged or no classifier of tfgan-lab ({line}): name the run folder of one."
         ) from None
@@ -245,7 +245,7 @@ def _from_saved_model(folder: Path) -> Judge:
     try:
         weights = b"".join(path.read_bytes() for path in sorted((folder / "variables").glob("variables.data*")))
     except OSError as error:
-        raise UserError(f"{folder} is damaged: {str(error).splitlines()[0][:200]}. Export it again.") from None
+        raise UserError(f"{folder} is damaged: {first_line(error)}. Export it again.") from None
     signature = model.signatures.get("serving_default")
     outputs = set(signature.structured_outputs) if signature is not None else set()
     if not set(_OUTPUTS) <= outputs:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 from tfgan_lab.system.files import require_file
 from tfgan_lab.system.runtime import no_pattern, quiet_stderr
 
@@ -20,7 +20,7 @@ _OBJECTS = {
     "_generic_user_object", "trackable_list_wrapper", "trackable_dict_wrapper", "trackable_tuple_wrapper", "signature_map"
 }  # fmt: skip
 # Ops that turn numbers into numbers (or into the bytes of a PNG): no files, no network, no Python.
-_ARITHMETIC = frozenset(["Abs", "Add", "AddN", "AddV2", "All", "Any", "ArgMax", "ArgMin", "Assert", "AssignVariableOp", "AvgPool", "BatchMatMulV2", "BatchMatMulV3", "BiasAdd", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BroadcastTo", "Cast", "Ceil", "ClipByValue", "Concat", "ConcatV2", "Const", "Conv2D", "Conv2DBackpropInput", "Cumsum", "DepthToSpace", "DepthwiseConv2dNative", "DisableCopyOnRead", "Elu", "EncodePng", "EnsureShape", "Equal", "Erf", "Erfc", "Exp", "ExpandDims", "Expm1", "Fill", "Floor", "FloorDiv", "FloorMod", "FusedBatchNormV3", "GatherNd", "GatherV2", "Greater", "GreaterEqual", "Identity", "IdentityN", "If", "InvertPermutation", "LeakyRelu", "LeftShift", "Less", "LessEqual", "LinSpace", "Log", "Log1p", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul", "Max", "MaxPool", "Maximum", "Mean", "Min", "Minimum", "MirrorPad", "Mod", "Mul", "Neg", "NoOp", "NotEqual", "OneHot", "OnesLike", "Pack", "Pad", "PadV2", "PartitionedCall", "Placeholder", "PlaceholderWithDefault", "Pow", "Prod", "Range", "Rank", "ReadVariableOp", "RealDiv", "Reciprocal", "Relu", "Relu6", "Reshape", "ResizeBilinear", "ResizeNearestNeighbor", "ReverseV2", "RightShift", "Rint", "Round", "Rsqrt", "Select", "SelectV2", "Selu", "Shape", "ShapeN", "Sigmoid", "Sign", "Size", "Slice", "Softmax", "Softplus", "Softsign", "SpaceToDepth", "Split", "SplitV", "Sqrt", "Square", "SquaredDifference", "Squeeze", "StatefulPartitionedCall", "StatelessIf", "StatelessRandomGetAlg", "StatelessRandomGetKeyCounter", "StatelessRandomNormalV2", "StatelessRandomUniformFullIntV2", "StatelessRandomUniformIntV2", "StatelessRandomUniformV2", "StatelessTruncatedNormalV2", "StatelessWhile", "StopGradient", "StridedSlice", "Sub", "Sum", "Tanh", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve", "TensorListSetItem", "TensorListStack", "Tile", "TopKV2", "Transpose", "TruncateDiv", "TruncateMod", "Unpack", "VarHandleOp", "VarIsInitializedOp", "Where", "While", "Xdivy", "Xlogy", "ZerosLike"])  # fmt: skip
+_ARITHMETIC = frozenset(["Abs", "Acos", "Acosh", "Add", "AddN", "AddV2", "All", "Any", "ArgMax", "ArgMin", "Asin", "Asinh", "Assert", "AssignVariableOp", "Atan", "Atan2", "Atanh", "AvgPool", "BatchMatMulV2", "BatchMatMulV3", "BiasAdd", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BroadcastTo", "Cast", "Ceil", "ClipByValue", "Concat", "ConcatV2", "Const", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Cos", "Cosh", "Cumprod", "Cumsum", "DepthToSpace", "DepthwiseConv2dNative", "DisableCopyOnRead", "Einsum", "Elu", "EncodePng", "EnsureShape", "Equal", "Erf", "Erfc", "Erfinv", "Exp", "ExpandDims", "Expm1", "Fill", "Floor", "FloorDiv", "FloorMod", "FusedBatchNormV3", "GatherNd", "GatherV2", "Greater", "GreaterEqual", "Identity", "IdentityN", "If", "InvertPermutation", "IsFinite", "IsInf", "IsNan", "LRN", "LeakyRelu", "LeftShift", "Less", "LessEqual", "LinSpace", "Log", "Log1p", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul", "Max", "MaxPool", "Maximum", "Mean", "Min", "Minimum", "MirrorPad", "Mod", "Mul", "Neg", "NoOp", "NotEqual", "OneHot", "OnesLike", "Pack", "Pad", "PadV2", "PartitionedCall", "Placeholder", "PlaceholderWithDefault", "Pow", "Prod", "Range", "Rank", "ReadVariableOp", "RealDiv", "Reciprocal", "Relu", "Relu6", "Reshape", "ResizeBilinear", "ResizeNearestNeighbor", "ReverseV2", "RightShift", "Rint", "Roll", "Round", "Rsqrt", "ScatterNd", "Select", "SelectV2", "Selu", "Shape", "ShapeN", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Slice", "Softmax", "Softplus", "Softsign", "SpaceToDepth", "Split", "SplitV", "Sqrt", "Square", "SquaredDifference", "Squeeze", "StatefulPartitionedCall", "StatelessIf", "StatelessRandomGetAlg", "StatelessRandomGetKeyCounter", "StatelessRandomNormalV2", "StatelessRandomUniformFullIntV2", "StatelessRandomUniformIntV2", "StatelessRandomUniformV2", "StatelessTruncatedNormalV2", "StatelessWhile", "StopGradient", "StridedSlice", "Sub", "Sum", "Tan", "Tanh", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve", "TensorListSetItem", "TensorListStack", "Tile", "TopKV2", "Transpose", "TruncateDiv", "TruncateMod", "Unpack", "VarHandleOp", "VarIsInitializedOp", "Where", "While", "Xdivy", "Xlogy", "ZerosLike"])  # fmt: skip
 
 
 def load_saved_model(folder: str | os.PathLike[str]) -> Any:
@@ -39,8 +39,7 @@ def load_saved_model(folder: str | os.PathLike[str]) -> Any:
     except (
         OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError, AssertionError, DecodeError, tf.errors.OpError,
     ) as error:  # fmt: skip
-        line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(f"{folder} is damaged: {line}. Export it again.") from None
+        raise UserError(f"{folder} is damaged: {first_line(error)}. Export it again.") from None
 
 
 def _refuse_programs(folder: Path) -> None:
@@ -79,6 +78,13 @@ def _strange_objects(graph: Any) -> set[str]:
         if node.registered_name or node.registered_saver or node.saveable_objects:
             strange.add("an object with its own loader")
     return strange
+
+
+def strange_ops(graph: Any) -> set[str]:
+    """Ops of a GraphDef that are no arithmetic: what an export of it would be refused for."""
+    functions = {function.signature.name: function for function in graph.library.function}
+    nodes = [*graph.node, *(node for function in functions.values() for node in function.node_def)]
+    return {node.op for node in nodes if node.op not in functions and node.op not in _ARITHMETIC}
 
 
 def _strange_ops(graph: Any) -> set[str]:

@@ -26,8 +26,8 @@ import tensorflow as tf
 from tfgan_lab import pictures, pretrained
 from tfgan_lab.config import ClassifierConfig, Config, GanConfig
 from tfgan_lab.data_kinds import label_of
-from tfgan_lab.errors import UserError, in_python
-from tfgan_lab.export.loader import load_saved_model
+from tfgan_lab.errors import UserError, first_line, in_python
+from tfgan_lab.export.loader import load_saved_model, strange_ops
 from tfgan_lab.randomness import draw_latents, sample_seed
 from tfgan_lab.records import known_facts
 from tfgan_lab.system.files import (
@@ -41,7 +41,7 @@ from tfgan_lab.system.files import (
 from tfgan_lab.system.runtime import quiet_stderr
 from tfgan_lab.words import drawn_from_which
 
-_TOLERANCE = 1e-5  # float32 rounding of another graph of the same net
+_TOLERANCE = 1e-5  # float32 rounding of another graph of the same net, of the largest output (or of 1)
 
 
 def spread_labels(num_labels: int, count: Any) -> tf.Tensor:
@@ -104,7 +104,7 @@ class GeneratorModule(tf.Module):
         last = self._config.num_labels - 1
         tf.debugging.assert_non_negative(labels, f"labels are 0 to {last}")
         tf.debugging.assert_less_equal(labels, last, f"labels are 0 to {last}")
-        known = tf.reshape((labels >= 0) & (labels <= last), [-1, 1, 1, 1])
+        known = tf.reshape((labels >= 0) & (labels <= last), [-1, *(1 for _ in self._config.data.shape)])
         return {self.output: tf.where(known, self.draw(latents, labels), float("nan"))}
 
     def signatures(self) -> dict[str, Any]:
@@ -182,6 +182,17 @@ def refuse_no_export(folder: str | os.PathLike[str]) -> None:
     refuse_foreign_folder(Path(folder), _PARTS, _SIGNS)
 
 
+def refuse_strange_ops(config: Config, network: Any) -> None:
+    """Raises `UserError` if the export of a network could not be loaded again, as one of a user's layers may not be."""
+    made: Any = ClassifierModule if isinstance(config, ClassifierConfig) else GeneratorModule
+    graphs = (signature.graph.as_graph_def() for signature in made(network, config).signatures().values())
+    if strange := set().union(*map(strange_ops, graphs)):
+        raise UserError(
+            f"{config.name}: its network holds {', '.join(sorted(strange)[:8])}, which no export may hold, as it could act on the "
+            "machine that loads it: build the network from operations on numbers alone."
+        )
+
+
 def export_network(
     config: Config, network: Any, folder: str | os.PathLike[str], facts: dict[str, Any],
     warm_up: Callable[[Mapping[str, Any], Path], None] | None = None,
@@ -214,8 +225,8 @@ def export_network(
                 tf.saved_model.save(module, str(filled), signatures=module.signatures())
             # As anybody's is loaded: an export that this refuses is found here.
             loaded = load_saved_model(filled)
-            difference = _largest_difference(module, config, loaded.signatures["serving_default"])
-            if not difference <= _TOLERANCE:
+            difference, largest = _compared(module, config, loaded.signatures["serving_default"])
+            if not difference <= _TOLERANCE * max(1, largest):
                 raise AssertionError(f"the exported model differs from the live one by {difference}")
             write_atomically(filled / "generator.json", json_bytes(describe(config) | facts))
             if warm_up is not None:
@@ -263,15 +274,18 @@ def describe(config: Config) -> dict[str, Any]:
     return facts
 
 
-def _largest_difference(module: Any, config: Config, signature: Any) -> float:
+def _compared(module: Any, config: Config, signature: Any) -> tuple[float, float]:
+    """The largest difference between an exported network and the live one over 16 inputs, and its largest output."""
     if isinstance(module, ClassifierModule):
         images = tf.random.stateless_uniform([16, *config.data.shape], [0, 0])
-        return float(np.abs(signature(images=images)["scores"] - module.classify(images)["scores"]).max())
-    assert isinstance(config, GanConfig)
-    z = draw_latents(config.latents.distribution, config.latents.dim, 16, sample_seed(0))
-    labels = spread_labels(config.num_labels, 16) if config.num_labels else None
-    inputs = {"latents": z} | ({} if labels is None else {"labels": labels})
-    return float(np.abs(signature(**inputs)[module.output] - module.draw(z, labels)).max())
+        exported, live = signature(images=images)["scores"], module.classify(images)["scores"]
+    else:
+        assert isinstance(config, GanConfig)
+        z = draw_latents(config.latents.distribution, config.latents.dim, 16, sample_seed(0))
+        labels = spread_labels(config.num_labels, 16) if config.num_labels else None
+        inputs = {"latents": z} | ({} if labels is None else {"labels": labels})
+        exported, live = signature(**inputs)[module.output], module.draw(z, labels)
+    return float(np.abs(exported - live).max()), float(np.abs(live).max())
 
 
 class LoadedGenerator:
@@ -315,7 +329,7 @@ class LoadedGenerator:
         try:
             return self._draw(**inputs).numpy()
         except tf.errors.InvalidArgumentError as error:
-            raise UserError(f"{self.folder} draws nothing for --label={label}: {str(error).splitlines()[0]}.") from None
+            raise UserError(f"{self.folder} draws nothing for --label={label}: {first_line(error)}.") from None
 
     def __repr__(self) -> str:
         which = f": {drawn_from_which(self.facts['raw'])}" if "raw" in self.facts else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 from tfgan_lab.system.arrays import MOST_BYTES, marked_archive, npz_bytes, read_arrays
 from tfgan_lab.system.files import MARK, read_bytes, refuse_foreign, write_atomically
 
@@ -90,7 +90,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         return read_arrays(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged or no .npz of arrays ({_first_line(error)}): save it again.") from None
+        raise UserError(f"{path} is damaged or no .npz of arrays ({first_line(error, 120)}): save it again.") from None
 
 
 def _require_safetensors() -> Any:
@@ -108,7 +108,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
             raise ValueError(f"its {size:,} bytes are more than {MOST_BYTES:,}")
         return package.load(read_bytes(path))
     except Exception as error:  # its own, and KeyError for types that NumPy lacks
-        raise UserError(f"{path} is damaged or no .safetensors ({_first_line(error)}): save it again.") from None
+        raise UserError(f"{path} is damaged or no .safetensors ({first_line(error, 120)}): save it again.") from None
 
 
 def _read_torch(path: Path) -> Any:
@@ -144,7 +144,3 @@ def _unwrapped(content: Any, path: Path, role: str) -> Any:
 
 def _what(value: Any) -> str:
     return "nothing" if isinstance(value, Mapping) and not value else f"a {type(value).__name__}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 from tfgan_lab.layer_base import Node, every_node
 from tfgan_lab.layers import BatchNorm, Flatten, Join
 from tfgan_lab.networks import Network
@@ -164,7 +164,7 @@ def _finite(value: Any, pair: Pair, where: str) -> np.ndarray:
         is_torch = hasattr(value, "detach") and value.is_floating_point()
         array = value.detach().cpu().double().numpy() if is_torch else np.asarray(value)
     except (TypeError, RuntimeError) as error:
-        raise UserError(f"{where}: {pair.name} cannot be read: {str(error).splitlines()[0][:120]}.") from None
+        raise UserError(f"{where}: {pair.name} cannot be read: {first_line(error, 120)}.") from None
     if array.dtype.kind != "f":
         raise UserError(f"{where}: {pair.name} is {array.dtype}, not floating point.")
     with np.errstate(over="ignore"):

@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 from tfgan_lab.placement import roll_call
 from tfgan_lab.system.runtime import quiet_stderr
 from tfgan_lab.system.signals import handling
@@ -124,7 +124,7 @@ def join() -> tuple[Members, tf.distribute.Strategy]:
             return members, tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise UserError(
-            f"placement=multi_worker: {members.name(members.index)} cannot join: {str(error).splitlines()[0][:300]}"
+            f"placement=multi_worker: {members.name(members.index)} cannot join: {first_line(error, 300)}"
         ) from None
 
 

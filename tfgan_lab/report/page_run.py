@@ -45,13 +45,15 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
     """
     config, record, rows = folder.read_config(), folder.read_record(), folder.read_metrics()
     step = parts.step or (checkpoint_steps(folder.checkpoints) or [0])[-1]
-    metrics, are_raw = _metrics(folder.path)
+    metrics, model = _metrics(folder.path)
     page = RunPage(
         key, folder.path.resolve().name, config, _state(folder, step, record), _facts(config, record, step),
         repeat_command(config, record, folder.path), metrics, list(parts.notes),
     )  # fmt: skip
-    if are_raw:
+    if model.get("raw") is True:
         page.notes.append(f"its metrics are of {drawn_from_which(True)}, not of the average of its weights")
+    if metrics and model.get("step", step) != step:
+        page.notes.append(f"its metrics are of step {model['step']}: `tfgan-lab evaluate` measures it as it is now")
     page.curves = page_charts.curves(rows, key, reference_of(config, record.get("data", {})), _floors(page.metrics))
     page.diagnosis = diagnose(config, rows, record.get("data", {}))
     page.claims = claims_in_words(config, folder.path)
@@ -168,15 +170,15 @@ def repeat_command(config: Config, record: dict[str, Any], workdir: Path) -> str
     return shlex.join(["tfgan-lab", "train", f"--config={config.name}", *flags, *data, f"--workdir={workdir}"])
 
 
-def _metrics(folder: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The rows that `tfgan-lab evaluate` wrote, or none; and whether they are of an export with --raw."""
+def _metrics(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows that `tfgan-lab evaluate` wrote, or none; and what it says of the model: its step, whether it is raw."""
     try:
         result = json.loads(read_bytes(folder / "metrics.json"))
         rows, model = result["metrics"], result.get("model")
     except (OSError, ValueError, KeyError, TypeError):
-        return [], False
+        return [], {}
     rows = [row for row in rows if isinstance(row, dict) and {"name", "label", "generated"} <= set(row)]
-    return rows, isinstance(model, dict) and model.get("raw") is True
+    return rows, model if isinstance(model, dict) else {}
 
 
 def _floors(metrics: Sequence[dict[str, Any]]) -> Panel | None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.evaluation.exported import finish
-from tfgan_lab.export.saved_model import export_network
+from tfgan_lab.export.saved_model import export_network, refuse_strange_ops
+from tfgan_lab.layer_base import every_node
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
@@ -35,6 +36,8 @@ class Reporter(Observer):
     def begin(self, run: Run) -> list[str]:
         assert run.experiment is not None
         self.config, self.folder, self.experiment = run.config, run.workdir, run.experiment
+        if any(type(node.layer).__module__ != "tfgan_lab.layers" for node in every_node(self._drawn_from().nodes)):
+            refuse_strange_ops(self.config, self._network())  # before the training, not after it
         notes = draw_missing(self.folder.samples, self.config) if isinstance(self.config, GanConfig) else []
         if run.first == 0 or not (self.folder.path / "real.png").is_file():
             gallery.write_real(self.folder, run.experiment)
@@ -63,9 +66,7 @@ class Reporter(Observer):
         self.board.finish()
         experiment, config, folder = run.experiment, self.config, self.folder
         assert experiment is not None
-        role = "generator" if isinstance(config, GanConfig) else "classifier"
-        trained = drawn_from(experiment.networks) or experiment.networks[role]
-        network = copied(config, role, trained.variables)
+        network = self._network()
         provenance = {name: str(part) for name, part in experiment.source.provenance.items()}
         facts = {"step": run.step, "seed": config.seed, "trained_on": provenance}
         difference = export_network(config, network, folder.export, facts)
@@ -80,8 +81,18 @@ class Reporter(Observer):
         for line in finish(folder, experiment):
             say(line)
         say(f"look at: {', '.join(str(folder.path / name) for name in pictures)}")
-        page = write_page(folder, network if role == "generator" else None, experiment.source, run.step)
+        generator = network if isinstance(config, GanConfig) else None
+        page = write_page(folder, generator, experiment.source, run.step)
         say(f"all of it on one page, to open in a browser: {page}")
         say(f"exported and checked (largest difference to the live network {difference:.1e}): {folder.export}")
-        if role == "generator":
+        if generator is not None:
             hint(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png")
+
+    def _drawn_from(self) -> Any:
+        """The generator (with `ema` its average) or the classifier."""
+        return drawn_from(self.experiment.networks) or self.experiment.networks["classifier"]
+
+    def _network(self) -> Any:
+        """The same as it is now, on one device."""
+        role = "generator" if isinstance(self.config, GanConfig) else "classifier"
+        return copied(self.config, role, self._drawn_from().variables)

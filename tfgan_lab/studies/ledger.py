@@ -56,19 +56,13 @@ def write_ledger(folder: str | os.PathLike[str], store: Store, config: str | Non
     refuse_foreign(*(folder / name for name in _WRITTEN))
     if not result["peers"] and not any(claim["seeds"] for claim in result["claims"]):
         raise UserError(f"--workdir={folder} holds no finished run of a claim: omit --notrain, or name another.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "ledger.json", json_bytes(result))
-        result = _of_config(result, config) if config else result
-        write_atomically(folder / "ledger.md", markdown_bytes(markdown(result)))
-        write_atomically(folder / "ledger.png", png(ledger_plots.ledger(result)))
-        if result["peers"]:
-            write_atomically(folder / "peers.png", png(ledger_plots.peers(result["peers"])))
-        write_atomically(folder / "reference.json", reference_bytes(store.curves))
-    except OSError as error:
-        raise UserError(
-            f"--workdir={folder} cannot be written: {error.strerror or error}. Fix its permissions or free space."
-        ) from None
+    write_atomically(folder / "ledger.json", json_bytes(result))
+    result = _of_config(result, config) if config else result
+    write_atomically(folder / "ledger.md", markdown_bytes(markdown(result)))
+    write_atomically(folder / "ledger.png", png(ledger_plots.ledger(result)))
+    if result["peers"]:
+        write_atomically(folder / "peers.png", png(ledger_plots.peers(result["peers"])))
+    write_atomically(folder / "reference.json", reference_bytes(store.curves))
     return result
 
 

@@ -20,7 +20,7 @@ from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.posts.claims import BUDGETS, CLAIMS, PEER_TRIALS, Arm
 from tfgan_lab.posts.reference import curves_of
-from tfgan_lab.studies.jobs import TOGETHER, drift_of
+from tfgan_lab.studies.jobs import drift_of
 from tfgan_lab.studies.outcome_files import is_whole, read_outcome
 from tfgan_lab.system.files import refuse_foreign, write_atomically
 
@@ -80,12 +80,7 @@ class Store:
                 rows = self.outcomes.get((name, side), {})
                 lines += [{"arm": name, "side": side, **_facts(row)} for row in rows.values()]
         text = "".join(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n" for line in lines)
-        try:
-            write_atomically(Path(path), text.encode())
-        except OSError as error:
-            raise UserError(
-                f"--store={path} cannot be written: {error.strerror or error}. Name another file."
-            ) from None
+        write_atomically(Path(path), text.encode())
 
 
 def config_of(arm: Arm, budget: str, seed: int) -> Config:
@@ -105,7 +100,6 @@ def of_runs(folder: str | os.PathLike[str]) -> Store:
     store = Store(curves=curves_of(folder))
     for name, (arm, budget) in all_arms().items():
         runs = Path(folder) / name
-        together = _trained_together(runs)
         for path in sorted(runs.iterdir()) if runs.is_dir() else ():
             prefix, _, seed = path.name.rpartition("=")
             side = next((side for side, said in PREFIXES.items() if said == f"{prefix}="), None)
@@ -113,28 +107,20 @@ def of_runs(folder: str | os.PathLike[str]) -> Store:
             if side is None or outcome is None or drift_of(outcome[0], config_of(arm, budget, int(seed))):
                 continue
             store.configs.setdefault(name, outcome[0])
-            sharing = together.get(int(seed), 1) if side == "ours" else outcome[1].get("seeds_together", 1)
-            store.outcomes.setdefault((name, side), {})[int(seed)] = row_of(outcome[1], sharing)
+            store.outcomes.setdefault((name, side), {})[int(seed)] = row_of(outcome[1])
     for key, rows in store.outcomes.items():
         store.outcomes[key] = dict(sorted(rows.items()))
     return store
-
-
-def _trained_together(runs: Path) -> dict[int, int]:
-    """Of seeds that were trained in one graph: how many shared it."""
-    groups = [re.fullmatch(r"seeds=(\d{1,18})-(\d{1,18})", path.name) for path in runs.glob("seeds=*")]
-    spans = [range(int(group[1]), int(group[2]) + 1) for group in groups if group]
-    return {seed: len(span) for span in spans if len(span) <= TOGETHER for seed in span}
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in _FACTS if name in row}
 
 
-def row_of(outcome: Mapping[str, Any], sharing: int = 1) -> dict[str, Any]:
-    """What the store keeps of an outcome; its time is shared by so many seeds that were trained in one graph."""
+def row_of(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """What the store keeps of an outcome. A peer's seconds are those of all seeds that were trained together with it."""
     row, seconds = _facts(outcome), outcome.get("train_seconds", outcome.get("seconds", 0))
-    row["minutes"] = round(seconds / sharing / 60, 3)
+    row["minutes"] = round(seconds / outcome.get("seeds_together", 1) / 60, 3)
     return row | {"numbers": {name: float(f"{value:.6g}") for name, value in outcome["numbers"].items()}}
 
 

@@ -21,7 +21,7 @@ from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import of_post
 
 _NUM, _PIECE = 1_000, 1_000
-RULE = f"digits: those that are more than 1 % of {_NUM:,} samples, by the judge"
+RULE = f"digits: classes that are more than a tenth of an even share of {_NUM:,} samples, by the judge (of ten: 1 %)"
 
 
 @dataclasses.dataclass(frozen=True)

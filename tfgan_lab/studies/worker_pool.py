@@ -26,10 +26,9 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from tqdm import tqdm
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import RESUME_CODE, UserError, first_line
 from tfgan_lab.system.signals import handling
 
-RESUME_CODE = 75  # as of `train` after SIGTERM: the same command continues
 _PATIENCE = 10  # seconds that a cluster has to answer
 # The last bits of eigenvalues depend on it, as those of TensorFlow's sums do.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -127,7 +126,7 @@ def _on_a_cluster(
             client.wait_for_workers(1, timeout=_PATIENCE)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"--cluster={address}: no Dask scheduler with workers answers there ({str(error).splitlines()[0]}). "
+                f"--cluster={address}: no Dask scheduler with workers answers there ({first_line(error)}). "
                 f"Start `dask scheduler`, and `dask worker {address}` on each machine."
             ) from None
         for worker, package in client.run(importlib.util.find_spec, "tfgan_lab").items():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tfgan_lab.errors import first_line
 from tfgan_lab.system.files import MARK, require_file
 
 MOST_BYTES = 2 * 2**30  # unpacked; a file of kilobytes can say that it holds terabytes
@@ -48,7 +49,7 @@ def read_arrays(file: str | os.PathLike[str] | bytes, most_bytes: int = MOST_BYT
     except OSError:
         raise
     except Exception as error:  # zipfile and NumPy raise nearly anything on what is no archive of arrays
-        raise ValueError((str(error).splitlines() or [type(error).__name__])[0][:160]) from None
+        raise ValueError(first_line(error, 160)) from None
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 from tfgan_lab.system.cache import cpu_features, keep_programs, tensorflow_version
 
 
@@ -219,7 +219,7 @@ def _import_keras() -> None:
         import keras  # noqa: F401
     except (AssertionError, AttributeError, OSError, TypeError, ValueError) as error:  # of what it reads there
         folder = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(
             f"{folder}/keras.json cannot be read by Keras ({reason}): correct it, or move it away."
         ) from None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.config import Config, Every
+from tfgan_lab.data_kinds import MOMENTS
 from tfgan_lab.errors import READER_GONE_CODE, RESUME_CODE, TrainingDiverged, UserError
 from tfgan_lab.placement.team import Team
 from tfgan_lab.system.signals import handling
@@ -51,8 +52,8 @@ def advice(config: Config) -> str:
 
 
 def interval_of(every: Every, steps_per_epoch: int) -> int:
-    """An `Every` in steps; 0 for never."""
-    return every.steps or round(every.epochs * steps_per_epoch)
+    """An `Every` in steps, one at least; 0 for never."""
+    return every.steps or (max(1, round(every.epochs * steps_per_epoch)) if every.epochs else 0)
 
 
 class Interrupted(UserError):
@@ -115,7 +116,7 @@ def moments_of(
     names: Sequence[str], first: int, history: np.ndarray, interval: int
 ) -> Iterator[tuple[int, dict[str, float]]]:
     """Mean and deviation of both sets at every `interval`-th step of a chunk, by step; 0: at none."""
-    own = [index for index, name in enumerate(names) if name in ("real_mean", "real_std", "fake_mean", "fake_std")]
+    own = [index for index, name in enumerate(names) if name in MOMENTS]
     for step in range(first + 1, first + len(history) + 1):
         if interval and step % interval == 0:
             yield step, {names[index]: float(history[step - first - 1, index]) for index in own}

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.config import GanConfig, override
+from tfgan_lab.config import Every, GanConfig, override
 from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.export.saved_model import export_network
 from tfgan_lab.networks import build_networks, drawn_from
@@ -260,6 +260,8 @@ def train_seeds(
             folder.keep_config(one)
             folder.write_record(**facts)
         say(source.chosen)
+        if config.metrics != Every():
+            say("measured by `tfgan-lab evaluate` alone: of many seeds none is judged during the training")
         _train(many, parent, many.slot.total_steps)
     finally:
         parent.release()

@@ -60,7 +60,7 @@ def reader_is_gone() -> bool:
 
 @contextlib.contextmanager
 def muted() -> Iterator[None]:
-    """Nothing is printed on standard output inside, and no bar is shown."""
+    """Nothing is printed on standard output inside, and no bar of a training is shown."""
     global _muted
     before, _muted = _muted, True
     try:

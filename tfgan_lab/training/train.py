@@ -142,7 +142,9 @@ def _follow(config: Config, workdir: Any, data_dir: str | None, team: Team) -> R
         team.wait()
     if done < total:
         raise Interrupted(f"stopped at step {done:,} of {total:,}; the chief has saved", stop.signal or signal.SIGTERM)
-    return Run(workdir, experiment, first)
+    run = Run(workdir, experiment, first)
+    run.step = done
+    return run
 
 
 def refuse_other_data(folder: Workdir, record: dict[str, Any], source: data_lib.Source) -> None:

@@ -30,11 +30,7 @@ _MAY_CHANGE = (Changes.LENGTH, Changes.PLACE, Changes.ASIDE, Changes.PRINTED)
 # What a run writes before its first checkpoint, and where it writes after.
 _FILES = (".lock", ".owner", "config.json", "run.json", "metrics.jsonl")
 _FOLDERS = ("checkpoints", "samples", "tensorboard", "export")
-# What a killed process leaves of `tfgan_lab.system.files`, or left with earlier versions.
-_LEFTOVER = re.compile(
-    r"\..+\.[0-9a-f]{8}\.part|\.(export|(config|run|seeds|metrics)\.json|metrics\.jsonl|report\.html|step-\d{8,}\.(npz|png)"
-    r"|(real|samples|curves|film|evolution|real_and_generated|confusion|scores|drawn)\.(png|svg|gif|npz))\.[a-z0-9_]{8}"
-)
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.part")  # what a killed process leaves of `tfgan_lab.system.files`
 
 
 class Workdir:
