@@ -23,9 +23,8 @@ METRICS = {
 }
 FEATURES = "random features (3 convolutions of 4x4, stride 2, 16-32-64 filters, never trained, seed 0)"
 _FILTERS, _KERNEL, _BATCH = (16, 32, 64), 4, 50
-_FEWEST = (
-    73  # of each set: with a tenth taken away, by the jackknife of the Fréchet distance, more than there are features
-)
+# Of each set: with a tenth taken away, by the jackknife of the Fréchet distance, more than there are features.
+_FEWEST = 73
 
 
 def column(images: np.ndarray, reference: np.ndarray, seed: int) -> dict[str, Number]:
