@@ -368,7 +368,7 @@ def test_a_model_that_differs_from_the_live_one_is_not_put_in_place(
     folder = tmp_path / "model"
     export_network(run.config, run.networks["generator"], folder, {"step": 1})
     for difference in (1e-3, float("nan")):
-        monkeypatch.setattr(saved_model, "_largest_difference", lambda *_, d=difference: d)
+        monkeypatch.setattr(saved_model, "_compared", lambda *_, d=difference: (d, 0.5))
         with pytest.raises(AssertionError, match="differs"):
             export_network(run.config, run.networks["generator"], folder, {"step": 2})
         assert load_generator(folder).facts["step"] == 1
@@ -379,10 +379,10 @@ def test_the_comparison_sees_a_wrong_model(run: RestoredRun, tmp_path: Path) -> 
     tf.saved_model.save(module, str(tmp_path), signatures=module.signatures())
     saved = tf.saved_model.load(str(tmp_path))
     signature = saved.signatures["serving_default"]
-    assert saved_model._largest_difference(module, run.config, signature) <= 1e-6
+    assert saved_model._compared(module, run.config, signature)[0] <= 1e-6
     for variable in run.networks["generator"].variables:
         variable.assign_add(tf.fill(variable.shape, 0.01))
-    assert saved_model._largest_difference(module, run.config, signature) > 1e-4
+    assert saved_model._compared(module, run.config, signature)[0] > 1e-4
 
 
 def test_exporting_never_replaces_what_is_no_model(run: RestoredRun, tmp_path: Path) -> None:

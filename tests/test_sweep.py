@@ -87,7 +87,7 @@ def test_the_table_and_the_picture(swept: Any) -> None:
     assert text.startswith(markdown(result) + "\n")
     assert text.splitlines()[0] == "| game.d_steps | p_real | p_fake | digits | classifier_score |"
     assert [line.split(" | ")[0] for line in text.splitlines()[2:4]] == ["| 1", "| 3"]
-    assert "more than 1 % of 1,000 samples" in text
+    assert "more than a tenth of an even share of 1,000 samples" in text
     with Image.open(folder / "sweep.png") as picture:
         assert min(picture.size) > 500
 

@@ -134,12 +134,12 @@ def test_what_a_killed_process_left_is_removed_and_only_that(tmp_path: Path) -> 
     folder = trained(tmp_path)
     folder.samples.mkdir()
     left = [
-        ".real.png.k3j_2h1g", ".config.json.abcdefgh", "samples/.step-00000010.npz.k3j2h1g0", "samples/.step-00000010.png.aaaaaaaa",
-        "checkpoints/.config.json.abcdefgh", ".export.abc_1234/saved_model.pb", ".report.html.0123abcd.part",
+        ".real.png.01234567.part", ".config.json.89abcdef.part", "samples/.step-00000010.png.0123abcd.part",
+        "checkpoints/.config.json.0123abcd.part", ".report.html.0123abcd.part",
         "samples/.step-00000010.npz.0123abcd.part", ".export.0123abcd.part/saved_model.pb",
     ]  # fmt: skip
     mine = [
-        ".notes.txt.abcdefgh", ".mine.png.abcdefgh", "samples/.step-1.npz.abcdefgh", ".export.mine/model",
+        ".notes.txt.abcdefgh", ".report.html.abcdefgh", "samples/.step-1.npz.abcdefgh", ".export.mine/model",
         "samples/step-00000010.npz.part", ".real.png",
     ]  # fmt: skip
     for name in (*left, *mine):
@@ -149,11 +149,11 @@ def test_what_a_killed_process_left_is_removed_and_only_that(tmp_path: Path) -> 
     folder.release()
     assert [name for name in left if (tmp_path / name).exists()] == []
     assert [name for name in mine if not (tmp_path / name).exists()] == []
-    assert not (tmp_path / ".export.abc_1234").exists()
+    assert not (tmp_path / ".export.0123abcd.part").exists()
 
 
 @pytest.mark.parametrize(
-    "written", [(), (".owner",), (".owner", ".config.json.abcdefgh"), (".owner", "checkpoints", "run.json")]
+    "written", [(), (".owner",), (".owner", ".config.json.0123abcd.part"), (".owner", "checkpoints", "run.json")]
 )
 def test_who_starts_at_the_same_moment_is_told_of_the_other(written: tuple[str, ...], tmp_path: Path) -> None:
     """Whatever the first has written by then, this is not a folder that "holds no run"."""
