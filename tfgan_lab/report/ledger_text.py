@@ -143,8 +143,13 @@ def _ran_lines(ran: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    whole = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
-    return f"{seeds[0]} to {seeds[-1]}" if whole and len(seeds) > 1 else ", ".join(map(str, seeds))
+    spans: list[list[int]] = []
+    for seed in seeds:
+        if spans and seed == spans[-1][1] + 1:
+            spans[-1][1] = seed
+        else:
+            spans.append([seed, seed])
+    return ", ".join(f"{first} to {last}" if last > first else str(first) for first, last in spans)
 
 
 def _diverged(trial: Mapping[str, Any]) -> str:
