@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, signal, special
 
+from tfgan_lab import trainer
 from tfgan_lab.config import ClassifierConfig, from_dict, override, validate
 from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import judge as judge_lib
@@ -342,3 +343,13 @@ def test_a_live_network_judges_as_its_export(exported: Any, digits: Any) -> None
     np.testing.assert_allclose(
         live(digits[0][:5]).features, load_judge(exported["mnist_judge"])(digits[0][:5]).features, atol=1e-5
     )
+
+
+def test_a_judge_is_read_when_the_team_has_met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """TensorFlow takes no cluster once an op has run, and a judge's loading runs some."""
+    done: list[str] = []
+    monkeypatch.setattr(trainer, "make_team", lambda config: done.append("team"))
+    monkeypatch.setattr(trainer, "judge_for", lambda config: done.append("judge"))
+    monkeypatch.setattr(trainer.plain, "train", lambda *_: done.append("train"))
+    trainer.train(offline("mlp_gan:smoke", judge="runs/judge"), tmp_path)
+    assert done == ["team", "judge", "train"]

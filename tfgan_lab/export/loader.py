@@ -7,6 +7,7 @@ loaded. An exported network needs neither, so one that holds more than arithmeti
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,31 +81,28 @@ def _strange_objects(graph: Any) -> set[str]:
     return strange
 
 
-def strange_ops(graph: Any) -> set[str]:
-    """Ops of a GraphDef that are no arithmetic: what an export of it would be refused for."""
-    functions = {function.signature.name: function for function in graph.library.function}
-    nodes = [*graph.node, *(node for function in functions.values() for node in function.node_def)]
-    return {node.op for node in nodes if node.op not in functions and node.op not in _ARITHMETIC}
+def strange_ops(library: Any, nodes: Iterable[Any]) -> set[str]:
+    """Ops that are no arithmetic among nodes of a graph and in the library's functions that they call, through others too."""
+    functions = {function.signature.name: function for function in library.function}
+    waiting = list(nodes)
+    seen: set[str] = set()
+    strange: set[str] = set()
+    while waiting:
+        node = waiting.pop()
+        if node.op not in functions and node.op not in _ARITHMETIC:
+            strange.add(node.op[:60])
+        named = [name for value in node.attr.values() for name in (value.func.name, *(f.name for f in value.list.func))]
+        for name in {node.op, *named} & functions.keys() - seen:
+            seen.add(name)
+            waiting += functions[name].node_def
+    return strange
 
 
 def _strange_ops(graph: Any) -> set[str]:
-    """Ops that are no arithmetic in any function that can be called, directly or through others.
+    """Ops that are no arithmetic in any function that can be called.
 
     The functions that save and restore checkpoints touch files; they are in every SavedModel, but no object holds them.
     """
-    functions = {function.signature.name: function for function in graph.graph_def.library.function}
-    waiting, seen = list(graph.object_graph_def.concrete_functions), set()
-    strange = set()
-    while waiting:
-        name = waiting.pop()
-        if name in seen or name not in functions:
-            continue
-        seen.add(name)
-        for node in functions[name].node_def:
-            if node.op in functions:
-                waiting.append(node.op)
-            elif node.op not in _ARITHMETIC:
-                strange.add(node.op[:60])
-            for value in node.attr.values():
-                waiting += [value.func.name, *(each.name for each in value.list.func)]
-    return strange
+    library, called = graph.graph_def.library, {*graph.object_graph_def.concrete_functions}
+    first = (node for each in library.function if each.signature.name in called for node in each.node_def)
+    return strange_ops(library, first)

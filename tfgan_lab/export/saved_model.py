@@ -186,7 +186,7 @@ def refuse_strange_ops(config: Config, network: Any) -> None:
     """Raises `UserError` if the export of a network could not be loaded again, as one of a user's layers may not be."""
     made: Any = ClassifierModule if isinstance(config, ClassifierConfig) else GeneratorModule
     graphs = (signature.graph.as_graph_def() for signature in made(network, config).signatures().values())
-    if strange := set().union(*map(strange_ops, graphs)):
+    if strange := set().union(*(strange_ops(graph.library, graph.node) for graph in graphs)):
         raise UserError(
             f"{config.name}: its network holds {', '.join(sorted(strange)[:8])}, which no export may hold, as it could act on the "
             "machine that loads it: build the network from operations on numbers alone."

@@ -52,7 +52,7 @@ def gather(folder: Workdir, parts: Parts, key: str, most: int) -> RunPage:
     )  # fmt: skip
     if model.get("raw") is True:
         page.notes.append(f"its metrics are of {drawn_from_which(True)}, not of the average of its weights")
-    if metrics and model.get("step", step) != step:
+    if metrics and model.get("step") not in (None, step):
         page.notes.append(f"its metrics are of step {model['step']}: `tfgan-lab evaluate` measures it as it is now")
     page.curves = page_charts.curves(rows, key, reference_of(config, record.get("data", {})), _floors(page.metrics))
     page.diagnosis = diagnose(config, rows, record.get("data", {}))

@@ -23,8 +23,8 @@ class Engine:
 
     Args:
       strategy: From `make_strategy`.
-      task: With `metric_names`, `play(step, images, labels)` and (of a GAN, for prints
-        after the update) `losses(step, images, labels)`: `GAN` or `Supervised`.
+      task: With `metric_names`, `play(step, images, labels)` and, where losses are printed
+        after the update, `losses(step, images, labels)`: `GAN` or `Supervised`.
       batches: With `dataset(first_step, part)` (see `tfgan_lab.data.pipeline`).
       part: (index, count) of this process among those of the run: which rows of each batch are its own.
     """
