@@ -16,13 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from tfgan_lab.config import ClassifierConfig, GanConfig, explain
 from tfgan_lab.errors import UserError, nearest, shortened
+from tfgan_lab.system.files import shipped
 
 
 def configs_folder() -> Path:
-    """The folder of the package's own configs: beside the modules in a wheel, beside the package in a clone."""
-    package = Path(__file__).parent
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
+    """The folder of the package's own configs."""
+    return shipped("configs")
 
 
 def config_names() -> list[str]:

@@ -54,6 +54,11 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Es
     return Estimate(successes / trials, float(ends.low), float(ends.high), "wilson", None, confidence)
 
 
+def share_interval(of: NDArray[np.bool_]) -> Estimate:
+    """Wilson's interval of the share that is true, at 95 %."""
+    return wilson_interval(int(of.sum()), len(of))
+
+
 def normal_interval(
     value: float, standard_error: float, confidence: float = 0.95, freedom: int | None = None
 ) -> Estimate:

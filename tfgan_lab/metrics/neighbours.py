@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfgan_lab.errors import UserError
 from tfgan_lab.metrics.checks import Floats, class_labels, feature_pair, same_length
-from tfgan_lab.metrics.intervals import Estimate, mean_interval, wilson_interval
+from tfgan_lab.metrics.intervals import Estimate, mean_interval, share_interval
 
 NAMES = ("real examples", "generated examples")
 CHUNK_MIB = 64
@@ -76,7 +76,7 @@ def precision_recall_density_coverage(real: ArrayLike, generated: ArrayLike, *, 
 
     for _ in pairwise_distances_chunked(x, y, reduce_func=tally, working_memory=CHUNK_MIB):
         pass
-    precision, recall, coverage = (_share(of) for of in (balls_around > 0, recalled, covered))
+    precision, recall, coverage = (share_interval(of) for of in (balls_around > 0, recalled, covered))
     return Neighbourhoods(precision, recall, mean_interval(balls_around / k), coverage)
 
 
@@ -112,7 +112,7 @@ def nearest_neighbour_error(
     same_length(x, x_labels, ("test examples", "test labels"))
     same_length(y, y_labels, ("generated examples", "generated labels"))
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(y).kneighbors(x, return_distance=False)
-    return _share(y_labels[nearest[:, 0]] != x_labels)
+    return share_interval(y_labels[nearest[:, 0]] != x_labels)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def two_sample_accuracy(real: ArrayLike, generated: ArrayLike) -> TwoSampleTest:
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(pooled).kneighbors(return_distance=False)[:, 0]
     is_real = np.arange(len(pooled)) < len(x)
     hit = is_real[nearest] == is_real
-    return TwoSampleTest(_share(hit), _share(hit[is_real]), _share(hit[~is_real]))
+    return TwoSampleTest(share_interval(hit), share_interval(hit[is_real]), share_interval(hit[~is_real]))
 
 
 def _kth_distance(rows: Floats, k: int) -> NDArray[Any]:
@@ -165,7 +165,3 @@ def _kth_distance(rows: Floats, k: int) -> NDArray[Any]:
 
     # Without a query each row's own zero distance is omitted.
     return NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors()[0][:, -1]
-
-
-def _share(of: NDArray[np.bool_]) -> Estimate:
-    return wilson_interval(int(of.sum()), len(of))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfgan_lab.errors import UserError
 from tfgan_lab.metrics.checks import class_labels, class_probabilities, same_length
-from tfgan_lab.metrics.intervals import Estimate, wilson_interval
+from tfgan_lab.metrics.intervals import Estimate, share_interval
 
 
 def classifier_score(probabilities: ArrayLike) -> float:
@@ -72,11 +72,8 @@ def label_accuracy(predicted: ArrayLike, wanted: ArrayLike, num_classes: int = 1
     same_length(got, asked, ("predicted labels", "wanted labels"))
     right = got == asked
 
-    def share(of: NDArray[np.bool_]) -> Estimate:
-        return wilson_interval(int(of.sum()), len(of))
-
     classes = [right[asked == k] for k in range(num_classes)]
-    return LabelAccuracy(share(right), tuple(share(of) if len(of) else None for of in classes))
+    return LabelAccuracy(share_interval(right), tuple(share_interval(of) if len(of) else None for of in classes))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tfgan_lab.posts.claims import BUDGETS, CLAIMS, PEER_TRIALS, Arm
 from tfgan_lab.posts.reference import curves_of
 from tfgan_lab.studies.jobs import drift_of
 from tfgan_lab.studies.outcome_files import is_whole, read_outcome
-from tfgan_lab.system.files import refuse_foreign, write_atomically
+from tfgan_lab.system.files import refuse_foreign, shipped, write_atomically
 
 PREFIXES = {"ours": "seed=", "peer": "peer,seed="}
 _FACTS = ("seed", "numbers", "diverged", "step", "data", "minutes", "version", "commit", "date", "device")
@@ -164,7 +164,5 @@ def data_words(used: Iterable[Mapping[str, Any]]) -> str:
 
 
 def own_store() -> Path:
-    """The repository's: beside the modules in a wheel, beside the package in a clone."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "evidence"
-    return (installed if installed.is_dir() else package.parent / "evidence") / "outcomes.jsonl"
+    """The store that comes with the package."""
+    return shipped("evidence") / "outcomes.jsonl"

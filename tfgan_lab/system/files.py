@@ -24,6 +24,13 @@ _NEAR = 4096  # bytes
 _KINDS = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFIFO: "a FIFO"}
 
 
+def shipped(name: str) -> Path:
+    """A folder that comes with the package: beside its modules in a wheel, beside the package in a clone."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
+
+
 def json_bytes(content: Mapping[str, Any]) -> bytes:
     """A JSON file that carries the mark."""
     return (json.dumps({"written_by": MARK, **content}, indent=1) + "\n").encode()
