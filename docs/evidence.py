@@ -16,7 +16,7 @@ from typing import Any
 
 from tfgan_lab import pretrained
 from tfgan_lab.metrics import mean_interval
-from tfgan_lab.posts.claims import claims_with
+from tfgan_lab.posts.claims import CLAIMS, claims_with
 from tfgan_lab.posts.reference import reference_bytes
 from tfgan_lab.report.ledger_text import SIDES, bold_headline, markdown, with_seeds
 from tfgan_lab.studies.store import Store, own_store, read_store
@@ -57,6 +57,11 @@ _STACKED = {
     ("PacDCGAN2", "stacked:filters=16,pack=2"): {"PacGAN's": "64 | 100,000 | 10 | 1000.0 ± 0.00 | 0.06 ± 0.003"},
 }
 _STEPS = ("10000", "20000", "50000", "100000")
+_SMOOTHED = {
+    "g_loss_early": "largest of G's first ten prints",
+    "frechet": "Fréchet distance",
+    "top_share": "share of the commonest digit",
+}
 _ROOT = Path(__file__).resolve().parents[1]
 _NOTE = """
 Made by `python docs/evidence.py` from [outcomes.jsonl](../evidence/outcomes.jsonl), a row for each run; `tfgan-lab
@@ -116,7 +121,10 @@ def texts(store: Store) -> dict[Path, bytes]:
         path = _ROOT / "docs" / f"{post.lower()}.md"
         lines = [f"- {claim['id']}: {claim['says']} {_told(claim)}" for claim in claims if claim["post"] == post]
         told = _between("claims", path.read_text(encoding="utf-8"), "\n" + "\n".join(lines) + "\n", path)
-        written[path] = (_between("turns", told, f"\n{_turns(store)}\n", path) if post == "P000" else told).encode()
+        if post in _OF_POSTS:
+            mark, table = _OF_POSTS[post]
+            told = _between(mark, told, f"\n{table(store)}\n", path)
+        written[path] = told.encode()
     rows = [
         f"| {claim['id']}: {claim['says']} | {_share(claim)} | {bold_headline(claim)} |"
         for claim in claims
@@ -195,6 +203,27 @@ def _turns(store: Store) -> str:
             f"| {turns[0] if turns else 1} | {SIDES[row['side']]} | {row['length']} | {len(runs)} | {lost} | {shares} |"
         )
     return "\n".join(lines)
+
+
+def _smoothing(store: Store) -> str:
+    """P002's early training with label smoothing and without it, seed by seed."""
+    claim = next(claim for claim in CLAIMS if claim.id == "C002f")
+    found = [store.rows(claim.arms[name], "posted") for name in ("smoothed", "unsmoothed")]
+    seeds = sorted(set.intersection(*(set(rows) for rows in found)))
+    lines = [
+        f"| {len(seeds)} seeds, median [least, most] | with | without | smaller with it |", "|---|---|---|---|"
+    ]  # fmt: skip
+    for number, label in _SMOOTHED.items():
+        pairs = [tuple(rows[seed]["numbers"][number] for rows in found) for seed in seeds]
+        smaller = sum(ours < other for ours, other in pairs)
+        lines.append(
+            f"| {label} | {' | '.join(_spread(list(side)) for side in zip(*pairs, strict=True))} | {smaller} |"
+        )
+    return "\n".join(lines)
+
+
+# The table of its own that a post's page has: (its mark, what writes it).
+_OF_POSTS = {"P000": ("turns", _turns), "P002": ("smoothing", _smoothing)}
 
 
 def _measured() -> str:

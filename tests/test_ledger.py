@@ -167,7 +167,7 @@ def test_half_of_the_seeds_settle_nothing(tmp_path: Path) -> None:
     assert claims.seeds_to_settle(5, 10) is None
     invent(tmp_path, CLASSIFIER, [0.94, 0.97], MNIST)
     ledger.write_ledger(tmp_path, store.of_runs(tmp_path))
-    assert "**open**; at this share 1,000 seeds would not settle it |" in (tmp_path / "ledger.md").read_text()
+    assert "**open**; at this share 10,000 seeds would not settle it |" in (tmp_path / "ledger.md").read_text()
     invent(tmp_path, CLASSIFIER, [0.97, 0.97], MNIST)
     ledger.write_ledger(tmp_path, store.of_runs(tmp_path))
     assert "**open**; at this share 5 seeds would settle it |" in (tmp_path / "ledger.md").read_text()
@@ -397,7 +397,7 @@ def test_the_ledger_of_one_config_shows_its_claims_and_says_what_to_do_next(
     shown, text = capsys.readouterr().out, (tmp_path / "ledger.md").read_text()
     assert "C001a" in text and "C004" not in text and "gaussian" not in text
     again = f"tfgan-lab compare ledger --config=mnist_classifier --workdir={tmp_path}"
-    assert shown.splitlines()[-1] == f"next: C001a can be settled by more seeds: {again} --seeds=8"
+    assert shown.splitlines()[-1] == f"next: C001a can be settled by more seeds: {again} --seeds=5"
     everything = json.loads((tmp_path / "ledger.json").read_text())["claims"]
     assert len(everything) == len(claims.CLAIMS), "pages look verdicts up in it"
     invent(tmp_path, CLASSIFIER, [0.97] * 5, FEW)

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfgan_lab.posts.claims import MOST_SEEDS
+
 SIDES = {"ours": "ours", "peer": "PyTorch"}
 
 
@@ -58,11 +60,15 @@ def with_seeds(claim: Mapping[str, Any]) -> str:
 def next_step(claims: Sequence[Mapping[str, Any]], config: str | None, folder: str) -> str:
     """What to do after the ledger, with the command that does it."""
     command = f"tfgan-lab compare ledger{f' --config={config}' if config else ''} --workdir={folder}"
-    unsettled = [claim for claim in claims if claim["verdict"] in ("open", "not run")]
+    needed = {
+        claim["id"]: claim["settled_by"] or 5
+        for claim in claims
+        if claim["verdict"] == "not run" or (claim["verdict"] == "open" and claim["settled_by"])
+    }
     limits = [limit for claim in claims for limit in claim["limits"]]
-    if unsettled:
-        seeds = max(5, 2 * min(len(claim["seeds"]) for claim in unsettled))
-        names = ", ".join(claim["id"] for claim in unsettled)
+    if needed:
+        seeds = min(needed.values())
+        names = ", ".join(claim for claim, number in needed.items() if number == seeds)
         return f"next: {names} can be settled by more seeds: {command} --seeds={seeds}"
     if any("data" in limit or "digits" in limit for limit in limits):
         return f"next: on the post's data: {command} --data_dir=MNIST_FOLDER"
@@ -85,7 +91,7 @@ def _settled(claim: Mapping[str, Any]) -> str:
     if claim["verdict"] != "open":
         return ""
     needed = claim["settled_by"]
-    return f"; at this share {needed or '1,000'} seeds would {'' if needed else 'not '}settle it"
+    return f"; at this share {needed or MOST_SEEDS:,} seeds would {'' if needed else 'not '}settle it"
 
 
 def _gauge_rows(claim: Mapping[str, Any]) -> list[str]:
