@@ -87,7 +87,7 @@ def small_source(embedded: dict[str, Any]) -> Any:
         provenance = Provenance("a few embedded digits", split, len(images), digest(images, labels))
         return Examples(len(images), images.shape[1:], provenance, images, labels)
 
-    return Source(part("train", 20), part("test", 5), (28, 28, 1), "data: a few embedded digits")
+    return Source(part("train", 20), part("test", 5), "data: a few embedded digits")
 
 
 @pytest.fixture(scope="session")

@@ -152,7 +152,7 @@ def test_the_export_holds_the_average_and_raw_is_beside_it(averaged: Path, tmp_p
 
 
 def test_metrics_in_training_judge_both(embedded: dict[str, Any]) -> None:
-    source = data.Source(embedded["train"], embedded["test"], (28, 28, 1), "data: embedded digits")
+    source = data.Source(embedded["train"], embedded["test"], "data: embedded digits")
     experiment = build_small(source)
     list(run(experiment, "loop", 2))
     found = Monitor(experiment)()

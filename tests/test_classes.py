@@ -279,6 +279,7 @@ def test_more_than_ten_classes_are_drawn_and_told_apart(tmp_path: Path) -> None:
     accuracy.write_pictures(tmp_path, answers, test, config)
     written = (tmp_path / "confusion.svg").read_text(encoding="utf-8")
     assert all(written.count(f">{name}</") >= 2 for name in names), "in its rows and in its columns"
+    assert written.count(">1</") == 12 and ">0</" not in written, "a number for each pair that occurs"
 
 
 def exported_judge(folder: Path, names: str, side: int = 16) -> Path:

@@ -318,6 +318,13 @@ def test_a_config_file_that_is_changed_within_a_second_is_read_again(tmp_path: P
     assert os.listdir(tmp_path) == ["mine.py"], "no bytecode is left beside a user's file"
 
 
+def test_no_two_fields_of_a_config_are_one_object() -> None:
+    config = load_config("mlp_gan:wgan")
+    assert config.g_optimizer == config.d_optimizer
+    config.d_optimizer.learning_rate = 1e-3
+    assert config.g_optimizer.learning_rate != 1e-3
+
+
 def test_an_unknown_config_or_variant_is_refused_with_the_nearest(tmp_path: Path) -> None:
     assert "'mlp_gan'" in refusal(load_config, "mlp_gna")
     assert "smoke" in refusal(load_config, "mlp_gan:smok")
@@ -340,6 +347,8 @@ def test_an_unknown_config_or_variant_is_refused_with_the_nearest(tmp_path: Path
             "discriminator: concat_label takes labels: num_labels must not be 0",
         ),
         ({"discriminator": [{"kind": "sets", "size": 7}]}, "size of the discriminator's Sets, 7"),
+        ({"moments": {"steps": 10}}, "moments (post P004) are of numbers: mnist has none"),
+        ({"d_init": {"kernel": "normal", "bias": "zeros"}}, "set d_init.std"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(changes: dict[str, Any], said: str) -> None:

@@ -15,6 +15,8 @@ import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from tfgan_lab import cli
+from tfgan_lab.errors import UserError
+from tfgan_lab.export import formats
 from tfgan_lab.export.formats import convert
 
 RUNS = [
@@ -106,6 +108,22 @@ def test_the_command_prints_the_largest_difference(
     last = capsys.readouterr().out.splitlines()[-1]
     assert "largest difference to the SavedModel" in last and last.endswith("(100 inputs)")
     assert (tmp_path / "g" / ("generator.tflite" if form == "litert" else "generator.onnx")).is_file()
+
+
+def test_what_a_format_cannot_hold_is_one_line(form: str, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no such op: Erfinv\nmore")
+
+    monkeypatch.setattr(formats, f"_{form}", fail)
+    with pytest.raises(
+        UserError, match=f"--format={form} cannot hold this model: no such op: Erfinv. The SavedModel is"
+    ):
+        formats.convert(trained("mlp_gan:smoke") / "export", form)
+    noise = np.ones((formats.CHECKED, 28, 28, 1), np.float32)
+    monkeypatch.setattr(formats, f"_{form}", lambda *_: (b"", lambda inputs: {"images": noise}))
+    with pytest.raises(UserError, match="would differ from the SavedModel's by"):
+        formats.convert(trained("mlp_gan:smoke") / "export", form)
+    assert not [*(trained("mlp_gan:smoke") / "export").glob("generator.[to]*")]
 
 
 def test_an_absent_converter_is_one_line_that_names_the_extra(

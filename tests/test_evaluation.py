@@ -161,7 +161,8 @@ def test_other_data_than_it_was_trained_on_is_said(
     try:
         for provenance, said in (
             (same, False),
-            (same | {"count": 7}, True),
+            (same | {"source": "TFDS mnist"}, False),
+            (same | {"sha256": "0" * 64}, True),
             ("idx files, train, n=55,000, sha256 12836e84d44e", True),
         ):
             facts.write_text(json.dumps(json.loads(kept) | {"trained_on": {"train": provenance}}), encoding="utf-8")
@@ -175,7 +176,7 @@ def test_other_data_than_it_was_trained_on_is_said(
 def test_the_reference_does_not_depend_on_the_order_of_the_data(embedded: dict[str, Any]) -> None:
     from tfgan_lab.data import Source
 
-    source = Source(embedded["train"], embedded["test"], (28, 28, 1), "")
+    source = Source(embedded["train"], embedded["test"], "")
     real = digits.real_digits(source, load_judge(), seed=0)
     assert len(set(real.test_labels[:40].tolist())) > 6  # the embedded digits are sorted by class
     assert len(real.parzen) == 800
@@ -210,6 +211,8 @@ def test_faults_are_one_line(untrained: Any, tmp_path: Path) -> None:
         ((tmp_path,), "neither a run"),
         ((folder, None, 40), "needs more than 64 examples"),
         ((folder, None, NUM, str(tmp_path)), "no exported classifier"),
+        ((untrained("mnist_classifier:smoke"), None, 7), "--num=7 is of generators"),
+        ((untrained("gaussian:smoke"), None, NUM, str(tmp_path)), "judges images that a generator draws"),
     ]:
         with pytest.raises(UserError, match=expected) as caught:
             evaluate(*arguments)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgan_lab.config import SGD, Game, Init, Latents
@@ -19,6 +20,7 @@ from tfgan_lab.layers import BatchNorm, ConcatLabel, Dense, Dropout, Flatten, Le
 from tfgan_lab.losses import LOSSES, Loss
 from tfgan_lab.networks import Discriminator, Generator
 from tfgan_lab.optimizers import FusedSGD
+from tfgan_lab.training.experiment import blank_experiment
 
 INIT = Init(kernel="normal", std=0.7, bias="uniform", bias_low=-0.2, bias_high=0.2)
 SHAPE, LATENTS, B, RATE = (2, 2, 1), Latents(dim=3, distribution="normal"), 4, 0.3
@@ -441,6 +443,24 @@ def test_two_plain_keras_models_are_a_game() -> None:
         np.abs(v.numpy() - w) for v, w in zip(first.discriminator.model.trainable_variables, weights, strict=True)
     ]
     assert max(change.max() for change in changes) == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_an_unbuilt_plain_generator_is_trained_too() -> None:
+    g, d = keras.Sequential([keras.layers.Dense(4), keras.layers.Reshape(SHAPE)]), plain_pair()[1]
+    d.build((None, *SHAPE))
+    gan = GAN(g, d, keras.optimizers.Adam(2e-3), keras.optimizers.Adam(2e-3), latents=Latents(dim=3))
+    before = [v.numpy() for v in g.trainable_variables]
+    gan.step(0, batch(0, gan.game)[0])
+    assert moved(before, [v.numpy() for v in g.trainable_variables])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, list])
+def test_labels_of_any_whole_number_will_do(kind: Any) -> None:
+    config: Any = offline("cgan_concat:smoke")
+    real, labels = np.zeros((config.batch_size, 28, 28, 1), np.float32), np.arange(config.batch_size) % 10
+    given = labels.tolist() if kind is list else labels.astype(kind)
+    rows = [blank_experiment(config).task.step(0, real, which) for which in (labels.astype(np.int32), given)]
+    assert rows[0] == rows[1]
 
 
 def test_a_plain_generator_that_hides_its_width_is_refused_in_one_line() -> None:

@@ -388,8 +388,9 @@ def test_a_claim_is_judged_on_both_sides_only_if_all_its_numbers_are_known(
 
 
 def test_the_ledger_of_one_config_shows_its_claims_and_says_what_to_do_next(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     invent(tmp_path, CLASSIFIER, [0.97] * 4, FEW)
     invent_trial(tmp_path, [1.0, 1.1, 0.9], [1.0, 1.05, 0.95], MNIST)
     command = ["compare", "ledger", "--notrain", f"--workdir={tmp_path}"]
@@ -397,7 +398,14 @@ def test_the_ledger_of_one_config_shows_its_claims_and_says_what_to_do_next(
     shown, text = capsys.readouterr().out, (tmp_path / "ledger.md").read_text()
     assert "C001a" in text and "C004" not in text and "gaussian" not in text
     again = f"tfgan-lab compare ledger --config=mnist_classifier --workdir={tmp_path}"
-    assert shown.splitlines()[-1] == f"next: C001a can be settled by more seeds: {again} --seeds=5"
+    assert (
+        shown.splitlines()[-1]
+        == f"next: C001a can be settled by more seeds: {again.replace('mnist_classifier', 'C001a')} --seeds=5"
+    )
+    assert cli.main(["compare", "ledger", "--notrain", "--config=mnist_classifier"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("tfgan-lab compare ledger --notrain"), (
+        "of the package's own"
+    )
     everything = json.loads((tmp_path / "ledger.json").read_text())["claims"]
     assert len(everything) == len(claims.CLAIMS), "pages look verdicts up in it"
     invent(tmp_path, CLASSIFIER, [0.97] * 5, FEW)

@@ -48,7 +48,7 @@ def test_each_seed_takes_the_steps_it_takes_alone(reference: str, small_source: 
     source = data.open_source(config.data, None) if isinstance(config.data, Gaussian) else small_source
     many = ManySeeds(config, source, tmp_path)
     history = many.run(0, STEPS)
-    assert history.shape == (STEPS, len(many.metric_names), 3)
+    assert history.shape == (STEPS, len(many.task.metric_names), 3)
     for index in range(3):
         alone = build(override(config, {"seed": str(5 + index), "num_seeds": "1"}), source)
         expected = make_engine("loop", alone.strategy, alone.task, alone.batches).run(0, STEPS)

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from montages import CROP, FACES, encoded, load, middle, refusal, streamed
 from PIL import Image
@@ -21,21 +21,14 @@ from tfgan_lab.data import montage
 from tfgan_lab.data.examples import digest
 from tfgan_lab.data.faces import draw_faces
 from tfgan_lab.data.montage_hdf5 import open_hdf5
+from tfgan_lab.data.montage_sources import centre_start
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
-@settings(max_examples=50, deadline=None)
-def test_crop_center_is_the_posts(height: int, width: int, new_height: int, new_width: int) -> None:
-    image = np.arange(height * width * 3).reshape(height, width, 3)
-    if new_height > height or new_width > width:
-        with pytest.raises(ValueError, match="has no"):
-            montage.crop_center(image, new_width, new_height)
-        return
-    crop = montage.crop_center(image, new_width, new_height)
-    assert crop.shape == (new_height, new_width, 3)
-    assert crop[0, 0, 0] == ((height // 2 - new_height // 2) * width + width // 2 - new_width // 2) * 3
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_the_centre_starts_where_the_posts_does(size: int, crop: int) -> None:
+    assert centre_start(size, crop) == size // 2 - crop // 2
 
 
 # The same pixels, from every source.
@@ -281,28 +274,6 @@ def test_celeb_a_from_a_prepared_copy(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "cut short" in refusal(lambda: load("celeb_a", None))
     shard.unlink()
     assert "has 0 of 1" in refusal(lambda: load("celeb_a", None))
-
-
-# The post's dataset class.
-
-
-def test_montage_dataset(montage_arrays: Path) -> None:
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    dataset = montage.MontageDataset(str(montage_arrays), crop=CROP)
-    assert len(dataset) == 6
-    assert dataset[2].dtype == np.float32
-    np.testing.assert_array_equal(dataset[2], middle(FACES[2]).astype(np.float32) / 255)
-    assert len(list(dataset)) == 6  # IndexError is what ends a loop over it.
-    for index in (6, -1, 10**9):
-        with pytest.raises(IndexError):
-            dataset[index]
-    figure = plt.figure()
-    dataset.plot_image(1)
-    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), dataset[1])
-    plt.close(figure)
 
 
 def test_hdf5_may_be_read_by_many_threads(montage_arrays: Path) -> None:

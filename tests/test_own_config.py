@@ -89,7 +89,7 @@ def open_stripes(data, data_dir):
     rows = np.random.default_rng(0).integers(0, 2, (64, 6, 1, 1))
     images = np.broadcast_to(rows * 255, (64, 6, 6, 1)).astype(np.uint8)
     provenance = Provenance("stripes", "train", 64, digest(images))
-    return Source(Examples(64, data.shape, provenance, images), None, data.shape, f"data: {provenance}")
+    return Source(Examples(64, data.shape, provenance, images), None, f"data: {provenance}")
 
 
 OPENERS[Stripes] = open_stripes

@@ -60,7 +60,7 @@ def open_squares(data: Squares, data_dir: str | None) -> Source:
     ):
         image[top : top + data.side, left : left + data.side] = 255
     provenance = Provenance("squares", "train", data.num, digest(images))
-    return Source(Examples(data.num, data.shape, provenance, images), None, data.shape, f"data: {provenance}")
+    return Source(Examples(data.num, data.shape, provenance, images), None, f"data: {provenance}")
 
 
 @dataclass(config=STRICT, kw_only=True, slots=True)

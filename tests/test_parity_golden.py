@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import golden_parity as golden
 import numpy as np
 import pytest
 
-from tfgan_lab.parity import golden, laws
+from tfgan_lab.parity import laws
 from tfgan_lab.parity.steps import CONFIGS, first_difference
 
 FILE = Path(__file__).parent / "golden" / "parity.json"

@@ -83,6 +83,9 @@ def test_a_batch_is_a_function_of_seed_and_step(law: str) -> None:
     assert_array_equal(next(iter(batches.dataset(3)))[0], first[3])
     assert np.abs(first[3] - first[2]).max() > 0
     assert_array_equal(batches.chunk(tf.range(4, dtype=tf.int64))[0], np.stack(first))
+    even = open_source(config.data, None).batches(config.data, 8, 1, config.seed)
+    halves = [next(iter(even.dataset(2, (index, 2))))[0] for index in (0, 1)]
+    assert_array_equal(np.concatenate(halves), next(iter(even.dataset(2)))[0], "of two workers, each reads its half")
     left, right, bottom, top = config.data.box
     points = points_of(config.data)
     inside = (points >= [left, bottom]).all(axis=1) & (points <= [right, top]).all(axis=1)

@@ -65,10 +65,10 @@ def source_of(config: Any, embedded: dict[str, Examples], rng: np.random.Generat
     if config.data.is_endless or config.data.kind == "stacked":
         return data.open_source(config.data, None)
     if config.data.kind == "mnist":
-        return data.Source(embedded["train"], embedded["test"], (28, 28, 1), "data: embedded digits")
+        return data.Source(embedded["train"], embedded["test"], "data: embedded digits")
     shape = (config.data.size, config.data.size, 3)
     images = rng.integers(0, 256, (8, *shape)).astype(np.uint8)
-    return data.Source(Examples(8, shape, Provenance("noise", "train", 8, "-"), images), None, shape, "data: noise")
+    return data.Source(Examples(8, shape, Provenance("noise", "train", 8, "-"), images), None, "data: noise")
 
 
 def two_steps(config: Any, source: data.Source) -> tuple[int, np.ndarray]:

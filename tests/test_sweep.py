@@ -74,10 +74,10 @@ def test_a_judge_that_does_not_know_the_data_counts_nothing(
         source: Any = open_source(data, data_dir)
         return dataclasses.replace(source, test=dataclasses.replace(source.test, labels=(source.test.labels + 1) % 10))
 
-    assert set(sweep_lib._judged(config, run, None, None)) == {"digits", "classifier_score"}
+    assert set(sweep_lib._judged(config, run, None)) == {"digits", "classifier_score"}
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(data_lib, "open_source", other)
-    assert sweep_lib._judged(config, run, None, None) == {}
+    assert sweep_lib._judged(config, run, None) == {}
     assert "The judge is wrong on" in capsys.readouterr().out
 
 
@@ -217,9 +217,7 @@ def test_the_command_splits_its_values(
 ) -> None:
     seen: dict[str, Any] = {}
 
-    def note(
-        config: Any, field: str, listed: Sequence[str], workdir: str, data_dir: str | None, judge: str | None
-    ) -> dict[str, Any]:
+    def note(config: Any, field: str, listed: Sequence[str], workdir: str, data_dir: str | None) -> dict[str, Any]:
         seen.update(field=field, values=listed, workdir=workdir, seed=config.seed)
         return {"runs": [], "field": field, "config": "", "post": "", "seed": 0, "rule": ""}
 
@@ -230,6 +228,24 @@ def test_the_command_splits_its_values(
     )
     assert seen == {"field": "game.d_steps", "values": values, "workdir": "runs/mlp_gan-smoke-game.d_steps", "seed": 3}
     assert "sweep.png" in capsys.readouterr().out
+
+
+def test_a_folder_is_a_sweeps_from_its_first_run_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(variant: Any, folder: Path, data_dir: str | None) -> None:
+        assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["runs"] == []
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep_lib, "_run", stop)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(offline("mlp_gan:smoke", steps="4", evaluate__steps="2"), "game.d_steps", ["1"], tmp_path)
+
+
+def test_values_that_all_diverge_stand_in_the_table() -> None:
+    result = {
+        "runs": [{"value": "9", "folder": "x", "diverged": "diverged: d_loss"}],
+        "field": "g_optimizer.learning_rate",
+    }
+    assert "| 9 | diverged: d_loss |" in markdown(result | {"config": "c", "post": "P000", "seed": 0, "rule": ""})
 
 
 def test_the_command_asks_for_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:

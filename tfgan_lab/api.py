@@ -47,6 +47,9 @@ def train(
     config = validate(load_config(config) if isinstance(config, str) else config)
     if not os.fspath(workdir):
         raise UserError("workdir is empty: name a folder.")
+    if data_dir and not config.data.reads_files:
+        remedy = "omit it" if config.data.is_endless else "set --config.data.source=auto, or omit it"
+        raise UserError(f"--data_dir={data_dir} is not read, as this config's data come with the package: {remedy}.")
     start_for(config)
     if generator is not None or discriminator is not None:
         config = _with_models(config, generator, discriminator)
@@ -90,7 +93,7 @@ def evaluate(
     Where `run` is a run's folder and `out` is None, its report.html is brought up to date, too: "page" names it.
     """
     page = Path(run, "report.html") if out is None and Workdir(run).exists() else None
-    refuse_foreign(*([page] if page else []))
+    refuse_foreign(page)
     start_tensorflow(onednn=True)
     from tfgan_lab.evaluation import exported
     from tfgan_lab.report.page import report

@@ -12,8 +12,8 @@ _WARM_UP = 9  # steps
 class Average:
     """Keeps an average of one network's variables in another's of the same layers.
 
-    After step t = 1, 2, … it moves by average += (1 - d) * (value - average), with d = min(decay, t / (t + 9)). So it
-    hardly remembers start values, and never more than about a ninth of the way (the warm-up of TensorFlow's
+    After step t = 1, 2, … it moves by average += (1 - d) * (value - average), with d = min(decay, t / (t + 9)). So
+    start values are soon forgotten: its memory is at most about a ninth of the steps so far (the warm-up of TensorFlow's
     `tf.train.ExponentialMovingAverage`, (1 + n) / (10 + n) for n = t - 1). Averages of G: Yazıcı et al., 2019; Karras
     et al., 2018, appendix A.1. BatchNorm's running statistics are averaged like the weights that they belong to;
     the directions of spectral norms are taken over as they are: an average of unit vectors is none.

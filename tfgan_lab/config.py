@@ -4,8 +4,8 @@ A config file (see `configs/`) has `get_config(variant: str = "")` and returns a
 a `ClassifierConfig`. Fields are documented where they stand; `--config.FIELD=VALUE` overrides
 any of them on the command line, nested ones with dots (`--config.game.d_steps=5`).
 
-Kinds of data stand in `tfgan_lab.data_kinds`, `image_data` and `number_data`; configs take them from here. This module imports neither TensorFlow nor
-Keras.
+Kinds of data stand in `tfgan_lab.data_kinds`, `image_data` and `number_data`; configs take them from here. This module
+imports neither TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Latents:
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class Every:
-    """An interval: so many epochs, or so many steps; zero in both means never."""
+    """An interval: so many epochs, or so many steps; zero in both: only after the last step (metrics, moments: never)."""
 
     epochs: Epochs = 0.0
     steps: Count = 0
@@ -159,7 +159,7 @@ class RunConfig:
     steps: Annotated[Count, Changes.LENGTH] = 0
     seed: Annotated[Seed, Changes.SEED] = 0
     # Trains seed, seed + 1, … at once, each in a run folder of its own.
-    num_seeds: Annotated[int, Field(gt=0, le=10_000), Changes.SEED] = 1
+    num_seeds: Annotated[int, Field(gt=0, le=500), Changes.SEED] = 1
     # A printed line and a row of metrics.jsonl.
     log: Annotated[Every, Changes.PICTURES] = dataclasses.field(default_factory=Every)
     # A str.format template over the row's values; "" prints nothing.
@@ -167,7 +167,7 @@ class RunConfig:
     # On the test split.
     evaluate: Annotated[Every, Changes.EVALUATIONS] = dataclasses.field(default_factory=Every)
     evaluate_line: Annotated[str, Changes.PRINTED] = ""
-    # How often that line is printed.
+    # Which evaluations print it: those after a multiple of this, and the last.
     evaluate_print: Annotated[Every, Changes.PRINTED] = dataclasses.field(default_factory=Every)
     checkpoint: Annotated[Every, Changes.ASIDE] = dataclasses.field(default_factory=Every)
     keep_checkpoints: Annotated[Positive, Changes.ASIDE] = 2
@@ -392,8 +392,8 @@ def _key(node: Any, path: str, parents: list[str], part: str) -> Any:
     if isinstance(node, list):
         if part.isdecimal() and int(part) < len(node):
             return int(part)
-        remedy = f" Its layers are {where}.0 to {where}.{len(node) - 1}." if node else " It is empty."
-        raise UserError(f"--config.{path}: there is no layer {part!r} in {where}.{remedy}")
+        remedy = f" It has {where}.0 to {where}.{len(node) - 1}." if node else " It is empty."
+        raise UserError(f"--config.{path}: there is no {part!r} in {where}.{remedy}")
     if isinstance(node, dict) and part in node:
         return part
     remedy = f" {where} is a single value."

@@ -46,6 +46,10 @@ def contradictions(config: Any) -> list[str]:
         faults += many_seeds_faults(config)
     if config.replicas and config.placement != "mirrored":
         faults.append(f"replicas={config.replicas} goes with placement=mirrored, not placement={config.placement}")
+    for name in ("g_init", "d_init", "init"):
+        start = getattr(config, name, None)
+        if start is not None and start.kernel == "normal" and not start.std:
+            faults.append(f"{name}.kernel='normal' with std=0 starts every weight at 0: set {name}.std")
     if config.kind == "classifier":
         if not config.data.has_labels:
             faults.append(f"a classifier needs labelled data: {config.data.kind} has none")

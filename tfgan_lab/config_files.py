@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from tfgan_lab.config import ClassifierConfig, GanConfig, explain
+from tfgan_lab.config import ClassifierConfig, GanConfig, explain, validate
 from tfgan_lab.errors import UserError, nearest, shortened
 from tfgan_lab.system.files import shipped
 
@@ -94,7 +94,7 @@ def load_config(reference: str) -> Any:
             raise TypeError(f"get_config returns {kind}: it must return a GanConfig or a ClassifierConfig")
         config.name = f"{path.stem}:{variant}" if variant else path.stem
         _READ[config.name] = os.path.abspath(path)
-        return config
+        return validate(config)  # which makes every part anew: a file may use one object for two fields
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a user's code may raise anything and exit; its place is what helps

@@ -68,6 +68,11 @@ class Data:
         """The same kind, small, as far as possible of what the package brings: for comparisons."""
         return self
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether a `--data_dir` is looked at."""
+        return not self.is_endless and getattr(self, "source", "") not in ("embedded", "faces")
+
     def faults(self, config: Any) -> list[str]:
         """What a GAN on such data cannot be; `config` is the `GanConfig`."""
         faults = []
@@ -81,6 +86,8 @@ class Data:
             faults.append(
                 "metrics (in training) are by a judge of digits: data must be mnist, or judge name one of its classes"
             )
+        if (config.moments.epochs or config.moments.steps) and not self.reports_moments:
+            faults.append(f"moments (post P004) are of numbers: {self.kind} has none")
         if config.judge and not self.class_names:
             faults.append(f"judge needs labelled data: {self.kind} has no classes")
         if config.untrained and (config.num_labels or self.output != "images"):

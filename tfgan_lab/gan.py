@@ -99,7 +99,7 @@ class GAN:
         self.loss = make_loss(self.game.loss, self.game.smoothing)
         self.penalty = make_penalty(self.game.penalty)
         self.latents, self.num_labels, self.seed = latents or _latents_of(generator), num_labels, seed
-        if not getattr(discriminator, "built", True):
+        if not (getattr(generator, "built", True) and getattr(discriminator, "built", True)):
             labels = tf.zeros([1], tf.int32) if num_labels else None
             self.discriminator(self._pack(self.generator(tf.zeros([self.game.pack, self.latents.dim]), labels)), labels)
         self.g_optimizer = _ready(g_optimizer, generator.trainable_variables)
@@ -123,6 +123,7 @@ class GAN:
         """
         if self._played is None:
             self._played = tf.function(self.play, autograph=False)
+        labels = None if labels is None else tf.cast(labels, tf.int32)
         row = self._played(tf.constant(i, tf.int64), tf.convert_to_tensor(real, tf.float32), labels)
         return {name: float(value) for name, value in row.items()}
 

@@ -51,17 +51,21 @@ class Gaussian(NumberData):
         return norm(self.mean, self.std)
 
     @property
+    def _apart(self) -> float:
+        return self.separation if self.target == "bimodal" else 0.0
+
+    @property
     def moments(self) -> tuple[float, float]:
-        return self.mean, math.hypot(self.std, self.separation if self.target == "bimodal" else 0.0)
+        return self.mean, math.hypot(self.std, self._apart)
 
     @property
     def span(self) -> tuple[float, float]:
-        reach = self.separation + 4 * self.std
+        reach = self._apart + 4 * self.std
         return self.mean - reach, self.mean + reach
 
     def faults(self, config: Any) -> list[str]:
         faults = NumberData.faults(self, config)
-        if self.std < 1e-5 * (abs(self.mean) + self.separation):
+        if self.std < 1e-5 * (abs(self.mean) + self._apart):
             faults.append(
                 f"data.std={self.std} is lost in float32 beside data.mean and data.separation: use a larger one"
             )

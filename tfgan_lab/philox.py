@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-_ARITHMETIC: contextvars.ContextVar[Any] = contextvars.ContextVar("philox_arithmetic", default=None)
+_WORDS: contextvars.ContextVar[Any] = contextvars.ContextVar("philox_words", default=None)
 _Words = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 # Logarithm, sine and cosine round otherwise where TensorFlow's kernels do not compute so many numbers at once (AVX-512):
 # with whole multiples, what a seed gives does not depend on how many others stand beside it.
@@ -26,7 +26,7 @@ _MANY = 4096  # From so many numbers of a seed on, calling TensorFlow's kernel f
 
 def in_arithmetic() -> contextlib.AbstractContextManager[None]:
     """What is traced inside draws by arithmetic, for XLA to fuse. Shapes must be known when it is traced."""
-    return _by(_words_in_xla)
+    return _by(lambda seed, count: _by_rounds(seed, -(-count // 4)))
 
 
 def outside_of_xla() -> contextlib.AbstractContextManager[None]:
@@ -36,16 +36,16 @@ def outside_of_xla() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def _by(words: Any) -> Iterator[None]:
-    token = _ARITHMETIC.set(words)
+    token = _WORDS.set(words)
     try:
         yield
     finally:
-        _ARITHMETIC.reset(token)
+        _WORDS.reset(token)
 
 
 def uniform(shape: Sequence[Any], seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
     """U(low, high): float32 [*shape] from a seed int64 [2]; from seeds [..., 2] [..., *shape], each as if alone."""
-    if not _ARITHMETIC.get():
+    if not _WORDS.get():
         return _each(lambda s: tf.random.stateless_uniform(shape, s, low, high, alg="philox"), seed)
     unit = _in_shape([_unit(word) for word in _words(seed, math.prod(shape))], seed, shape)
     return unit * (high - low) + low if (low, high) != (0.0, 1.0) else unit
@@ -53,7 +53,7 @@ def uniform(shape: Sequence[Any], seed: tf.Tensor, low: float = 0.0, high: float
 
 def normal(shape: Sequence[Any], seed: tf.Tensor) -> tf.Tensor:
     """N(0, 1) by Box and Muller's method; shapes as in `uniform`."""
-    if not _ARITHMETIC.get():
+    if not _WORDS.get():
         return _each(lambda s: tf.random.stateless_normal(shape, s, alg="philox"), seed)
     units = [_unit(word) for word in _words(seed, math.prod(shape))]
     numbers = []
@@ -67,7 +67,7 @@ def normal(shape: Sequence[Any], seed: tf.Tensor) -> tf.Tensor:
 
 def integers(shape: Sequence[Any], seed: tf.Tensor, low: int, high: int) -> tf.Tensor:
     """Integers low … high - 1: int32; shapes as in `uniform`."""
-    if not _ARITHMETIC.get():
+    if not _WORDS.get():
         return _each(lambda s: tf.random.stateless_uniform(shape, s, low, high, tf.int32, alg="philox"), seed)
     words = [word % tf.constant(high - low, tf.uint32) for word in _words(seed, math.prod(shape))]
     return low + tf.cast(_in_shape(words, seed, shape), tf.int32)
@@ -85,11 +85,7 @@ def _in_shape(words: Sequence[tf.Tensor], seed: tf.Tensor, shape: Sequence[int])
 
 def _words(seed: tf.Tensor, count: int) -> _Words:
     """Four uint32 tensors [..., groups], of `count` numbers or some more: number i is word i % 4 of group i // 4."""
-    return _ARITHMETIC.get()(seed, count)
-
-
-def _words_in_xla(seed: tf.Tensor, count: int) -> _Words:
-    return _by_rounds(seed, -(-count // 4))
+    return _WORDS.get()(seed, count)
 
 
 def _words_outside(seed: tf.Tensor, count: int) -> _Words:

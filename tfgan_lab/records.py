@@ -39,7 +39,7 @@ def numbers_of(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def known_facts(record: Any) -> dict[str, Any]:
-    """A JSON file's content without what is not what a run writes under that name; other names may hold anything."""
+    """A JSON object without the facts that are not of the kind that a run writes under that name; other names stay."""
     facts = record if isinstance(record, dict) else {}
     return {name: fact for name, fact in facts.items() if _FACTS.get(name, lambda fact: True)(fact)}
 

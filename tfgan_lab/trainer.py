@@ -1,4 +1,4 @@
-"""Training as the command line does it, with pictures, page and export; `tfgan_lab.training` knows none of them."""
+"""Training as the command line does it, with pictures, page and export; `tfgan_lab.training` knows neither pages nor reports."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def _parity_flags(its: Flags) -> None:
 
 def _parity(values: Any, overrides: dict[str, str]) -> None:
     reference = required(values, "config")
-    refuse_foreign(*([values.json] if values.json else []))
+    refuse_foreign(values.json)
     config = load(reference, None, overrides)
     start()
     from tfgan_lab.parity.steps import first_difference, format_table, run_parity, write_json
@@ -82,8 +82,8 @@ def _ledger_flags(its: Flags) -> None:
     )  # fmt: skip
     its.switch("peers", "Also train the PyTorch programs, equally long, beside ours (needs the extra [torch]).")
     its.switch(
-        "train", "--notrain: train nothing; judge and draw what was run before in --workdir, or, where none is named, the outcomes that come "
-        "with the package.", default=True,
+        "train", "--notrain: train nothing; judge and draw what was run before in --workdir or stands in --store; of neither, the outcomes "
+        "that come with the package.", default=True,
     )  # fmt: skip
     its.text(
         "store",
@@ -101,9 +101,11 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.report.ledger_text import headline, next_step
     from tfgan_lab.studies import ledger, store
 
+    if values.peers and not values.train:
+        raise UserError("--peers trains PyTorch's programs, and --notrain trains nothing: omit one.")
     claims = claims_of(values.config)
     trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config.partition(":")[0])]
-    if not claims and not trials:
+    if not claims:
         testing = sorted({claim.config for claim in claims_of(None)})
         raise UserError(
             f"--config={values.config}: no claim is tested with it. Claims are of: {', '.join(testing)}; or name an id, such as C000b."
@@ -119,7 +121,9 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     for claim in result["claims"]:
         print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")
     print(f"look at: {folder}/ledger.md, {folder}/ledger.png")
-    print(next_step(result["claims"], values.config, folder), flush=True)
+    named = {"workdir": "" if own else folder, "store": values.store}
+    places = "".join(f" --{flag}={path}" for flag, path in named.items() if path)
+    print(next_step(result["claims"], values.config, places), flush=True)
 
 
 VERBS = {

@@ -18,7 +18,7 @@ def _data(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.data import open_source
 
     config = load(values.config, None, overrides)
-    refuse_foreign(*([values.out] if values.out else []))
+    refuse_foreign(values.out)
     start()
     source = open_source(config.data, values.data_dir)
     print(source.chosen)

@@ -75,7 +75,7 @@ def _evaluate_flags(its: Flags) -> None:
     its.text("workdir", "A trained run: its export is evaluated (required, or --saved_model).")
     its.text("saved_model", "Instead of --workdir: a SavedModel folder that tfgan-lab exported. Omitted: the run's.")
     its.number(
-        "num", None, "How many samples. Omitted: 10,000 images (2,000 judged ones of your classes; montages: half the real ones, at most 1,000) or 100,000 numbers.",
+        "num", None, "How many samples. Omitted: 10,000 images (2,000 judged ones of your classes; 26,000 stacked digits; montages: half the real ones, at most 1,000), 100,000 numbers or 2,500 points.",
         1, 1_000_000,
     )  # fmt: skip
     its.judge()
@@ -168,7 +168,10 @@ def _report_flags(its: Flags) -> None:
     its.texts(
         "workdir", "A run, trained or in training (required); give the flag again for runs side by side. The folder of a sweep, or of many seeds, stands for its runs.",
     )  # fmt: skip
-    its.text("out", "The .html file to write. Omitted: report.html in the run's folder, or in the one above several.")
+    its.text(
+        "out",
+        "The .html file to write. Omitted: report.html in the run's folder, or in the one above several, if all are in one; else here.",
+    )
     its.data()
 
 

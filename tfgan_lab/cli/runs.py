@@ -27,6 +27,8 @@ def _train(values: Any, overrides: dict[str, str]) -> None:
     start = getattr(values, "from")
     if start and not values.workdir:
         raise UserError(f"--from={start} needs --workdir: a new folder for the run that starts there.")
+    if values.port and not values.live:
+        raise UserError(f"--port={values.port} is of the page that --live serves: add --live, or omit it.")
     config = load(values.config, values.workdir, overrides, start)
     if values.dry_run:
         from tfgan_lab.config import to_json
@@ -70,7 +72,6 @@ def _sweep_flags(its: Flags) -> None:
         "workdir",
         "A folder for all runs, each in its own; finished ones are not run again. Omitted: runs/CONFIG-FIELD.",
     )
-    its.judge()
     its.data()
 
 
@@ -82,7 +83,7 @@ def _sweep(values: Any, overrides: dict[str, str]) -> None:
     from tfgan_lab.training.terminal import speaking_of_commands
 
     with speaking_of_commands():
-        result = sweep(config, field, _options(listed), workdir, values.data_dir, values.judge)
+        result = sweep(config, field, _options(listed), workdir, values.data_dir)
     print(f"\n{markdown(result)}\n\nlook at: {workdir}/sweep.png, {workdir}/sweep.md", flush=True)
 
 

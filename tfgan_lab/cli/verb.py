@@ -77,7 +77,7 @@ class Flags:
         self.number("seed", 0, f"Same seed, same {same}.", 0, 2**63 - 1)
 
     def seeds(self, told: str) -> None:
-        self.number("seeds", 5, told, 1, 1000)
+        self.number("seeds", 5, told, 1, 10_000)
         self.number("first_seed", 0, "The first of them.", 0, 2**31)
 
 
@@ -153,18 +153,18 @@ def load(reference: str | None, workdir: str | None, overrides: dict[str, str], 
     elif reference is None and workdir is not None and Workdir(workdir).exists():
         config = Workdir(workdir).read_config()
     else:
-        config = config_lib.validate(load_config(reference or DEFAULT_CONFIG))
+        config = load_config(reference or DEFAULT_CONFIG)
     return config_lib.override(config, overrides)
 
 
 def required(values: Any, name: str) -> str:
     given = getattr(values, name)
     if not given:
-        raise UserError(f"--{name} is missing: say --{name}=PATH.")
+        raise UserError(f"--{name} is missing: say --{name}=… (see --help).")
     return given
 
 
-def start(deterministic: bool = True, onednn: bool = False) -> None:
+def start() -> None:
     from tfgan_lab.system.runtime import start_tensorflow
 
-    start_tensorflow(deterministic, onednn=onednn)
+    start_tensorflow()

@@ -21,8 +21,13 @@ def _ours(module: str, opener: str = "open_data") -> Callable[[Any, str | None],
 
 # What opens a kind of data: opener(data, data_dir), as `open_source`.
 OPENERS: dict[type[Data], Callable[[Any, str | None], Source]] = {
-    Mnist: _ours("mnist"), Montage: _ours("montage"), Stacked: _ours("mnist", "open_stacked"), Classes: _ours("classes"), NumberData: _ours("numbers"), Plane: _ours("numbers"),
-}  # fmt: skip
+    Mnist: _ours("mnist"),
+    Montage: _ours("montage"),
+    Stacked: _ours("mnist", "open_stacked"),
+    Classes: _ours("classes"),
+    NumberData: _ours("numbers"),
+    Plane: _ours("numbers"),
+}
 
 
 def open_source(data: Data, data_dir: str | None = None) -> Source:

@@ -82,7 +82,7 @@ def open_data(data: Classes, data_dir: str | None) -> Source:
             chosen = f"{data.test_share:.0%} of each class kept to judge on"
     where = f"{kind} in {shown(place.path.resolve().name)}"
     line = f"data: {place}, {', '.join(data.names)} — {chosen}"
-    return Source(_examples(train, "train", where), _examples(test, "test", where), data.shape, line)
+    return Source(_examples(train, "train", where), _examples(test, "test", where), line)
 
 
 def _refuse_unlike(place: Place) -> None:

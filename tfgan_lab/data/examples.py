@@ -52,7 +52,8 @@ def digest(images: np.ndarray, labels: np.ndarray | None = None) -> str:
     """
     rows = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))  # also of no images
     if labels is not None:
-        rows = np.concatenate([rows, labels.astype(np.uint8)[:, None]], axis=1)
+        wide = "<u2" if labels.max(initial=0) > 255 else np.uint8
+        rows = np.concatenate([rows, labels.astype(wide)[:, None].view(np.uint8)], axis=1)
     return digest_of([hashlib.sha256(row.tobytes()).digest() for row in rows])
 
 

@@ -32,7 +32,7 @@ _Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 def open_data(data: Mnist, data_dir: str | None) -> Source:
     """The split that is trained on, and the test split."""
     splits, chosen = load_mnist(data.source, data_dir)
-    return Source(splits[data.train_split], splits["test"], data.shape, chosen)
+    return Source(splits[data.train_split], splits["test"], chosen)
 
 
 def load_mnist(source: str, data_dir: str | None) -> tuple[dict[str, Examples], str]:
@@ -72,7 +72,7 @@ def open_stacked(data: Stacked, data_dir: str | None) -> Source:
     splits, chosen = load_mnist(data.source, data_dir)
     train = stacked(splits[data.train_split], data.num, data.draw_seed)
     test = stacked(splits["test"], data.test_num, data.draw_seed)
-    return Source(train, test, data.shape, f"{chosen}; three at a time as the colours of {data.num:,} images")
+    return Source(train, test, f"{chosen}; three at a time as the colours of {data.num:,} images")
 
 
 def stacked(digits: Examples, number: int, seed: int) -> Examples:

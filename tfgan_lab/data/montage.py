@@ -47,7 +47,7 @@ def open_data(data: Montage, data_dir: str | None) -> Source:
         data.source, data_dir or "", crop=data.crop, size=data.size, num=data.num_faces, seed=data.faces_seed,
         small=data.small_images, memory_mb=data.memory_mb,
     )  # fmt: skip
-    return Source(examples, None, data.shape, f"data: {examples.provenance}")
+    return Source(examples, None, f"data: {examples.provenance}")
 
 
 def load(
@@ -174,18 +174,6 @@ def _check_sizes(source: ImageSource, crop: int, small: str) -> None:
             raise UserError(f"'{name}' is {height}x{width}: too long and thin to be resized to {crop} pixels.")
 
 
-def crop_center(img: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Cuts [height, width, C] out of the middle of [H, W, C] (post P001, `crop_center`).
-
-    Raises:
-      ValueError: The image is smaller than the crop.
-    """
-    if img.shape[0] < height or img.shape[1] < width:
-        raise ValueError(f"crop_center: an image of {img.shape[0]}x{img.shape[1]} has no {height}x{width} crop")
-    left, top = centre_start(img.shape[1], width), centre_start(img.shape[0], height)
-    return img[top : top + height, left : left + width]
-
-
 def make_fetch(source: ImageSource, *, crop: int, size: int) -> Callable[[Any], Any]:
     """Returns a function of a scalar int64 tensor: the uint8 [size, size, 3] image at that position.
 
@@ -263,39 +251,3 @@ def _name_the_culprit(source: ImageSource, fetch: Callable[[Any], Any], start: i
         except (tf.errors.OpError, OSError) as error:  # the latter of Pillow
             reason = getattr(error, "message", str(error)).split("\n")[0].split(" [Op:")[0][:160]
             raise UserError(f"'{source.names[index]}' cannot be decoded ({reason}).") from None
-
-
-class MontageDataset:
-    """The post's dataset class: indexable, one crop at a time (post P001, MontageDataset.py).
-
-    Args:
-      path: HDF5 file or folder of images.
-      crop: Side of the central crop, in pixels; smaller images are refused.
-    """
-
-    def __init__(self, path: str, *, crop: int) -> None:
-        """Opens the images; raises `UserError` like `load`."""
-        kind, place = _resolve("folder" if Path(path).is_dir() else "hdf5", path, num=0, seed=0)
-        self._source = _open(kind, place, crop=crop, seed=0)
-        _check_sizes(self._source, crop, "refuse")
-        self._fetch = make_fetch(self._source, crop=crop, size=crop)
-
-    def __len__(self) -> int:
-        """How many images there are."""
-        return len(self._source.names)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        """Returns one crop: float32 [crop, crop, 3] in [0, 1].
-
-        Raises:
-          IndexError: The index is negative or past the end.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of {len(self)}")
-        return self._fetch(np.int64(index)).numpy().astype(np.float32) / 255.0
-
-    def plot_image(self, index: int) -> None:
-        """Shows one crop on the current axes of matplotlib."""
-        import matplotlib.pyplot as plt
-
-        plt.imshow(self[index], interpolation="nearest")

@@ -16,7 +16,7 @@ from tfgan_lab.randomness import step_seed, step_seeds, stream_key
 
 def open_data(data: Any, data_dir: str | None) -> Source:
     """Nothing is loaded."""
-    return Stream(None, None, data.shape, f"data: {data}, drawn as it is needed")
+    return Stream(None, None, f"data: {data}, drawn as it is needed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Stream(Source):
 
 @dataclasses.dataclass(frozen=True)
 class NumberBatches:
-    """Batches of a law, [B, 1] for numbers (else [B, …]; post P004 has such sets); 100 steps count as an epoch."""
+    """Batches of a law, [B, 1] for numbers (post P004's sets) and [B, 2] for points; 100 steps count as an epoch."""
 
     data: Any  # a `NumberData`, or any other with its `draw` and a shape of one dimension
     batch_size: int  # B
@@ -43,13 +43,20 @@ class NumberBatches:
         return self.batch_size * self.per_step * math.prod(self.data.shape) * 4
 
     def dataset(self, first_step: int, part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
-        """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero); it is never split."""
-        assert part == (0, 1)
-        return step_numbers(first_step).map(tf.autograph.experimental.do_not_convert(self._draw)).prefetch(64)
+        """An endless dataset of (numbers float32 [B, 1], labels int32 [B], all zero), or of a part's rows of them."""
+        rows = self.batch_size // part[1]
+
+        @tf.autograph.experimental.do_not_convert
+        def own(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            numbers, labels = self.chunk(step)
+            mine = slice(part[0] * rows, (part[0] + 1) * rows)
+            return numbers[mine], labels[mine]
+
+        return step_numbers(first_step).map(own).prefetch(64)
 
     def chunk(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What `batch` needs of steps [N]: the batches themselves, [N, B, 1] and [N, B]."""
-        return self._draw(steps)
+        return self.drawn(step_seed(self.key, steps))
 
     def chunk_of(self, parts: Sequence[NumberBatches], steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`chunk` of several seeds, stacked: [N, S, B, 1] and [N, S, B]."""
@@ -66,9 +73,6 @@ class NumberBatches:
     @property
     def key(self) -> int:
         return stream_key(self.seed, "data")
-
-    def _draw(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.drawn(step_seed(self.key, step))
 
     def drawn(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The batches [..., B, 1] (k > 1: [..., B, k, 1]) and labels of seeds [..., 2]."""

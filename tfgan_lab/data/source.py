@@ -14,7 +14,6 @@ class Source:
 
     train: Examples | None  # what it is trained on; None for endless streams
     test: Examples | None  # what it is judged on; None where there is no such split
-    shape: tuple[int, ...]  # of one example, [H, W, C] or [1]
     chosen: str  # one line: which source was taken, and why
 
     @property

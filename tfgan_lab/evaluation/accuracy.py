@@ -79,11 +79,11 @@ def confusion(counts: np.ndarray, names: Sequence[str], title: str, provenance: 
         figure, axis = plt.subplots(figsize=(side + 0.2, side), layout="constrained")
         mistakes = np.where(np.eye(len(counts), dtype=bool), 0, counts)
         axis.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, int(mistakes.max())))
-        for true, row in enumerate(counts):
-            for predicted, count in enumerate(row):
-                dark = true != predicted and count > 0.6 * max(1, mistakes.max())
-                look = {"fontweight": "bold" if true == predicted else "normal", "color": "white" if dark else "black"}
-                axis.text(predicted, true, f"{count:,}", ha="center", va="center", fontsize=8, **look)
+        for true, predicted in np.argwhere(counts):
+            count = counts[true, predicted]
+            dark = true != predicted and count > 0.6 * max(1, mistakes.max())
+            look = {"fontweight": "bold" if true == predicted else "normal", "color": "white" if dark else "black"}
+            axis.text(predicted, true, f"{count:,}", ha="center", va="center", fontsize=8, **look)
         axis.set(xlabel="predicted class", ylabel="true class", title=title)
         axis.set_xticks(range(len(counts)), names, rotation=_turned(names), parse_math=False)
         axis.set_yticks(range(len(counts)), names, parse_math=False)

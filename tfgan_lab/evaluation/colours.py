@@ -35,7 +35,9 @@ def column(images: np.ndarray, reference: np.ndarray, seed: int) -> dict[str, Nu
         "frechet_distance": jackknife_interval(metrics.frechet_distance, *sets, seed=seed),
         "colour_distance": jackknife_interval(colours, reference, images, groups=_GROUPS, seed=seed),
         "sharpness": mean_interval(metrics.sharpness(images)),
-        "ms_ssim": metrics.ms_ssim_diversity(images, pairs=_PAIRS, seed=seed),
+        "ms_ssim": metrics.ms_ssim_diversity(images, pairs=_PAIRS, seed=seed)
+        if min(images.shape[1:3]) >= metrics.WINDOW
+        else None,
     }
 
 

@@ -79,8 +79,8 @@ def too_few(test_labels: np.ndarray, opinion: Opinion, num_train: int | None = N
     # A tenth less, as the jackknife takes, is still more than there are features.
     least = opinion.features.shape[1] * 5 // 4
     absent = sorted(set(range(opinion.num_classes)) - set(test_labels.tolist()))
-    if len(test_labels) < least:
-        return f"{len(test_labels)} test images, wanted {least} at least"
+    if len(opinion.features) < least:
+        return f"{len(opinion.features)} test images judged, wanted {least} at least"
     if num_train is not None and num_train < least:
         return f"{num_train} training images to compare with, wanted {least} at least"
     return f"no {absent[0]} among the test images" if absent else ""
@@ -174,7 +174,7 @@ def common_numbers(images: np.ndarray, opinion: Opinion, real: RealDigits, seed:
         "digits_drawn": bootstrap_interval(lambda labels: classes_drawn(labels, classes), opinion.labels, resamples=200, seed=seed),
         "kl_data": jackknife_interval(lambda labels: _kl(labels, real.test_labels, classes), opinion.labels, seed=seed),
         "parzen_log_likelihood": parzen.log_likelihood,
-        "ms_ssim": metrics.ms_ssim_diversity(images, pairs=_PAIRS, seed=seed),
+        "ms_ssim": metrics.ms_ssim_diversity(images, pairs=_PAIRS, seed=seed) if min(images.shape[1:3]) >= metrics.WINDOW else None,
     }  # fmt: skip
     details = {
         "n": len(images), "digit_counts": histogram.counts, "kl_uniform": histogram.kl_uniform,

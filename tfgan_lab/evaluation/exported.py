@@ -21,7 +21,7 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation import accuracy, colours, digits, distribution, modes, plane
 from tfgan_lab.evaluation.judge import MUST_REACH, Judge, doubt, judge_for, judge_of, load_judge
 from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_sampler
-from tfgan_lab.evaluation.rows import Number, lines, table
+from tfgan_lab.evaluation.rows import Number, in_text, lines, table
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.export.saved_model import load_generator, read_facts
 from tfgan_lab.randomness import sample_seed, stream_key
@@ -73,6 +73,7 @@ def evaluate(
     refuse_foreign(subject.out)
     if isinstance(subject.config, ClassifierConfig):
         refuse_foreign(*accuracy.picture_files(subject.out.parent))
+    _refuse_unread(subject.config, num, judge)
     source = data_lib.open_source(subject.config.data, subject.data_dir)
     result: dict[str, Any] = {
         "model": {
@@ -88,7 +89,7 @@ def evaluate(
         measure = of_kind(MEASURES, subject.config.data, "tfgan_lab.evaluation.exported.MEASURES")
         result |= measure.all(subject, source, num, judge, seed)
     trained_on = (subject.facts.get("trained_on") or {}).get("train")
-    if trained_on and in_words(trained_on) != result["data"].get("train"):
+    if trained_on and not _same(trained_on, source.provenance.get("train")):
         result["notes"] = [*result.get("notes", []), f"other data than it was trained on: {in_words(trained_on)}"]
     result |= {
         "seconds": round(time.perf_counter() - started, 1),
@@ -121,6 +122,21 @@ def in_words(provenance: Any) -> str:
     with contextlib.suppress(TypeError, ValueError):  # of a record that another program wrote
         return str(Provenance(**provenance))
     return str(provenance).removeprefix("data: ")
+
+
+def _same(recorded: Any, found: Any) -> bool:
+    """Whether a record of a provenance is of the data found now, wherever they came from."""
+    return found is not None and in_words(recorded).endswith(found.sha256[:12])
+
+
+def _refuse_unread(config: Config, num: int | None, judge: str | None) -> None:
+    """Raises `UserError` for what is asked for and would change nothing."""
+    if num and isinstance(config, ClassifierConfig):
+        raise UserError(f"--num={num} is of generators: a classifier is measured on the whole test split: omit it.")
+    if judge and (isinstance(config, ClassifierConfig) or config.data.is_endless):
+        raise UserError(
+            f"--judge={judge} judges images that a generator draws, which {config.name} is not for: omit it."
+        )
 
 
 def _subject(path: Path, out: str | os.PathLike[str] | None, data_dir: str | None) -> Subject:
@@ -207,8 +223,9 @@ def _by_judge(subject: Subject, source: Any, num: int | None, judge_path: str | 
 
 def _taught_otherwise(judge: Judge, source: Any) -> str:
     """A note if a judge was trained on other images than the generator, among which may be some of its test split."""
-    taught = (judge.facts.get("trained_on") or {}).get("train")
-    if not taught or in_words(taught) == str(source.train.provenance):
+    taught = judge.facts.get("trained_on") or {}
+    taught = taught.get("train", taught)
+    if not taught or _same(taught, source.train.provenance):
         return ""
     return f"the judge was trained on other images than the generator, perhaps on some of these test images: {in_words(taught)}"
 
@@ -272,7 +289,7 @@ def _numbers_in_short(subject: Subject) -> list[str]:
     seed = 0  # as `evaluate` has it, unless another is named
     sample = draw(_sampler(subject), distribution.NUM, seed, _NUMBERS_PIECE)
     rows = table(distribution.metrics_for(data), {"generated": distribution.column(sample, data, seed)})
-    numbers = (f"{row['label']} {row['generated']['value']:.4f}" for row in rows)
+    numbers = (f"{row['label']} {in_text(row['generated'])}" for row in rows)
     return [f"{distribution.NUM:,} generated numbers: {', '.join(numbers)}"]
 
 

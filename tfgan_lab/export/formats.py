@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.export.saved_model import read_facts
 from tfgan_lab.randomness import draw_latents, sample_seed
@@ -44,22 +44,29 @@ def convert(saved_model: Path, form: str) -> tuple[Path, float]:
       The file, which is checked, and the largest difference to the SavedModel over 100 latents (or images).
 
     Raises:
-      UserError: A package is missing, or the folder cannot be written.
+      UserError: A package is missing, the format cannot hold the model, or the folder cannot be written.
     """
     refuse_missing_converters(form)
     model = load_saved_model(saved_model)  # its signatures alone would not keep its variables
     signature = model.signatures["serving_default"]
-    with quiet_stderr():
-        content, run = {"litert": _litert, "onnx": _onnx}[form](saved_model, signature)
     inputs = _inputs(saved_model, signature)
+    try:
+        with quiet_stderr():
+            content, run = {"litert": _litert, "onnx": _onnx}[form](saved_model, signature)
+        found = run(inputs)
+    except Exception as error:  # converters and interpreters have kinds of their own
+        raise UserError(
+            f"--format={form} cannot hold this model: {first_line(error)}. The SavedModel is written; omit --format."
+        ) from None
     expected = {
         name: value.numpy() for name, value in signature(**{k: tf.constant(v) for k, v in inputs.items()}).items()
     }
-    found = run(inputs)
     difference = max(float(np.abs(found[name] - value).max()) for name, value in expected.items())
     scale = max(1.0, *(float(np.abs(value).max()) for value in expected.values()))
     if not difference <= _TOLERANCE * scale:
-        raise AssertionError(f"the {form} file differs from the SavedModel by {difference}")
+        raise UserError(
+            f"--format={form}: its numbers would differ from the SavedModel's by {difference:.2g}, so no file is written."
+        )
     file = saved_model / f"{saved_model_role(signature)}.{_ENDINGS[form]}"
     write_atomically(file, content)
     return file, difference

@@ -27,7 +27,7 @@ from tfgan_lab.metrics.neighbours import (
     two_sample_accuracy,
 )
 from tfgan_lab.metrics.parzen import Parzen, parzen_log_likelihood
-from tfgan_lab.metrics.pixels import colour_histogram_distance, ms_ssim, ms_ssim_diversity, sharpness
+from tfgan_lab.metrics.pixels import WINDOW, colour_histogram_distance, ms_ssim, ms_ssim_diversity, sharpness
 from tfgan_lab.metrics.points import Coverage, energy_distance, mode_coverage
 from tfgan_lab.metrics.scores import (
     LabelAccuracy,
@@ -38,7 +38,7 @@ from tfgan_lab.metrics.scores import (
 )
 
 __all__ = [
-    "Coverage", "Estimate", "LabelAccuracy", "Memorisation", "ModeHistogram", "Moments",
+    "WINDOW", "Coverage", "Estimate", "LabelAccuracy", "Memorisation", "ModeHistogram", "Moments",
     "Neighbourhoods", "Parzen", "TwoSampleTest", "bootstrap_interval", "classifier_score",
     "colour_histogram_distance", "energy_distance", "feature_moments", "frechet_distance", "frechet_from_moments",
     "jackknife_interval", "kernel_distance", "kolmogorov_smirnov", "label_accuracy", "mean_interval", "memorisation",

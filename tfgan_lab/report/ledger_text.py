@@ -57,9 +57,9 @@ def with_seeds(claim: Mapping[str, Any]) -> str:
     return f"{headline(claim)} ({len(claim['shown'])} of {len(claim['seeds'])} seeds)"
 
 
-def next_step(claims: Sequence[Mapping[str, Any]], config: str | None, folder: str) -> str:
-    """What to do after the ledger, with the command that does it."""
-    command = f"tfgan-lab compare ledger{f' --config={config}' if config else ''} --workdir={folder}"
+def next_step(claims: Sequence[Mapping[str, Any]], config: str | None, places: str) -> str:
+    """What to do after the ledger, with the command that does it; `places` are the flags that name its files."""
+    command = f"tfgan-lab compare ledger{f' --config={config}' if config else ''}{places}"
     needed = {
         claim["id"]: claim["settled_by"] or 5
         for claim in claims
@@ -68,14 +68,16 @@ def next_step(claims: Sequence[Mapping[str, Any]], config: str | None, folder: s
     limits = [limit for claim in claims for limit in claim["limits"]]
     if needed:
         seeds = min(needed.values())
-        names = ", ".join(claim for claim, number in needed.items() if number == seeds)
-        return f"next: {names} can be settled by more seeds: {command} --seeds={seeds}"
+        names = [claim for claim, number in needed.items() if number == seeds]
+        if len(names) == 1:
+            command = f"tfgan-lab compare ledger --config={names[0]}{places}"
+        return f"next: {', '.join(names)} can be settled by more seeds: {command} --seeds={seeds}"
     if any("data" in limit or "digits" in limit for limit in limits):
         return f"next: on the post's data: {command} --data_dir=MNIST_FOLDER"
     if limits:
         return f"next: as long as the post trains: {command} --budget=posted"
     if config:
-        return f"next: the verdicts on all claims: tfgan-lab compare ledger --notrain --workdir={folder}"
+        return f"next: the verdicts on all claims: tfgan-lab compare ledger --notrain{places}"
     return "next: one run of a config in pictures and words: tfgan-lab train --config=mlp_gan"
 
 

@@ -34,7 +34,7 @@ def report(workdirs: Sequence[str | os.PathLike[str]], out: str | None = None, d
 
     Args:
       workdirs: Run folders; the folder of a sweep, or of many seeds, stands for all its runs.
-      out: The .html file; None for report.html in the run's folder, or in the one that holds all the runs.
+      out: The .html file; None for report.html in the run's folder, or in the one that holds all the runs, else in the current one.
       data_dir: Where the real data is, if not where it was for training.
 
     Returns:
@@ -60,7 +60,7 @@ def content_of(folders: Sequence[Workdir], parts: Callable[[Workdir], Parts], li
     On a page that follows the folders (`tfgan_lab.report.live`) `live` names the state of them that is shown.
 
     Raises:
-      UserError: A run cannot be read, or all together are too many.
+      UserError: A run cannot be read, or several are too many for one page.
     """
     names = [folder.path.resolve().name for folder in folders]
     names = [str(folder.path) if names.count(name) > 1 else name for name, folder in zip(names, folders, strict=True)]
@@ -71,7 +71,7 @@ def content_of(folders: Sequence[Workdir], parts: Callable[[Workdir], Parts], li
     for run, name in zip(runs, names, strict=True):
         run.name = name
     content = _rendered(runs, common, live)
-    if len(content) > MOST_BYTES:
+    if len(content) > MOST_BYTES and len(runs) > 1:
         raise UserError(
             f"--workdir: {len(runs)} runs make a page of {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:g}: name fewer."
         )

@@ -92,8 +92,8 @@ def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Part
     if module is not None and drawing.runs_in_browser:
         page.net = browser_net(config, module, parts.network, left - min(250_000, left // 4))
         if page.net is None:
-            small = "a page of its own, or a SavedModel, can"
-            page.notes.append(f"its generator is too large to be carried by this page: {small}")
+            why = "it is too large for it, or of layers that browsers do not run"
+            page.notes.append(f"its generator is not in this page ({why}): `tfgan-lab export` writes it")
         else:
             left -= len(page.net["weights"])
     if saved:
@@ -153,7 +153,7 @@ def _duration(seconds: float) -> str:
 def repeat_command(config: Config, record: dict[str, Any], workdir: Path) -> str:
     """The command that trains the same run: the config's name and every field that was set; else what was typed."""
     try:
-        named = config_lib.validate(load_config(config.name))
+        named = load_config(config.name)
         old, new = config_lib.flattened(named), config_lib.flattened(config)
         changes = {field: str(value) for field, value in new.items() if old.get(field) != value}
         if config_lib.flattened(config_lib.override(named, changes)) != new:

@@ -44,7 +44,7 @@ class Reporter(Observer):
         if run.first == 0 and isinstance(self.config, GanConfig) and self.config.untrained:
             say(gallery.write_untrained(self.folder, run.experiment))
         self.board = TensorBoard(self.folder, run.rows)
-        self.board.describe(self.config, fresh_networks(self.config), run.experiment.image_shape)
+        self.board.describe(self.config, fresh_networks(self.config), self.config.data.shape)
         return notes
 
     def row(self, row: dict[str, Any]) -> None:

@@ -118,7 +118,6 @@ def finished(run: Workdir, config: Config) -> bool:
 def try_all(
     runs: Mapping[Path, Config],
     data_dir: str | None,
-    judge: str | None = None,
     starts: Mapping[Path, str] | None = None,
 ) -> None:
     """Builds what will be trained in these folders, so that a wrong value is found before the first run and not after it.
@@ -135,7 +134,7 @@ def try_all(
     from tfgan_lab.training.forks import Start
 
     for config in [config for config in runs.values() if is_judged(config)][:1]:
-        judge_for(config, judge)
+        judge_for(config)
     sources: dict[str, Any] = {}
     for folder, config in runs.items():
         run = Workdir(folder)

@@ -62,7 +62,7 @@ def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:
     """What a worker does in one go: seeds of one arm that are trained in one graph, or a single run.
 
     Only nets so tiny that calling their kernels is the time gain by it: those that draw single numbers, if their config can be trained so.
-    The groups are whole eights of seeds whatever else is to be done, so that they do not depend on the number of workers.
+    A group ends before a multiple of eight: it does not depend on the number of workers, but on what is done already.
     """
     groups: list[list[Job]] = []
     latest: dict[Path, list[Job]] = {}  # of each arm

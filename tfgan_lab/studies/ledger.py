@@ -117,6 +117,6 @@ def run_all(
 
         require_torch()
     folder = Path(folder)
-    refuse_foreign(*(folder / name for name in _WRITTEN), *([kept] if kept else []))
+    refuse_foreign(*(folder / name for name in _WRITTEN), kept)
     with alone_in(folder, "ledger"):
         run_jobs(plan(claims, trials, seeds, budget, folder), data_dir, workers)

@@ -54,7 +54,7 @@ def our_outcome(config: Config, folder: Path, data_dir: str | None, start: str |
         except TrainingDiverged as error:
             return keep_outcome(folder, config, {}, started, {**_facts(run), "diverged": str(error).split(":")[0]})
     source = data_lib.open_source(config.data, run.data_dir(data_dir))
-    refuse_other_data(run, run.read_record(), source)
+    refuse_other_data(f"--workdir={folder}", run.read_record(), source)
     experiment = build(config, source)
     restored = restore_run(folder)
     if restored.step != experiment.total_steps:
@@ -136,7 +136,7 @@ def measure(experiment: Experiment) -> dict[str, float]:
         numbers[f"{name}_now"] = statistics.fmean(float(batch[name]) for batch in found)
     monitor = Monitor(experiment)
     judged = monitor()
-    return numbers | judged | (_digits_of(monitor, experiment.source) if "digits" in judged else {})
+    return numbers | judged | (_digits_of(monitor, experiment) if "digits" in judged else {})
 
 
 def _modes(experiment: Experiment) -> dict[str, float]:
@@ -147,16 +147,16 @@ def _modes(experiment: Experiment) -> dict[str, float]:
     return {"modes": float(len(np.unique(found))), "kl_modes": modes.kl_to_equal_shares(found)}
 
 
-def _digits_of(monitor: Monitor, source: Any) -> dict[str, float]:
-    """top_digit and top_share (the digit that the judge reads most often, and how often); digit_like (see `digit_like`)."""
+def _digits_of(monitor: Monitor, experiment: Experiment) -> dict[str, float]:
+    """top_digit and top_share (the class that the judge reads most often, and how often); digit_like of digits alone."""
     samples = monitor.samples()
     counts = np.bincount(monitor.judge(samples).labels)
-    train, test = (part.images[:_NEAR] / np.float32(255) for part in (source.train, source.test))
-    return {
-        "top_digit": float(counts.argmax()),
-        "top_share": float(counts.max() / counts.sum()),
-        "digit_like": digit_like(samples, train, test),
-    }
+    numbers = {"top_digit": float(counts.argmax()), "top_share": float(counts.max() / counts.sum())}
+    if not experiment.config.data.are_digits:
+        return numbers
+    parts: Any = (experiment.source.train, experiment.source.test)
+    train, test = (part.images[:_NEAR] / np.float32(255) for part in parts)
+    return numbers | {"digit_like": digit_like(samples, train, test)}
 
 
 def digit_like(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfgan_lab.config import Config, from_dict, override, to_json, validate
+from tfgan_lab.config import Config, from_dict, override, to_json
 from tfgan_lab.config_files import load_config
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
@@ -85,7 +85,7 @@ class Store:
 
 def config_of(arm: Arm, budget: str, seed: int) -> Config:
     """The config of one run: on one device, as a worker has one core."""
-    return override(validate(load_config(arm.config)), {**arm.changes(budget), "seed": str(seed), "placement": "one"})
+    return override(load_config(arm.config), {**arm.changes(budget), "seed": str(seed), "placement": "one"})
 
 
 def all_arms() -> dict[str, tuple[Arm, str]]:

@@ -46,9 +46,8 @@ class Outcome:
 
 
 def sweep(
-    config: Config, field: str, values: Sequence[str], workdir: str | os.PathLike[str], data_dir: str | None = None,
-    judge: str | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    config: Config, field: str, values: Sequence[str], workdir: str | os.PathLike[str], data_dir: str | None = None
+) -> dict[str, Any]:
     """Trains a config for each value of a field and compares what comes out.
 
     Each value has its own run folder in `workdir`: an unfinished one is resumed, a finished one is left as it is.
@@ -59,7 +58,6 @@ def sweep(
       values: As typed on the command line, such as ["1", "5", "20"].
       workdir: Where the runs, sweep.png, sweep.md and sweep.json go.
       data_dir: Where data is.
-      judge: The run folder of a classifier that counts the digits; None for the shipped one.
 
     Returns:
       What is written to sweep.json.
@@ -72,8 +70,11 @@ def sweep(
     start_for(found[0].config)
     folder = Path(workdir)
     refuse_foreign(*(folder / f"sweep.{ending}" for ending in ("json", "md", "svg", "png")))
-    try_all({folder / one.folder: one.config for one in found}, data_dir, judge)
-    outcomes = [_run(one, folder, data_dir, judge) for one in found]
+    try_all({folder / one.folder: one.config for one in found}, data_dir)
+    write_atomically(
+        folder / "sweep.json", json_bytes({"config": config.name, "field": field, "runs": []})
+    )  # what it is
+    outcomes = [_run(one, folder, data_dir) for one in found]
     result: dict[str, Any] = {
         "config": config.name, "post": config.post, "field": field, "rule": RULE if is_judged(config) else "",
         "seed": config.seed, "data": Workdir(folder / outcomes[0].folder).read_record().get("data"),
@@ -92,9 +93,8 @@ def sweep(
 
 def markdown(result: dict[str, Any]) -> str:
     """The table of a sweep, in Markdown."""
-    names = list(
-        dict.fromkeys(name for run in result["runs"] for name in run if name not in ("value", "folder", "diverged"))
-    )
+    found = (name for run in result["runs"] for name in run if name not in ("value", "folder", "diverged"))
+    names = list(dict.fromkeys(found)) or ["outcome"]
     lines = [f"| {' | '.join([result['field'], *names])} |", f"|{'---|' * (len(names) + 1)}"]
     for run in result["runs"]:
         cells = [f"{run[name]:.4g}" if name in run else run.get("diverged", "-") for name in names]
@@ -104,7 +104,7 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", facts])
 
 
-def _run(variant: Variant, folder: Path, data_dir: str | None, judge: str | None) -> Outcome:
+def _run(variant: Variant, folder: Path, data_dir: str | None) -> Outcome:
     from tfgan_lab.trainer import train
     from tfgan_lab.training.sampler import saved_samples
 
@@ -118,12 +118,12 @@ def _run(variant: Variant, folder: Path, data_dir: str | None, judge: str | None
             diverged = f"diverged: {str(error).split(':')[0]}"
             say(diverged)
     rows = run.read_metrics()
-    numbers = {} if diverged else numbers_of(last_row(rows, "eval")) | _judged(config, run, data_dir, judge)
+    numbers = {} if diverged else numbers_of(last_row(rows, "eval")) | _judged(config, run, data_dir)
     moments = saved_samples(run.samples, config) if isinstance(config, GanConfig) else []
     return Outcome(value, variant.folder, numbers, rows, moments[-1][1] if moments else None, diverged)
 
 
-def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str | None) -> dict[str, float]:
+def _judged(config: Config, run: Workdir, data_dir: str | None) -> dict[str, float]:
     if not is_judged(config):
         return {}
     from tfgan_lab.data import open_source
@@ -133,7 +133,7 @@ def _judged(config: Config, run: Workdir, data_dir: str | None, judge_path: str 
     from tfgan_lab.export.saved_model import load_generator
     from tfgan_lab.metrics import classifier_score
 
-    judge = judge_for(config, judge_path)
+    judge = judge_for(config)
     right = judge.accuracy(open_source(config.data, run.data_dir(data_dir)).test)
     if unsure := doubt(right):
         say(unsure)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfgan_lab.config import validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.posts.claims import (
     BUDGETS,
@@ -78,7 +76,10 @@ def judge_claim(claim: Claim, store: Store) -> dict[str, Any]:
         "settled_by": seeds_to_settle(len(shown), len(seeds)) if seeds else None,
         "limits": [*_data_limits(claim, used), *short] if seeds else [],
         "interval": _share_interval(len(shown), len(seeds)), "lengths": lengths, "data": _data_words(used),
-        "gauges": [_gauge(gauge, [gauge.value(numbers[seed]) for seed in seeds]) for gauge in claim.gauges],
+        "gauges": [
+            {"label": gauge.label, "low": gauge.low, "high": gauge.high, "values": [gauge.value(numbers[seed]) for seed in seeds]}
+            for gauge in claim.gauges
+        ],
     }  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def _on_both(claim: Claim, sides: Sequence[Mapping[int, Mapping[str, Any]]]) -> 
 
 
 def _has_all(claim: Claim, rows: Mapping[int, Mapping[str, Any]]) -> bool:
-    """Whether a claim's numbers are known of a side: of a peer nothing is that is measured in the course of training."""
+    """Whether a side has a claim's numbers; a peer has none of those measured during training."""
     wanted = {gauge.number for gauge in claim.gauges}
     return all(wanted <= set(row["numbers"]) for row in rows.values() if row["numbers"])
 
@@ -152,18 +153,6 @@ def _compare(label: str, margin: float, ours: list[float], peers: list[float], s
     return row | {"p": float(mannwhitneyu(ours, peers).pvalue), "shift": [low, high], "finding": finding}
 
 
-def _gauge(gauge: Any, values: Sequence[float | None]) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
-    middle = {"median": statistics.median(known), "least": min(known), "most": max(known)} if known else {}
-    return {
-        "label": gauge.label,
-        "low": gauge.low,
-        "high": gauge.high,
-        "values": list(values),
-        **middle,
-    }
-
-
 def _share_interval(shown: int, seeds: int) -> list[float]:
     from scipy.stats import binomtest
 
@@ -175,7 +164,7 @@ def _share_interval(shown: int, seeds: int) -> list[float]:
 
 def _length(arm: Arm, budget: str) -> str:
     """Such as "200 epochs", "10 of 200 epochs" or "2,400 steps"."""
-    posted, config = validate(load_config(arm.config)), config_of(arm, budget, 0)
+    posted, config = load_config(arm.config), config_of(arm, budget, 0)
     if config.steps:
         return f"{config.steps:,} steps"
     of = "" if config.epochs == posted.epochs else f"of {posted.epochs:g} "

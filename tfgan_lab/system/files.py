@@ -63,9 +63,9 @@ def is_ours(path: str | os.PathLike[str]) -> bool:
         return MARK.encode() in start or MARK.encode() in file.read()
 
 
-def refuse_foreign(*paths: str | os.PathLike[str]) -> None:
+def refuse_foreign(*paths: str | os.PathLike[str] | None) -> None:
     """Raises `UserError` if one of the files that shall be written is there and not ours."""
-    for path in map(Path, paths):
+    for path in (Path(path) for path in paths if path):
         with _one_line(path):
             if _mode(path, stat.S_IFREG) is not None and not is_ours(path):
                 raise UserError(f"{path} is there already and tfgan-lab did not write it: name another, or move it.")

@@ -60,9 +60,11 @@ class Checkpoints:
         Raises:
           UserError: All are damaged, or they are of other networks.
         """
-        for entry in self.folder.iterdir() if self.folder.is_dir() else ():
+        for entry in self.folder.iterdir() if self.folder.is_dir() else ():  # what a kill left
             if re.fullmatch(r"ckpt-\d+_temp.*", entry.name):
                 shutil.rmtree(entry, ignore_errors=True)
+            elif re.fullmatch(r"ckpt-\d+\.data-.*", entry.name) and not entry.with_suffix(".index").exists():
+                entry.unlink(missing_ok=True)
         step, notes = _read_newest(self.folder, lambda path: self._checkpoint.read(path).assert_consumed())
         return step, self._pending.numpy() if step else np.zeros(self._pending.shape), notes
 

@@ -148,7 +148,7 @@ class Points:
 
 
 def generated(experiment: Experiment, key: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """`rows` samples of the generator and their labels, of latents that `key` names among this stream's."""
+    """`rows` samples of the generator and their labels, `key` is the step of this stream that their latents are drawn at."""
     config: Any = experiment.config
     latents, labels = config.latents, None
     if config.num_labels:

@@ -40,10 +40,6 @@ class Experiment:
     task: Any  # `GAN` or `Supervised`
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        return self.source.shape
-
-    @property
     def total_steps(self) -> int:
         return self.config.steps or max(1, round(self.config.epochs * self.batches.steps_per_epoch))
 
@@ -66,13 +62,13 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
     strategy = make_strategy(config)
     batches = make_batches(config, source)
     with strategy.scope(), computing_in(config.precision), weights_that_fit():
-        networks = build_networks(config, source.shape)
+        networks = build_networks(config, config.data.shape)
         optimizers, average = make_optimizers(config, networks), average_of(config, networks)
     task: Any
     if isinstance(config, ClassifierConfig):
         task = Supervised(networks["classifier"], optimizers["classifier"], config.loss, config.shift, config.seed)
     else:
-        numbers_drawn = config.num_samples * (config.latents.dim + math.prod(source.shape))
+        numbers_drawn = config.num_samples * (config.latents.dim + math.prod(config.data.shape))
         # As floats, as pixels and in a picture.
         refuse_beyond_memory(f"num_samples={config.num_samples:,}", 12 * numbers_drawn, "use fewer")
         task = GAN(
@@ -88,7 +84,7 @@ def blank_experiment(config: Config) -> Experiment:
     rows, shape = config.batch_size * _real_batches(config), config.data.shape
     nowhere, labels = data_lib.Provenance("none", "train", rows, ""), np.zeros(rows, np.int32)
     examples = data_lib.Examples(rows, shape, nowhere, np.zeros((rows, *shape), np.uint8), labels)
-    return build(dataclasses.replace(config, placement="one"), data_lib.Source(examples, None, shape, "no data"))
+    return build(dataclasses.replace(config, placement="one"), data_lib.Source(examples, None, "no data"))
 
 
 def make_optimizers(config: Any, networks: Mapping[str, Any]) -> dict[str, Any]:

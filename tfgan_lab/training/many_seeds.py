@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from tfgan_lab import data as data_lib
 from tfgan_lab.config import Every, GanConfig, override
-from tfgan_lab.errors import TrainingDiverged
-from tfgan_lab.export.saved_model import export_network
+from tfgan_lab.errors import TrainingDiverged, UserError
+from tfgan_lab.export.saved_model import export_network, refuse_no_export
 from tfgan_lab.networks import build_networks, drawn_from
-from tfgan_lab.placement.team import make_team
+from tfgan_lab.placement.team import Team
 from tfgan_lab.records import last_row, numbers_of
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.checkpoints import Checkpoints
@@ -44,11 +44,6 @@ from tfgan_lab.training.terminal import hint, progress_bar, say
 from tfgan_lab.training.train import facts_of, refuse_other_data, say_what_is_lost
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
-
-
-def folder_of(workdir: Path, seed: int) -> Path:
-    """The run folder of one seed: the one that `sweep --field=seed` would use."""
-    return workdir / f"seed={seed}"
 
 
 class SeedRun:
@@ -110,7 +105,7 @@ class ManySeeds:
         ]
         self.slot = build(configs[0], source)
         with weights_that_fit():
-            networks = build_networks(configs[0], source.shape, list(seeds))
+            networks = build_networks(configs[0], config.data.shape, list(seeds))
         optimizers, average = make_optimizers(config, networks), average_of(config, networks)
         self.state = {role: [v.value for v in net.variables] for role, net in networks.items()}
         self.state |= {f"{role}_optimizer": optimizer.state for role, optimizer in optimizers.items()}
@@ -119,11 +114,12 @@ class ManySeeds:
             d_optimizer=optimizers["discriminator"], game=config.game, latents=config.latents, num_labels=config.num_labels,
             moments=config.data.reports_moments, average=average,
         )  # fmt: skip
-        self.metric_names = self.task.metric_names
         self.batches = SeedsBatches(tuple(make_batches(one, source) for one in configs))
+        if not self.batches.parts[0].in_memory:
+            raise UserError("num_seeds needs examples that fit in memory: raise data.memory_mb.")
         self.engine = make_engine(config.compile, tf.distribute.get_strategy(), self.task, self.batches)
         self._copy = tf.function(self._copy_seed, autograph=False)
-        self.runs = [SeedRun(self.slot, one, Workdir(folder_of(runs, one.seed))) for one in configs]
+        self.runs = [SeedRun(self.slot, one, Workdir(runs / f"seed={one.seed}")) for one in configs]
         self._first = 0  # of the last `run`
 
     def run(self, first_step: int, num_steps: int) -> np.ndarray:
@@ -250,13 +246,16 @@ def train_seeds(
         parent.refuse_drift(config)
         record = parent.record_of(config)
         source = data_lib.open_source(config.data, parent.data_dir(data_dir))
-        refuse_other_data(parent, record, source)
+        refuse_other_data(f"--workdir={parent.path}", record, source)
         many = ManySeeds(config, source, Path(runs or workdir))
         facts = facts_of(many.slot, data_dir, record)
         for run in many.runs:
-            run.folder.claim()
             run.folder.refuse_drift(run.config)
+            refuse_no_export(run.folder.export)
+        # The parent first: without its config it would be taken for a folder of something else.
         for folder, one in [(parent, config), *((run.folder, run.config) for run in many.runs)]:
+            if folder is not parent:
+                folder.claim()
             folder.keep_config(one)
             folder.write_record(**facts)
         say(source.chosen)
@@ -295,9 +294,9 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
         parent.refuse_deleted()
         bar.update(done)
 
-    done, team = first, make_team(config)
+    done = first
     with stop.listening(), contextlib.suppress(TrainingDiverged):  # of all: no step of this session is kept
-        done = run_loop(many, first, total, events, many, advance, stop, team, many.keep_moments)  # type: ignore[arg-type]
+        done = run_loop(many, first, total, events, many, advance, stop, Team(), many.keep_moments)  # type: ignore[arg-type]
         if done < total:
             many.for_each(_save)(done)
     bar.close()

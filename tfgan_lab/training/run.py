@@ -71,7 +71,9 @@ class Run:
         """
         moments = dict(saved_samples(self.workdir.samples, self.config)) if isinstance(self.config, GanConfig) else {}
         if not moments or (step is not None and step not in moments):
-            raise UserError(f"{self.path} has no samples of step {step}: there are those of {sorted(moments)}.")
+            wanted = "" if step is None else f" of step {step}"
+            there = f"there are those of {sorted(moments)}" if moments else "it has none"
+            raise UserError(f"{self.path} has no samples{wanted}: {there}.")
         return moments[max(moments) if step is None else step]
 
     def __repr__(self) -> str:

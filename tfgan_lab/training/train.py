@@ -91,9 +91,9 @@ def _lead(
         fork, given = begun_from(start, folder, record), data_dir
         data_dir = data_dir or (fork.data_dir if fork else None)
         source = data_lib.open_source(config.data, folder.data_dir(data_dir))
-        refuse_other_data(folder, record, source)
+        refuse_other_data(f"--workdir={folder.path}", record, source)
         if fork and not given and fork.config.data == config.data:
-            refuse_other_data(Workdir(fork.place), {"data": fork.data}, source)
+            refuse_other_data(f"--from={fork.place}", {"data": fork.data}, source)
         experiment = build(config, source)
         begun = fork.into(experiment) if fork else None
         engine = make_engine(
@@ -120,7 +120,7 @@ def facts_of(experiment: Experiment, data_dir: str | None, record: Mapping[str, 
     """What run.json says of a run that begins or continues: its config file, its data, its length, and the machine."""
     config, source = experiment.config, experiment.source
     return {
-        "data_dir": os.path.abspath(data_dir) if data_dir else record.get("data_dir"),
+        "data_dir": os.path.abspath(data_dir) if data_dir and config.data.reads_files else record.get("data_dir"),
         "config_file": file_of(config.name) or record.get("config_file"),
         "data": {name: vars(part) for name, part in source.provenance.items()} or {"target": source.chosen},
         "total_steps": experiment.total_steps, "steps_per_epoch": experiment.batches.steps_per_epoch, **environment(),
@@ -129,7 +129,7 @@ def facts_of(experiment: Experiment, data_dir: str | None, record: Mapping[str, 
 
 def _follow(config: Config, workdir: Any, data_dir: str | None, team: Team) -> Run:
     """What a process does that is not the chief: it computes, and needs the data but no workdir."""
-    source = data_lib.open_source(config.data, data_dir)
+    source = data_lib.open_source(config.data, Workdir(workdir).data_dir(data_dir))
     experiment = build(config, source)
     team.compare(facts_to_agree_on(config, source))
     first = team.share_state([v for owned in experiment.state().values() for v in owned], 0)
@@ -147,13 +147,13 @@ def _follow(config: Config, workdir: Any, data_dir: str | None, team: Team) -> R
     return run
 
 
-def refuse_other_data(folder: Workdir, record: dict[str, Any], source: data_lib.Source) -> None:
-    """Raises `UserError` if a run was trained on other data than was found now."""
+def refuse_other_data(run: str, record: Mapping[str, Any], source: data_lib.Source) -> None:
+    """Raises `UserError`, naming the run by `run`, if it was trained on other data than was found now."""
     for split, before in record.get("data", {}).items():
         now = source.provenance.get(split)
         if now is not None and isinstance(before, dict) and before.get("sha256") != now.sha256:
             raise UserError(
-                f"--workdir={folder.path} was trained on other data ({before.get('source')}, n={before.get('count')}), now found: {now}. "
+                f"{run} was trained on other data ({before.get('source')}, n={before.get('count')}), now found: {now}. "
                 "Name that data with --data_dir, or use another --workdir."
             )
 

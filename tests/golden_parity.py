@@ -1,6 +1,6 @@
 """Golden records: what the PyTorch peers computed, so that parity can be checked where PyTorch is absent.
 
-`python -m tfgan_lab.parity.golden tests/golden/parity.json` makes them again (it needs PyTorch). A record holds, in
+`python tests/golden_parity.py tests/golden/parity.json` makes them again (it needs PyTorch). A record holds, in
 float64, the losses of a few steps, five numbers of every tensor after them, and the laws of the start values. Weights
 and batches come from NumPy's PCG64 and latents are uniform: so no rounding of a random number depends on the machine.
 """
