@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tfgan_lab import pretrained
 from tfgan_lab.metrics import mean_interval
-from tfgan_lab.posts.claims import CLAIMS, claims_with
+from tfgan_lab.posts.claims import CLAIMS, P002_EARLY, Arm, claims_with
 from tfgan_lab.posts.reference import reference_bytes
 from tfgan_lab.report.ledger_text import SIDES, bold_headline, markdown, with_seeds
 from tfgan_lab.studies.store import Store, own_store, read_store
@@ -57,15 +58,32 @@ _STACKED = {
     ("PacDCGAN2", "stacked:filters=16,pack=2"): {"PacGAN's": "64 | 100,000 | 10 | 1000.0 ± 0.00 | 0.06 ± 0.003"},
 }
 _STEPS = ("10000", "20000", "50000", "100000")
+_NORMAL = (
+    (Arm("mlp_gan"), "200 epochs"), (Arm("mlp_gan_smoothed"), "100 epochs"), (Arm("cgan_layernorm"), "12 epochs"),
+    (Arm("cgan_concat", {"epochs": "2"}), "2 epochs (half the sum)"), (Arm("first_gan"), "the default run"),
+)  # fmt: skip
 _SMOOTHED = {
     "g_loss_early": "largest of G's first ten prints",
     "frechet": "Fréchet distance",
     "top_share": "share of the commonest digit",
 }
 _ROOT = Path(__file__).resolve().parents[1]
-_NOTE = """
+_INTRO = """
 Made by `python docs/evidence.py` from [outcomes.jsonl](../evidence/outcomes.jsonl), a row for each run; `tfgan-lab
-compare ledger --notrain` draws the same from the package alone. These commands train what is missing and add it:
+compare ledger --notrain` draws the same from the package alone. The commands that train it all again are
+[at the end](#run-it-again).
+"""
+_PICTURES = """Not judged: that samples grow clearer and most of 16 are legible (P002), that the Gaussian's are absurd
+first and then more similar (P004), and that the montage net draws faces ([P001](p001.md) shows some).
+
+![Each seed's numbers against the bands](images/ledger.png)
+
+![Our seeds beside the PyTorch programs](images/peers.png)
+"""
+_AGAIN = """
+## Run it again
+
+These commands train what is missing and add it to the rows:
 
 ```bash
 tfgan-lab compare ledger --config=gaussian --first_seed=200 --seeds=200 --peers --store=evidence/outcomes.jsonl
@@ -75,23 +93,15 @@ tfgan-lab compare ledger --config=mlp_gan_smoothed --budget=short --peers --data
 tfgan-lab compare ledger --config=cgan_conv --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=cgan_concat --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=cgan_branch --budget=short --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
-tfgan-lab compare ledger --config=first_gan --first_seed=5 --store=evidence/outcomes.jsonl
+tfgan-lab compare ledger --config=first_gan --first_seed=5 --seeds=10 --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=cgan_layernorm --peers --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=C000b.1 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
-tfgan-lab compare ledger --config=C002a.2 --seeds=71 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=C002f --seeds=331 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 tfgan-lab compare ledger --config=C002g --seeds=11 --data_dir=MNIST_FOLDER --store=evidence/outcomes.jsonl
 ```
 
-Not judged: that samples grow clearer and most of 16 are legible (P002), that the Gaussian's are absurd first and then
-more similar (P004), and that the montage net draws faces ([P001](p001.md) shows some).
-
-PyTorch's programs whose rows below name a GPU were trained on it by `evidence/train_peers.py`, with PyTorch alone;
+PyTorch's programs whose rows above name a GPU were trained on it by `evidence/train_peers.py`, with PyTorch alone;
 `compare ledger --peers` of the same folder measured their weights.
-
-![Each seed's numbers against the bands](images/ledger.png)
-
-![Our seeds beside the PyTorch programs](images/peers.png)
 """  # noqa: E501
 
 
@@ -99,8 +109,9 @@ def texts(store: Store) -> dict[Path, bytes]:
     """Every text that the outcomes decide, by its file."""
     result = judge(store)
     title, _, rest = markdown(result).partition("\n")
+    verdicts, seen, rest = rest.partition("## What had been seen before")
     written = {
-        _ROOT / "docs" / "ledger.md": f"{title}\n{_NOTE}{rest}\n".encode(),
+        _ROOT / "docs" / "ledger.md": f"{title}\n{_INTRO}{verdicts}{_PICTURES}\n{seen}{rest}\n{_AGAIN}".encode(),
         _ROOT / "tfgan_lab" / "posts" / "reference.json": reference_bytes(store.curves),
     }
     results = _ROOT / "docs" / "results.md"
@@ -125,17 +136,32 @@ def texts(store: Store) -> dict[Path, bytes]:
             mark, table = _OF_POSTS[post]
             told = _between(mark, told, f"\n{table(store)}\n", path)
         written[path] = told.encode()
-    rows = [
-        f"| {claim['id']}: {claim['says']} | {_share(claim)} | {bold_headline(claim)} |"
-        for claim in claims
-        if claim["seeds"]
-    ]
-    table = "\n".join(["| claim | seeds that show it | verdict |", "|---|---|---|", *rows])
-    if left := [claim["id"] for claim in claims if not claim["seeds"]]:
-        table += f"\n\nNot run yet: {', '.join(left)}."
     readme = _ROOT / "README.md"
-    written[readme] = _between("ledger", readme.read_text(encoding="utf-8"), table, readme).encode()
+    written[readme] = _between("ledger", readme.read_text(encoding="utf-8"), _in_short(claims), readme).encode()
+    faq = _ROOT / "docs" / "faq.md"
+    written[faq] = _between("losses", faq.read_text(encoding="utf-8"), f"\n{_losses(store)}\n", faq).encode()
     return written
+
+
+def _in_short(claims: list[dict[str, Any]]) -> str:
+    """How many claims have which verdict, and those that are not reproduced."""
+    found = Counter(claim["verdict"] for claim in claims)
+    numbers = ", ".join(f"{number} {verdict}" for verdict, number in found.most_common())
+    rest = [claim for claim in claims if claim["verdict"] != "reproduced"]
+    told = [f"- {claim['id']}: {claim['says']} {_told(claim)}" for claim in rest]
+    return "\n".join([f"Of {len(claims)} claims: {numbers}. All that are not reproduced:", "", *told])
+
+
+def _losses(store: Store) -> str:
+    """What losses and opinions are at the end of training, over seeds."""
+    numbers = ("d_loss_now", "g_loss_now", "p_real", "p_fake")
+    lines = ["| run, least to most of its seeds | D's loss | G's loss | p_real | p_fake |", "|---|---|---|---|---|"]
+    for arm, length in _NORMAL:
+        runs = [row["numbers"] for row in store.rows(arm, "posted").values()]
+        ends = [(min(run[name] for run in runs), max(run[name] for run in runs)) for name in numbers]
+        cells = (f"{low:.2f} to {high:.2f}" for low, high in ends)
+        lines.append(f"| `{arm.config}`, {length}, {len(runs)} seeds | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _with_verdicts(claims: list[dict[str, Any]]) -> dict[Path, bytes]:
@@ -190,7 +216,7 @@ def _over_seeds(store: Store) -> str:
 
 def _turns(store: Store) -> str:
     """P000's program and ours at every k: how many runs were lost, and how far the others have collapsed."""
-    lines = ["| k | side | length | seeds | lost | share of the commonest digit |", "|---|---|---|---|---|---|"]
+    lines = ["| k | side | length | seeds | lost | commonest digit | its share |", "|---|---|---|---|---|---|---|"]
     for row in what_ran(store):
         config, *changes = row["arm"].split(",")
         turns = [change.removeprefix("game.d_steps=") for change in changes if not change.startswith("epochs=")]
@@ -198,10 +224,11 @@ def _turns(store: Store) -> str:
             continue
         runs = store.outcomes[row["arm"], row["side"]].values()
         lost = sum("diverged" in run for run in runs)
-        shares = _spread([run["numbers"]["top_share"] for run in runs if "top_share" in run["numbers"]])
-        lines.append(
-            f"| {turns[0] if turns else 1} | {SIDES[row['side']]} | {row['length']} | {len(runs)} | {lost} | {shares} |"
-        )
+        known = [run["numbers"] for run in runs if "top_share" in run["numbers"]]
+        which = ", ".join(sorted({f"{numbers['top_digit']:.0f}" for numbers in known}))
+        shares = _spread([numbers["top_share"] for numbers in known])
+        k, side = turns[0] if turns else 1, SIDES[row["side"]]
+        lines.append(f"| {k} | {side} | {row['length']} | {len(runs)} | {lost} | {which} | {shares} |")
     return "\n".join(lines)
 
 
@@ -219,6 +246,13 @@ def _smoothing(store: Store) -> str:
         lines.append(
             f"| {label} | {' | '.join(_spread(list(side)) for side in zip(*pairs, strict=True))} | {smaller} |"
         )
+    early = {"d_loss_early": max(d for d, _ in P002_EARLY), "g_loss_early": max(g for _, g in P002_EARLY)}
+    less = [sum(row["numbers"][name] < posts for row in found[0].values()) for name, posts in early.items()]
+    lines += [
+        "",
+        "C002a.2 asks whether most seeds spike as the post's run does. That one is ordinary: its largest early D loss",
+        f"is above those of {less[0]} of our {len(found[0])} seeds, its largest early G loss above those of {less[1]}.",
+    ]
     return "\n".join(lines)
 
 

@@ -36,14 +36,14 @@ def commands_of(text: str) -> Iterator[str]:
             yield command
 
 
-LISTED = set(re.findall(r"^\| `(.+?)` \|", (ROOT / "docs" / "commands.md").read_text(encoding="utf-8"), re.MULTILINE))
+LISTED = set(re.findall(r"^\| `(.+?)` \|", (ROOT / "tests" / "commands.md").read_text(encoding="utf-8"), re.MULTILINE))
 COMMANDS = sorted(
     {c for d in DOCUMENTS if d.name != "tutorial.md" for _, text in blocks(d, "bash") for c in commands_of(text)}
 )
 
 
 def test_what_is_listed_stands_in_a_document() -> None:
-    told = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS if document.name != "commands.md")
+    told = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
     assert [command for command in LISTED if command not in told] == []
 
 
@@ -139,7 +139,7 @@ def shrunk(words: list[str]) -> list[str]:
 )
 def test_a_command_of_the_documents_works(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(command)
-    assert words[0] == "tfgan-lab", f"docs/commands.md must list {command!r}, or this test must learn to run it"
+    assert words[0] == "tfgan-lab", f"tests/commands.md must list {command!r}, or this test must learn to run it"
     if words[1] == "compare":
         if importlib.util.find_spec("torch") is None:
             pytest.skip("PyTorch is not installed: the torch extra")

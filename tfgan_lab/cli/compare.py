@@ -121,7 +121,10 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     for claim in result["claims"]:
         print(f"{claim['id']:<6} {len(claim['shown'])} of {len(claim['seeds'])} seeds: {headline(claim)}")
     print(f"look at: {folder}/ledger.md, {folder}/ledger.png")
-    named = {"workdir": "" if own else folder, "store": values.store}
+    named = {
+        "workdir": "" if own else folder, "store": values.store, "data_dir": values.data_dir, "first_seed": values.first_seed,
+        "budget": "short" if values.budget == "short" else "",
+    }  # fmt: skip
     places = "".join(f" --{flag}={path}" for flag, path in named.items() if path)
     print(next_step(result["claims"], values.config, places), flush=True)
 

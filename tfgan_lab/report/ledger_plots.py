@@ -33,7 +33,7 @@ def ledger(result: Mapping[str, Any]) -> Figure:
                 else:
                     axis.axis("off")
         title = "The posts' claims over seeds: each dot is a seed, the green band is what the claim asks for"
-        return finish(figure, title, f"{result['rule']} {result['known']} Data: {_data(claims)}")
+        return finish(figure, title, f"{'; '.join(result['rule']).replace('*', '')}. Data: {_data(claims)}")
 
 
 def _data(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfgan_lab.posts.claims import MOST_SEEDS
+from tfgan_lab.posts.claims import FEWEST_SEEDS, MOST_SEEDS, verdict
 
 SIDES = {"ours": "ours", "peer": "PyTorch"}
 
@@ -15,9 +15,14 @@ def markdown(result: Mapping[str, Any]) -> str:
     """The whole ledger: a table of verdicts, the bands and where they come from, and our seeds beside the peers'."""
     lines = [
         "# The ledger of claims", "",
-        f"{result['rule']} {result['known']} A claim holds for a seed if every number of it lies in its band. Median [least, most] over seeds.", "",
+        "A claim holds for a seed if every number of it lies in its band. Judged are runs as long as the post's, if there are five. Over seeds it is", "",
+        *(f"- {line}" for line in result["rule"]), "",
         "| claim | the post | seeds that show it (90 % interval) | verdict |", "|---|---|---|---|",
         *(_claim_row(claim) for claim in result["claims"]), "",
+        "## What had been seen before", "",
+        *(f"- {line}" for line in result["known"]), "",
+        "## The bands", "",
+        "Median [least, most] over seeds.", "",
         "| claim | number | band | ours |", "|---|---|---|---|",
         *(row for claim in result["claims"] for row in _gauge_rows(claim)), "",
         "Where the bands come from:", "",
@@ -61,7 +66,7 @@ def next_step(claims: Sequence[Mapping[str, Any]], config: str | None, places: s
     """What to do after the ledger, with the command that does it; `places` are the flags that name its files."""
     command = f"tfgan-lab compare ledger{f' --config={config}' if config else ''}{places}"
     needed = {
-        claim["id"]: claim["settled_by"] or 5
+        claim["id"]: claim["settled_by"] or FEWEST_SEEDS
         for claim in claims
         if claim["verdict"] == "not run" or (claim["verdict"] == "open" and claim["settled_by"])
     }
@@ -114,7 +119,7 @@ def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
         "Both sides trained equally long on the same data, each with its own random numbers, and measured by the same code. Equivalent: the 90 % interval of "
         "the difference of means (Welch) lies within the margin, that is, two one-sided tests at 5 %; differs: it lies beyond; open: neither. p is of a "
         "two-sided Mann-Whitney test; with so many tests, one in twenty is below 0.05 by chance. Margins are ours, the same for all configs: of the Fréchet "
-        "distance 20 (untrained nets: 180 to 330). Where it is below that itself, read the interval, not the finding.", "",
+        "distance 20 (untrained nets: 180 to 330); where both sides' lie below that, nothing is found.", "",
         "| config | length | number | ours | PyTorch | difference | margin | finding | p |", "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for trial in trials:
@@ -130,10 +135,12 @@ def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _shown_by(trial: Mapping[str, Any]) -> str:
-    return "".join(
-        f"; by the rule of {claim['id']}, {claim['shown'][0]} of our {trial['ours']} seeds show the claim, {claim['shown'][1]} of PyTorch's {trial['peers']}"
-        for claim in trial["claims"]
-    )
+    words = ""
+    for claim in trial["claims"]:
+        sides = zip(claim["shown"], ("our", "PyTorch's"), (trial["ours"], trial["peers"]), strict=True)
+        told = [f"{shown} of {whose} {seeds} seeds show it ({verdict(shown, seeds)})" for shown, whose, seeds in sides]
+        words += f"; {claim['id']}: {', '.join(told)}"
+    return words
 
 
 def _ran_lines(ran: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from tfgan_lab.config_files import load_config
 from tfgan_lab.posts.claims import (
     BUDGETS,
     CLAIMS,
+    FEWEST_SEEDS,
     KNOWN,
     LEVEL,
     PEER_TRIALS,
@@ -57,13 +59,14 @@ def what_ran(store: Store) -> list[dict[str, Any]]:
 def judge_claim(claim: Claim, store: Store) -> dict[str, Any]:
     """What the seeds in a store say of a claim; seeds of which an arm is missing do not count.
 
-    Judged are the runs that are as long as the post's, or the shorter ones where there are more seeds of these.
+    Judged are the runs that are as long as the post's, if there are enough seeds of them, else what there is most of.
     """
     by_budget = {}
     for budget in BUDGETS:
         found = {name: store.rows(arm, budget) for name, arm in claim.arms.items()}
         by_budget[budget] = sorted(set.intersection(*(set(rows) for rows in found.values())))
-    budget = max(BUDGETS, key=lambda name: len(by_budget[name]))  # of equals the first
+    enough = (name for name in BUDGETS if len(by_budget[name]) >= FEWEST_SEEDS)
+    budget = next(enough, max(BUDGETS, key=lambda name: len(by_budget[name])))  # of equals the first
     seeds, found = by_budget[budget], {name: store.rows(arm, budget) for name, arm in claim.arms.items()}
     numbers = {seed: {arm: found[arm][seed]["numbers"] for arm in found} for seed in seeds}
     shown = [seed for seed in seeds if claim.holds(numbers[seed])]
@@ -111,7 +114,7 @@ def judge_trial(trial: PeerTrial, store: Store) -> dict[str, Any]:
         ],
         "same_data": same, "diverged": [sum("diverged" in outcome for outcome in side.values()) for side in sides],
         "rows": [
-            _compare(label, margin, _numbers(ours, number), _numbers(peers, number), same)
+            _compare(number, label, margin, _numbers(ours, number), _numbers(peers, number), same)
             for number, (label, margin) in trial.numbers.items()
         ],
     }  # fmt: skip
@@ -136,7 +139,9 @@ def _numbers(outcomes: Mapping[int, Mapping[str, Any]], number: str) -> list[flo
     return [outcome["numbers"][number] for outcome in outcomes.values() if number in outcome["numbers"]]
 
 
-def _compare(label: str, margin: float, ours: list[float], peers: list[float], same_data: bool) -> dict[str, Any]:
+def _compare(
+    number: str, label: str, margin: float, ours: list[float], peers: list[float], same_data: bool
+) -> dict[str, Any]:
     """Equivalent: the 90 % interval of the difference of means lies within the margin (two one-sided tests, 5 %)."""
     from scipy.stats import mannwhitneyu, ttest_ind
 
@@ -149,7 +154,10 @@ def _compare(label: str, margin: float, ours: list[float], peers: list[float], s
         warnings.simplefilter("ignore", RuntimeWarning)  # of seeds that all gave one number
         interval = ttest_ind(ours, peers, equal_var=False).confidence_interval(1 - 2 * LEVEL)
     low, high = float(interval.low), float(interval.high)
-    finding = "equivalent" if max(-low, high) <= margin else "differs" if low > margin or high < -margin else "open"
+    if number == "frechet" and max(statistics.median(ours), statistics.median(peers)) <= margin:
+        finding = "-"  # no difference could be beyond
+    else:
+        finding = "equivalent" if max(-low, high) <= margin else "differs" if low > margin or high < -margin else "open"
     return row | {"p": float(mannwhitneyu(ours, peers).pvalue), "shift": [low, high], "finding": finding}
 
 
