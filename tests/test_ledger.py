@@ -138,6 +138,11 @@ def test_a_short_budget_is_named(tmp_path: Path) -> None:
     config = store.config_of(arm, "posted", 7)
     keep_outcome(tmp_path / arm.folder("posted") / "seed=7", config, {"label_accuracy": 0.9}, 0, facts)
     assert verdicts.judge_claim(claim, store.of_runs(tmp_path))["limits"] == [], "as many seeds of the longer ones"
+    for budget, seeds in (("posted", range(5)), ("short", range(9))):
+        for seed in seeds:
+            config = store.config_of(arm, budget, seed)
+            keep_outcome(tmp_path / arm.folder(budget) / f"seed={seed}", config, {"label_accuracy": 0.9}, 0, facts)
+    assert verdicts.judge_claim(claim, store.of_runs(tmp_path))["limits"] == [], "five of the longer ones are enough"
 
 
 def test_a_length_that_the_claim_itself_asks_for_is_no_limit() -> None:
@@ -363,6 +368,13 @@ def test_peers_are_equivalent_different_or_open(tmp_path: Path) -> None:
         half = stats.t.ppf(0.95, freedom) * np.sqrt(a + b)
         middle = np.mean(ours) - np.mean(peers)
         np.testing.assert_allclose(row["shift"], [middle - half, middle + half], rtol=1e-9)
+
+
+def test_a_distance_below_its_margin_finds_nothing() -> None:
+    row = verdicts._compare("frechet", "", 20.0, [4.0, 4.1, 3.9], [9.0, 9.1, 8.9], same_data=True)
+    assert row["finding"] == "margin too wide" and row["shift"][1] < -4.5
+    row = verdicts._compare("frechet", "", 20.0, [4.0, 4.1, 3.9], [39.0, 39.1, 38.9], same_data=True)
+    assert row["finding"] == "differs"
 
 
 def test_peers_on_other_data_are_not_compared(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def _peer_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
         "Both sides trained equally long on the same data, each with its own random numbers, and measured by the same code. Equivalent: the 90 % interval of "
         "the difference of means (Welch) lies within the margin, that is, two one-sided tests at 5 %; differs: it lies beyond; open: neither. p is of a "
         "two-sided Mann-Whitney test; with so many tests, one in twenty is below 0.05 by chance. Margins are ours, the same for all configs: of the Fréchet "
-        "distance 20 (untrained nets: 180 to 330); where both sides' lie below that, nothing is found.", "",
+        "distance 20 (untrained nets: 180 to 330); where both sides lie below that, the margin is too wide to find anything.", "",
         "| config | length | number | ours | PyTorch | difference | margin | finding | p |", "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for trial in trials:

@@ -155,7 +155,7 @@ def _compare(
         interval = ttest_ind(ours, peers, equal_var=False).confidence_interval(1 - 2 * LEVEL)
     low, high = float(interval.low), float(interval.high)
     if number == "frechet" and max(statistics.median(ours), statistics.median(peers)) <= margin:
-        finding = "-"  # no difference could be beyond
+        finding = "margin too wide"
     else:
         finding = "equivalent" if max(-low, high) <= margin else "differs" if low > margin or high < -margin else "open"
     return row | {"p": float(mannwhitneyu(ours, peers).pvalue), "shift": [low, high], "finding": finding}
