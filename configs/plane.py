@@ -71,6 +71,6 @@ def get_config(variant: str = "", pack: int = 1) -> GanConfig:
             config.steps, config.batch_size, config.num_samples = 20, 50, 200
             config.log = config.evaluate = config.sample = config.checkpoint = Every(steps=10)
         case _:
-            others = "ring8, grid25, swiss_roll, checkerboard, two_moons, pac_ring8, pac_grid25"
+            others = "grid25, swiss_roll, checkerboard, two_moons, pac_ring8, pac_grid25"
             raise ValueError(f"unknown variant {variant!r}: smoke, {others}")
     return config
