@@ -92,7 +92,7 @@ def _options(listed: str) -> list[str]:
 
 
 def _study_flags(its: Flags) -> None:
-    its.config()
+    its.config(f"Omitted: {DEFAULT_CONFIG}; with --rescue the run's.")
     its.texts(
         "vary", "A field and its values (required), such as game.loss=hinge,wasserstein; of its name the last part is enough where no other field "
         "ends so. Give the flag again for every combination with other fields. Semicolons separate where a value has commas in it.",
