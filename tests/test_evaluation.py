@@ -173,6 +173,21 @@ def test_other_data_than_it_was_trained_on_is_said(
         facts.write_text(kept, encoding="utf-8")
 
 
+def test_a_judge_that_was_taught_other_images_is_named(embedded: dict[str, Any]) -> None:
+    source = exported.data_lib.Source(embedded["train"], embedded["test"], "")
+    same = vars(embedded["train"].provenance)
+    other = same | {"sha256": "0" * 64}
+    for taught, said in (
+        ({"train": same}, False),
+        (same, False),
+        ({"train": other}, True),
+        (other, True),
+        (None, False),
+    ):
+        note = exported._taught_otherwise(SimpleNamespace(facts={"trained_on": taught}), source)  # type: ignore[arg-type]
+        assert ("trained on other images" in note) == said
+
+
 def test_the_reference_does_not_depend_on_the_order_of_the_data(embedded: dict[str, Any]) -> None:
     from tfgan_lab.data import Source
 
