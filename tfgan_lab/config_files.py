@@ -94,7 +94,7 @@ def load_config(reference: str) -> Any:
             raise TypeError(f"get_config returns {kind}: it must return a GanConfig or a ClassifierConfig")
         config.name = f"{path.stem}:{variant}" if variant else path.stem
         _READ[config.name] = os.path.abspath(path)
-        return validate(config)  # which makes every part anew: a file may use one object for two fields
+        return validate(config)  # which copies every part: a file may use one object for two fields
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a user's code may raise anything and exit; its place is what helps
