@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from tfgan_lab.report import ledger_text
 from tfgan_lab.studies import jobs as jobs_lib
 from tfgan_lab.studies import ledger, outcomes, store, verdicts
 from tfgan_lab.studies.outcome_files import keep_outcome, read_outcome
+from tfgan_lab.studies.worker_pool import Stopped
+from tfgan_lab.training.loop import Interrupted
 
 MNIST = {"source": "idx files", "split": "train+validation", "count": 60_000, "sha256": claims._MNIST[0], "detail": ""}
 FEW = MNIST | {"count": 4_500, "sha256": "0" * 64}
@@ -543,6 +546,16 @@ def test_a_stopped_ledger_goes_on_and_nothing_is_run_twice(number: int, code: in
             one, two = (read_outcome(folder / "gaussian" / f"seed={seed}") for folder in (tmp_path, tmp_path / "other"))
             assert one is not None and two is not None
             assert one[1]["numbers"] == two[1]["numbers"]
+
+
+def test_a_worker_that_is_stopped_alone_asks_to_be_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any) -> None:
+        raise Interrupted("stopped at step 5 of 9 and saved", signal.SIGTERM)
+
+    monkeypatch.setattr(outcomes, "our_outcome", stopped)
+    with pytest.raises(Stopped, match="run the same command again to continue") as told:
+        jobs_lib._run([to_json(load_config("gaussian"))], [str(tmp_path / "seed=0")], False, "", None, None)
+    assert pickle.loads(pickle.dumps(told.value)).code == 75  # as it comes to the parent
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from tfgan_lab.config_checks import many_seeds_faults
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.studies.outcome_files import read_outcome
-from tfgan_lab.studies.worker_pool import run_calls
+from tfgan_lab.studies.worker_pool import Stopped, run_calls
 from tfgan_lab.system.files import make_log, refuse_foreign
 from tfgan_lab.training.workdir import Workdir
 
@@ -112,7 +112,8 @@ def run_jobs(jobs: Sequence[Job], data_dir: str | None, workers: int | str, conf
       config_file: What `load_config` takes: the layers, data, losses and penalties that it defines are known then.
 
     Raises:
-      UserError: A run could not be done, or all was stopped; what is finished stays.
+      UserError: A run could not be done; what is finished stays.
+      Stopped: All was stopped, or a worker was; what is saved stays.
     """
     todo = groups_of([job for job in jobs if not job.done()])
     refuse_foreign(*(_log_of(group[0].folder) for group in todo))
@@ -180,7 +181,7 @@ def _run(
                 _train_together(jobs, data_dir)
             return "", [_outcome(job, data_dir) for job in jobs]
     except Interrupted:
-        return "stopped: run the same command again to continue.", []
+        raise Stopped("a run was stopped and has saved: run the same command again to continue.") from None
     except UserError as error:
         return str(error), []
     except OSError as error:

@@ -61,12 +61,12 @@ class Interrupted(UserError):
 
     The exit code is 130 after Ctrl-C, as shells expect. After SIGTERM it is not the shells' 143, which a process that
     died of it unsaved has too, but 75 (sysexits.h: "a temporary failure, the user is invited to retry"): the same
-    command continues, so a batch system may requeue it.
+    command continues, so a batch system may requeue it. So it is if another worker had the signal.
     """
 
-    def __init__(self, message: str, number: int) -> None:
+    def __init__(self, message: str, number: int | None = None) -> None:
         super().__init__(message)
-        self.code = RESUME_CODE if number == signal.SIGTERM else 128 + number
+        self.code = RESUME_CODE if number is None or number == signal.SIGTERM else 128 + number
 
 
 class StopRequest:

@@ -308,7 +308,7 @@ def _train(many: ManySeeds, parent: Workdir, total: int) -> None:
     if done < total and not many.all_diverged():
         raise Interrupted(
             f"stopped at step {done:,} of {total:,} and saved. Continue with `tfgan-lab train --workdir={parent.path}`.",
-            stop.signal or 2,
+            stop.signal,
         )
     _finish(many, parent, done, time.time() - started, done - first)
     if many.all_diverged():

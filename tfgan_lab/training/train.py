@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -141,7 +140,7 @@ def _follow(config: Config, workdir: Any, data_dir: str | None, team: Team) -> R
         done = follow_loop(engine, first, total, stop, team)
         team.wait()
     if done < total:
-        raise Interrupted(f"stopped at step {done:,} of {total:,}; the chief has saved", stop.signal or signal.SIGTERM)
+        raise Interrupted(f"stopped at step {done:,} of {total:,}; the chief has saved", stop.signal)
     run = Run(workdir, experiment, first)
     run.step = done
     return run
@@ -222,7 +221,7 @@ class Training:
                 observer.stopped()
             raise Interrupted(
                 f"stopped at step {done:,} of {self.total:,} and saved. Continue with `tfgan-lab train --workdir={folder.path}`.",
-                stop.signal or signal.SIGTERM,
+                stop.signal,
             )
         for observer in self.observers:
             observer.end(self.run)
