@@ -3,7 +3,8 @@
 Source: post P004, "1D Gaussian Distribution Generation" (PyTorch).
 Run:    tfgan-lab train --config=gaussian
 Time:   half a minute on one core (2,400 steps).
-Other targets: --config.data.mean=-2 --config.data.std=0.5. The post's result depends on the seed: try --config.seed=1.
+Other targets: --config.data.mean=-2 --config.data.std=0.5 --workdir=runs/narrow. The post's result depends on the
+seed: try --config.seed=1 --workdir=runs/seed1.
 Variants: `:smoke` seconds, for tests; `:raw` shows D the numbers alone; `:bimodal` is the hard case, two normals
 (std 0.5, 2 to either side of 4) and 12,000 steps, drawn and saved less often.
 `:hidden=20` sets the width of the hidden layers.

@@ -433,6 +433,16 @@ def test_the_ledger_of_one_config_shows_its_claims_and_says_what_to_do_next(
     assert "| C001a |" in (whole := (tmp_path / "ledger.md").read_text()) and "| C004 |" in whole
 
 
+@pytest.mark.parametrize("asked", ["cgan_branch", "C003b.1"])
+def test_the_peers_of_a_config_and_of_its_claims_are_the_same(
+    asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Any] = []
+    monkeypatch.setattr(ledger, "run_all", lambda _, peers, *rest: trained.extend(peers))
+    cli.main(["compare", "ledger", f"--config={asked}", "--peers", f"--workdir={tmp_path}"])
+    assert [trial.config for trial in trained] == ["cgan_branch", "cgan_branch:torch_init"]
+
+
 def test_a_claim_is_selected_by_its_id(tmp_path: Path) -> None:
     invent(tmp_path, CLASSIFIER, [0.97], MNIST)
     result = ledger.write_ledger(tmp_path, store.of_runs(tmp_path), "C001a")

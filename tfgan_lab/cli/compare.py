@@ -91,7 +91,8 @@ def _ledger_flags(its: Flags) -> None:
     )
     its.jobs()
     its.text(
-        "workdir", "The ledger's folder, with all its runs; finished ones are not run again. Omitted: runs/ledger."
+        "workdir",
+        "The ledger's folder, with all its runs; finished ones are not run again. Omitted: runs/ledger; runs/evidence, if --notrain judges the package's outcomes.",
     )
     its.data()
 
@@ -104,7 +105,8 @@ def _ledger(values: Any, overrides: dict[str, str]) -> None:
     if values.peers and not values.train:
         raise UserError("--peers trains PyTorch's programs, and --notrain trains nothing: omit one.")
     claims = claims_of(values.config)
-    trials = [trial for trial in PEER_TRIALS if values.config in (None, trial.config.partition(":")[0])]
+    tested = {claim.config for claim in claims}
+    trials = [trial for trial in PEER_TRIALS if not values.config or trial.config.partition(":")[0] in tested]
     if not claims:
         testing = sorted({claim.config for claim in claims_of(None)})
         raise UserError(
@@ -142,6 +144,6 @@ VERBS = {
     "compare ledger": Verb(_ledger, _ledger_flags, "trains the posts' claims over seeds and gives a verdict on each", [
         "tfgan-lab compare ledger --config=gaussian --seeds=20 --peers",
         "tfgan-lab compare ledger --budget=short --data_dir=MNIST_FOLDER",
-        "tfgan-lab compare ledger --notrain            (the whole ledger again, from what was run)",
+        "tfgan-lab compare ledger --notrain            (the whole ledger, from the package's outcomes: seconds)",
     ], takes_fields=False),
 }  # fmt: skip

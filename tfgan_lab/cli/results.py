@@ -38,7 +38,7 @@ def _sample_flags(its: Flags) -> None:
     _pretrained_flag(its)
     its.number(
         "num", None, "How many samples. Omitted: 64; with --label the post's 2x3 grid; without it six of each digit for "
-        "conditional generators; 10,000 numbers for the Gaussian.", 1, 1_000_000,
+        "conditional generators; 10,000 numbers for the Gaussian, 2,500 points of the plane.", 1, 1_000_000,
     )  # fmt: skip
     its.seed()
     its.text(

@@ -112,7 +112,7 @@ def _study_flags(its: Flags) -> None:
     )
     its.text(
         "saved", "With --rescue, when a fork counts as saved: NUMBER=LOW..HIGH of its outcome, either end may be absent, such as digits=5.. or "
-        "frechet=..40. Omitted: it draws half of the digits or modes.",
+        "frechet=..40. Omitted: it draws half of the digits or modes (required where data have none).",
     )  # fmt: skip
     its.text(
         "workdir", "A folder for all runs; finished ones are not run again. Omitted: runs/CONFIG-study, with --rescue RUN-rescue.",

@@ -55,7 +55,7 @@ class Flags:
     def data(self) -> None:
         self.text(
             "data_dir", "Where data is: a folder with the MNIST idx files (or TFDS's), a folder of images (or of a folder for each class), or an .h5 file. "
-            "MNIST also from $TFGAN_LAB_DATA_DIR. Omitted: what is found, else what the package brings.",
+            "MNIST also from $TFGAN_LAB_DATA_DIR. Omitted: what is found, else what the package brings. Not for first_gan, which has its own digits.",
         )  # fmt: skip
 
     def judge(self) -> None:

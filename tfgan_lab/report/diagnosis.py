@@ -197,5 +197,7 @@ def _spread(config: GanConfig, target: tuple[float, float], last: Mapping[str, A
     numbers = f"{found}, target {mean:g} and {std:.3g}"
     if last["fake_std"] < _NARROW * std:
         often = " As posted, 24 of 200 seeds did (200 to 399)." if config.name == "gaussian" else ""
-        return [f"The generator has collapsed to nearly one number: {numbers}.{often} Try another --config.seed."]
+        return [
+            f"The generator has collapsed to nearly one number: {numbers}.{often} Try another --config.seed, in another --workdir."
+        ]
     return [f"The generator has not collapsed to one number: {numbers}."]
