@@ -26,11 +26,11 @@ from tfgan_lab.evaluation.judge import Judge, judge_for, load_judge
 from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.evaluation.rows import table
 from tfgan_lab.export.saved_model import export_network
+from tfgan_lab.networks import build_networks
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.report import plots
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.training.experiment import build
-from tfgan_lab.training.restored import fresh_networks
 
 GREYS = {"dark": 20, "light": 220, "mid": 120}
 
@@ -285,7 +285,7 @@ def test_more_than_ten_classes_are_drawn_and_told_apart(tmp_path: Path) -> None:
 def exported_judge(folder: Path, names: str, side: int = 16) -> Path:
     """The export of a judge that was never trained."""
     config: Any = validate(load_config(f"mnist_judge:classes={names},side={side}"))
-    export_network(config, fresh_networks(config)["classifier"], folder, {"step": 0})
+    export_network(config, build_networks(config)["classifier"], folder, {"step": 0})
     return folder
 
 

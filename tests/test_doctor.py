@@ -64,6 +64,15 @@ def test_the_doctor_says_what_is_missing_for_which_verb(
     assert verb in line
 
 
+@pytest.mark.parametrize("module", ["keras", "pydantic", "mlxtend"])
+def test_the_doctor_outlives_what_is_missing(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == module else find(name, *rest))
+    for used in ("_gpus", "_mnist"):  # what would import it
+        monkeypatch.setattr(doctor, used, lambda *_: pytest.fail("it needs all packages"))
+    assert f"  everything: {module} (pip install tfgan-lab brings it)" in list(doctor.report(None))
+
+
 def test_the_doctor_names_a_gpu_that_tensorflow_cannot_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import tensorflow as tf
 

@@ -18,7 +18,7 @@ from tfgan_lab.evaluation import colours, digits, exported
 from tfgan_lab.evaluation.exported import evaluate, finish, print_table
 from tfgan_lab.evaluation.judge import Judge, load_judge
 from tfgan_lab.export.saved_model import export_network
-from tfgan_lab.training.restored import fresh_networks
+from tfgan_lab.networks import build_networks
 from tfgan_lab.training.workdir import Workdir
 
 NUM = 200
@@ -36,7 +36,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Any:
             folder = Workdir(tmp_path_factory.mktemp("run") / "run")
             folder.path.mkdir()
             folder.keep_config(config)
-            network = fresh_networks(config)
+            network = build_networks(config)
             export_network(config, network.get("generator") or network["classifier"], folder.export, {"step": 0})
             made[key] = folder.path
         return made[key]
@@ -357,7 +357,7 @@ def test_a_classifiers_accuracy_is_told_on_both_statistics_of_batch_norm(
         config: Any = offline(
             "mnist_classifier:smoke", classifier__2__statistics=taken, classifier__5__statistics=taken
         )
-        folder, network = Workdir(tmp_path / taken), fresh_networks(config)["classifier"]
+        folder, network = Workdir(tmp_path / taken), build_networks(config)["classifier"]
         folder.path.mkdir()
         folder.keep_config(config)
         for variable in network.variables:

@@ -26,8 +26,9 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.export import saved_model
 from tfgan_lab.export.saved_model import LoadedGenerator, export_network, load_generator
 from tfgan_lab.layers import BatchNorm
+from tfgan_lab.networks import build_networks
 from tfgan_lab.report.sample import sample_run
-from tfgan_lab.training.restored import RestoredRun, fresh_networks, restore_run
+from tfgan_lab.training.restored import RestoredRun, restore_run
 
 RUNS = ["mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"]
 
@@ -185,7 +186,7 @@ def test_post_p001_draws_and_reads_one_by_one_in_training_mode(reference: str, r
         for place in norms:
             layers[place] = BatchNorm(statistics=statistics)
         assert saved_model.describe(config)["fields"][role][norms[0]]["statistics"] == statistics
-        network = fresh_networks(config)[role]
+        network = build_networks(config)[role]
         inputs = tf.random.stateless_normal([3, *((100,) if role == "generator" else (28, 28, 1))], [0, 1])
         if role == "generator":
             answers[statistics] = saved_model.GeneratorModule(network, config).draw(inputs, None)

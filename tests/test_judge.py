@@ -42,7 +42,7 @@ def digits(embedded: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 def fresh_judge(reference: str = "mnist_judge") -> tuple[Any, Any]:
     """A config on embedded digits and its untrained network."""
     config: Any = offline(reference)
-    return config, build_classifier(config, (28, 28, 1))
+    return config, build_classifier(config)
 
 
 def test_the_shipped_weights_are_small_and_are_those_of_their_facts() -> None:
@@ -148,13 +148,13 @@ def test_images_it_cannot_judge_are_refused(shipped: Judge, images: np.ndarray, 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Exports of untrained networks by config: two classifiers and a generator."""
-    from tfgan_lab.training.restored import fresh_networks
+    from tfgan_lab.networks import build_networks
 
     folders = {}
     for name in ("mnist_judge", "mnist_classifier", "mlp_gan"):
         config: Any = offline(f"{name}:smoke")
         folders[name] = tmp_path_factory.mktemp(name) / "export"
-        network = fresh_networks(config)
+        network = build_networks(config)
         export_network(config, network.get("classifier") or network["generator"], folders[name], {"step": 0})
     return folders
 
@@ -332,9 +332,9 @@ def test_dropout_and_batch_statistics_are_for_training_only(digits: Any) -> None
 def test_a_net_that_does_not_fit_is_refused() -> None:
     config = offline("mnist_judge")
     with pytest.raises(UserError, match="conv.* has a kernel of 29 x 29"):
-        build_classifier(override(config, {"classifier.0.kernel_size": "29"}), (28, 28, 1))  # type: ignore[arg-type]
+        build_classifier(override(config, {"classifier.0.kernel_size": "29"}))  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"classifier: its layers end in \[9\], not in 10 logits"):
-        build_classifier(override(config, {"classifier.16.units": "9"}), (28, 28, 1))  # type: ignore[arg-type]
+        build_classifier(override(config, {"classifier.16.units": "9"}))  # type: ignore[arg-type]
 
 
 def test_a_live_network_judges_as_its_export(exported: Any, digits: Any) -> None:

@@ -437,7 +437,7 @@ def by_name(net: Any, ending: str) -> list[np.ndarray]:
 def build(reference: str, role: str) -> Any:
     config: Any = offline(reference)
     make: Any = {"generator": build_generator, "discriminator": build_discriminator, "classifier": build_classifier}
-    return make[role](config, config.data.shape)
+    return make[role](config)
 
 
 # Start values.

@@ -71,7 +71,7 @@ SMALL = [entry for entry in ENTRIES if entry[0] != "dcgan_montage"]  # whose pas
 def network(reference: str, role: str, **changes: str) -> Any:
     config: Any = offline(reference, **changes)
     make: Any = {"generator": build_generator, "discriminator": build_discriminator, "classifier": build_classifier}
-    return make[role](config, config.data.shape)
+    return make[role](config)
 
 
 def inputs(reference: str, role: str, rows: int = 4) -> tuple[Any, ...]:
@@ -216,7 +216,7 @@ def test_networks_that_do_not_fit_the_data_are_refused_in_one_line() -> None:
         Classifier([Conv(3, 1)], init, (28, 28, 1))
     config: Any = offline("dcgan_montage:smoke", data__size="64", data__crop="64")
     with pytest.raises(UserError, match="generator"):
-        build_generator(config, config.data.shape)
+        build_generator(config)
 
 
 def test_dropout_after_output_is_the_ablation_and_acts_in_training_only() -> None:
@@ -233,7 +233,7 @@ def test_dropout_after_output_is_the_ablation_and_acts_in_training_only() -> Non
 
 def test_overridden_widths_reach_the_network() -> None:
     config: Any = offline("mlp_gan", generator__0__units="7", generator__3__units="5")
-    assert build_generator(config, (28, 28, 1)).count_params() == dense(100, 7, 5, 784)
+    assert build_generator(config).count_params() == dense(100, 7, 5, 784)
 
 
 def test_dropouts_are_numbered_by_their_place() -> None:

@@ -177,7 +177,7 @@ def test_functions_become_kinds_and_rows_under_their_names() -> None:
     assert PENALTIES["weak"] is PENALTIES["r1"]
     plain: Any = offline("mlp_gan:smoke", seed="1")
     z = tf.random.stateless_normal([3, 100], [0, 1])
-    with_it, without = (build_generator(one, (28, 28, 1)) for one in (again, plain))
+    with_it, without = (build_generator(one) for one in (again, plain))
     assert_allclose(with_it(z), without(z**3), rtol=1e-6)
 
 
@@ -241,4 +241,4 @@ def test_a_function_that_fits_no_shape_is_one_line() -> None:
     config: Any = offline("mlp_gan:smoke")
     config.generator = [paired, *config.generator]
     with pytest.raises(UserError, match=r"generator.0 \(paired\) takes no \[100\]"):
-        build_generator(override(config, {}), (28, 28, 1))
+        build_generator(override(config, {}))

@@ -348,7 +348,7 @@ def test_the_nearest_training_images_are_those_of_all_distances(rng: np.random.G
 @pytest.mark.parametrize(("units", "wanted"), [(50, 6), (3, 3)])
 def test_the_directions_move_the_first_layer_most(units: int, wanted: int) -> None:
     config: Any = override(validate(load_config("mlp_gan:smoke")), {"generator.0.units": str(units)})
-    network: Any = build_generator(config, (28, 28, 1))
+    network: Any = build_generator(config)
     kernel = network.variables[0].numpy().astype(np.float64)  # [Z, units]
     found = np.array(latent_directions(network))
     assert_allclose(np.linalg.norm(found @ kernel, axis=1), np.linalg.svd(kernel)[1][:wanted], rtol=1e-3)
@@ -358,7 +358,9 @@ def test_the_directions_move_the_first_layer_most(units: int, wanted: int) -> No
 def test_a_claim_shows_the_verdict_of_its_ledger_and_else_that_there_is_none(trained: Any, tmp_path: Path) -> None:
     run = copied(trained(GAN), tmp_path / "ledger" / "mlp_gan", "seed=0")
     said = "C000a.2: p_real and p_fake both arrive at 0.5. Verdict:"
-    assert f"{said} one run judges nothing" in page_of(tmp_path, run).text
+    assert (
+        f"{said} one run judges nothing: tfgan-lab compare ledger --config=C000a.2 asks" in page_of(tmp_path, run).text
+    )
     claim = {
         "id": "C000a.2",
         "verdict": "reproduced",

@@ -12,12 +12,12 @@ from catalogue import offline
 
 from tfgan_lab.data import open_source
 from tfgan_lab.export.saved_model import GeneratorModule
+from tfgan_lab.networks import build_networks
 from tfgan_lab.pictures import grid, to_uint8
 from tfgan_lab.posts.reference import Reference, reference_of
 from tfgan_lab.report import drawings, gallery, plots
 from tfgan_lab.training.experiment import build
 from tfgan_lab.training.loop import moments_of
-from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.sampler import Sampler
 from tfgan_lab.training.workdir import Workdir
 
@@ -35,7 +35,7 @@ def test_p000_looks_at_a_pair_that_pytorch_started(tmp_path: Path, small_source:
     assert len(set(beliefs)) == 5, "dropout and latents differ"
     assert (tmp_path / "untrained.png").stat().st_size > 10_000
     # With the start values of the training that follows D would be surer of itself.
-    nets: Any = fresh_networks(experiment.config)
+    nets: Any = build_networks(experiment.config)
     own = tf.sigmoid(nets["discriminator"](nets["generator"](tf.random.stateless_normal([200, 100], [0, 0]))))
     assert np.abs(own - 0.5).max() > 0.05
 

@@ -22,9 +22,9 @@ from tfgan_lab.errors import UserError
 from tfgan_lab.evaluation.judge import load_judge
 from tfgan_lab.evaluation.pieces import draw
 from tfgan_lab.export.saved_model import load_generator
+from tfgan_lab.networks import build_networks
 from tfgan_lab.posts.claims import claims_with
 from tfgan_lab.report.page_gallery import write_gallery
-from tfgan_lab.training.restored import fresh_networks
 
 NAMES = pretrained.names()
 SMALL = "gaussian"
@@ -105,7 +105,7 @@ def test_sampled_by_the_command_line_as_from_python_and_as_exported(
 def test_packing_keeps_vectors_and_rounds_matrices(
     rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generator = fresh_networks(pretrained.config_of(SMALL))["generator"]
+    generator = build_networks(pretrained.config_of(SMALL))["generator"]
     for variable in generator.variables:
         variable.assign(rng.normal(size=variable.shape))
     shipped(tmp_path, monkeypatch, pretrained.packed(generator.variables))

@@ -23,6 +23,7 @@ from tfgan_lab.evaluation.pieces import draw
 from tfgan_lab.studies import sweep as sweep_lib
 from tfgan_lab.studies.grid import folder_name
 from tfgan_lab.studies.sweep import markdown, sweep
+from tfgan_lab.system.files import json_bytes, write_atomically
 from tfgan_lab.training.workdir import Workdir
 
 
@@ -238,6 +239,17 @@ def test_a_folder_is_a_sweeps_from_its_first_run_on(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(sweep_lib, "_run", stop)
     with pytest.raises(KeyboardInterrupt):
         sweep(offline("mlp_gan:smoke", steps="4", evaluate__steps="2"), "game.d_steps", ["1"], tmp_path)
+
+
+def test_a_finished_sweeps_table_stays_until_it_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    write_atomically(tmp_path / "sweep.json", done := json_bytes({"runs": [1]}))
+    monkeypatch.setattr(sweep_lib, "_run", stop)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(offline("mlp_gan:smoke", steps="4", evaluate__steps="2"), "game.d_steps", ["1"], tmp_path)
+    assert (tmp_path / "sweep.json").read_bytes() == done
 
 
 def test_values_that_all_diverge_stand_in_the_table() -> None:

@@ -295,6 +295,8 @@ def test_nan_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(
             train_bare("mlp_gan:smoke", tmp_path)
     assert caught.value.code == 3
     assert "learning_rate" in str(caught.value)
+    (session,) = Workdir(tmp_path).read_record()["sessions"]
+    assert (session["from"], session["to"]) == (0, 10) and session["seconds"] > 0
     assert checkpoint_steps(tmp_path / "checkpoints")[-1] == 10
     train_bare("mlp_gan:smoke", tmp_path)  # with good data it continues as if nothing had happened
     assert fingerprint(tmp_path) == fingerprint(trained("mlp_gan:smoke"))

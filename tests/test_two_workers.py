@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from numpy.testing import assert_allclose
 from runs import command, fingerprint, finish, rows, weights
 from workers import free_ports, run_workers, worker, workers
 
-from tfgan_lab.training.workdir import checkpoint_steps
+from tfgan_lab.config_files import load_config
+from tfgan_lab.placement.team import make_team
+from tfgan_lab.training import train
+from tfgan_lab.training.workdir import Workdir, checkpoint_steps
 
 # Large epsilons: Adam would make much of the last bit of a tiny gradient.
 GAN = (
@@ -175,3 +179,17 @@ def test_slurm_starts_the_workers(tmp_path: Path) -> None:
     assert "on 2 replicas of 2 workers" in ended[0][1]
     assert np.isfinite(rows(tmp_path / "run")[-1]["p_real"])
     assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
+
+
+def test_every_worker_of_a_fork_looks_for_data_where_its_run_had_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(data: Any, folder: str | None) -> None:
+        raise LookupError(folder)
+
+    Workdir(tmp_path / "run").write_record(data_dir=str(tmp_path))
+    monkeypatch.setattr(train.data_lib, "open_source", opened)
+    config, alone = load_config("mlp_gan:smoke"), make_team(load_config("mlp_gan:smoke"))
+    for given, found in ((None, tmp_path), ("elsewhere", "elsewhere")):
+        with pytest.raises(LookupError, match=str(found)):
+            train._follow(config, tmp_path / "fork", given, alone, f"{tmp_path / 'run'}@20")

@@ -17,12 +17,13 @@ from hypothesis.extra import numpy as hnp
 
 from tfgan_lab.errors import UserError
 from tfgan_lab.layers import BatchNorm
+from tfgan_lab.networks import build_networks
 from tfgan_lab.parity import import_torch as importing
 from tfgan_lab.parity.state_files import read_state, write_state
 from tfgan_lab.parity.steps import CONFIGS, parity_config
 from tfgan_lab.parity.weights import COUNTER, Pair, counter_names, from_torch, pairs_of, to_torch
 from tfgan_lab.system.files import is_ours
-from tfgan_lab.training.restored import fresh_networks, restore_run
+from tfgan_lab.training.restored import restore_run
 
 
 def random_state(network: Any, post: str) -> dict[str, np.ndarray]:
@@ -32,13 +33,13 @@ def random_state(network: Any, post: str) -> dict[str, np.ndarray]:
 
 
 def gaussian_generator() -> Any:
-    return fresh_networks(parity_config("gaussian"))["generator"]
+    return build_networks(parity_config("gaussian"))["generator"]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_network_takes_a_state_dict_and_gives_it_back(name: str) -> None:
     config = parity_config(name)
-    for network in fresh_networks(config).values():
+    for network in build_networks(config).values():
         state = random_state(network, config.post)
         counters = from_torch(network, state, config.post, "a state_dict")
         back = to_torch(network, config.post, counters)
@@ -55,7 +56,7 @@ def test_the_posts_networks_load_it_strictly(name: str) -> None:
 
     config = parity_config(name)
     peer = make_peer(config, 0)
-    for role, network in fresh_networks(config).items():
+    for role, network in build_networks(config).items():
         state = {key: torch.from_numpy(np.array(array)) for key, array in to_torch(network, config.post).items()}
         peer.networks[role].load_state_dict(state, strict=True)
         from_torch(network, peer.networks[role].state_dict(), config.post, "the peer")
@@ -113,7 +114,7 @@ def test_values_that_are_no_finite_numbers_are_refused(bad: np.ndarray, why: str
 )
 def test_variants_have_a_layout_too(name: str) -> None:
     config = parity_config(name)
-    for network in fresh_networks(config).values():
+    for network in build_networks(config).values():
         names = [pair.name for pair in pairs_of(network, config.post)]
         assert len(names) == len(set(names)) == len(network.variables)
 
@@ -122,11 +123,11 @@ def test_a_network_of_no_post_is_refused() -> None:
     config = parity_config("cgan_branch:branch_d")
     config.discriminator.insert(3, BatchNorm())
     with pytest.raises(UserError, match="post P003 has no such network"):
-        pairs_of(fresh_networks(config)["discriminator"], config.post)
+        pairs_of(build_networks(config)["discriminator"], config.post)
     config = parity_config("mlp_gan")
     config.generator.insert(1, BatchNorm())
     with pytest.raises(UserError, match="post P004 has no such network"):
-        pairs_of(fresh_networks(config)["generator"], "P004")
+        pairs_of(build_networks(config)["generator"], "P004")
 
 
 # Files.
@@ -227,7 +228,7 @@ def test_what_people_save_is_taken(name: str, tmp_path: Path) -> None:
     from tfgan_lab.config_files import load_config
 
     config: Any = load_config(name)
-    network = fresh_networks(config)["generator"]
+    network = build_networks(config)["generator"]
     state = random_state(network, config.post)
     for index, module in enumerate(dict.fromkeys(key.rpartition(".")[0] for key in state)):
         for key in [key for key in state if key.rpartition(".")[0] == module and name == "gaussian"]:
@@ -335,7 +336,7 @@ def test_a_state_dict_becomes_a_run_and_comes_back(name: str, ending: str, tmp_p
     from tfgan_lab.config_files import load_config
 
     config = load_config(name)
-    role, network = next(iter(fresh_networks(config).items()))
+    role, network = next(iter(build_networks(config).items()))
     state = random_state(network, config.post)
     write_state(tmp_path / f"given{ending}", state)
     workdir = importing.import_torch(tmp_path / f"given{ending}", name, tmp_path / "run", step=9)
@@ -355,7 +356,7 @@ def test_an_imported_run_is_sampled_exported_and_trained_on(tmp_path: Path) -> N
     from tfgan_lab.training.train import train
 
     config = parity_config("gaussian:smoke")
-    networks = fresh_networks(config)
+    networks = build_networks(config)
     for role, network in networks.items():
         write_state(tmp_path / f"{role}.npz", to_torch(network, "P004"))
     folder = tmp_path / "run"

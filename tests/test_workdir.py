@@ -373,8 +373,8 @@ def test_rows_after_the_checkpoint_are_forgotten(tmp_path: Path) -> None:
         for kind in ("train", "eval"):
             folder.append_metrics({"kind": kind, "step": step, "epoch": step / 7, "loss": step / 3})
         folder.samples.mkdir(exist_ok=True)
-        for suffix in (".npz", ".png"):
-            (folder.samples / f"step-{step:08d}{suffix}").write_bytes(b"x")
+        for name in (f"step-{step:08d}.npz", f"step-{step:08d}.png", f"surface-{step:08d}.png"):
+            (folder.samples / name).write_bytes(b"x")
     lines = (tmp_path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
     folder.cut_after(20)
     assert [(row["kind"], row["step"]) for row in folder.read_metrics()] == [
@@ -385,7 +385,9 @@ def test_rows_after_the_checkpoint_are_forgotten(tmp_path: Path) -> None:
     ]
     assert (tmp_path / "metrics.jsonl").read_bytes() == b"".join(lines[:4]), "bit for bit as they were"
     assert sorted(path.name for path in folder.samples.iterdir()) == [
-        f"step-{s:08d}{e}" for s in (10, 20) for e in (".npz", ".png")
+        *(f"step-{s:08d}{e}" for s in (10, 20) for e in (".npz", ".png")),
+        "surface-00000010.png",
+        "surface-00000020.png",
     ]
     folder.cut_after(0)
     assert folder.read_metrics() == []

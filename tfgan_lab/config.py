@@ -188,6 +188,11 @@ class RunConfig:
         if self.steps:
             self.epochs = 0.0
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether a classifier can judge its samples."""
+        return False
+
 
 @dataclass(config=STRICT, kw_only=True, slots=True)
 class GanConfig(RunConfig):

@@ -194,46 +194,42 @@ class Classifier(Network):
         return super().get_config() | {"image_shape": list(self.image_shape)}
 
 
-def build_generator(
-    config: GanConfig, image_shape: Sequence[int], seed: int | Sequence[int] | None = None
-) -> Generator:
+def build_generator(config: GanConfig, seed: int | Sequence[int] | None = None) -> Generator:
     """Makes the config's generator, for its seed or for several others."""
     seed = config.seed if seed is None else seed
-    return Generator(config.generator, config.g_init, config.latents.dim, image_shape, config.num_labels, seed)
+    return Generator(config.generator, config.g_init, config.latents.dim, config.data.shape, config.num_labels, seed)
 
 
-def build_discriminator(
-    config: GanConfig, image_shape: Sequence[int], seed: int | Sequence[int] | None = None
-) -> Discriminator:
+def build_discriminator(config: GanConfig, seed: int | Sequence[int] | None = None) -> Discriminator:
     """Makes the config's discriminator, for its seed or for several others; with `game.pack` it takes packs of images."""
     seed = config.seed if seed is None else seed
-    shape = (*image_shape[:-1], config.game.pack * image_shape[-1])
+    shape = (*config.data.shape[:-1], config.game.pack * config.data.shape[-1])
     return Discriminator(config.discriminator, config.d_init, shape, config.num_labels, seed)
 
 
 def drawn_from(networks: Mapping[str, Any]) -> Any:
-    """The generator that is sampled, evaluated and exported: the average of G's weights, where a run keeps one."""
-    return networks.get("average", networks.get("generator"))
+    """What is evaluated and exported: the average of G's weights, where a run keeps one, else G; or the classifier."""
+    return next(networks[role] for role in ("average", "generator", "classifier") if role in networks)
 
 
-def build_classifier(config: ClassifierConfig, image_shape: Sequence[int]) -> Classifier:
+def build_classifier(config: ClassifierConfig) -> Classifier:
     """Makes the config's classifier. Raises `UserError` where it has not a logit for each class of the data."""
-    classifier = Classifier(config.classifier, config.init, image_shape, seed=config.seed)
+    classifier = Classifier(config.classifier, config.init, config.data.shape, seed=config.seed)
     classes = len(config.data.class_names)
     if classes and classifier.outputs_shape != (classes,):
         raise UserError(f"classifier: its layers end in {list(classifier.outputs_shape)}, not in {classes} logits")
     return classifier
 
 
-def build_networks(config: Config, shape: Sequence[int], seeds: Sequence[int] | None = None) -> dict[str, Any]:
+def build_networks(config: Config, seeds: Sequence[int] | None = None) -> dict[str, Any]:
     """All untrained networks of a config by role; "average" is of a run with `ema`."""
     if isinstance(config, ClassifierConfig):
-        return {"classifier": build_classifier(config, shape)}
+        return {"classifier": build_classifier(config)}
     players = {
-        "generator": build_generator(config, shape, seeds),
-        "discriminator": build_discriminator(config, shape, seeds),
+        "generator": build_generator(config, seeds),
+        "discriminator": build_discriminator(config, seeds),
     }
-    return players | ({"average": build_generator(config, shape, seeds)} if config.ema else {})
+    return players | ({"average": build_generator(config, seeds)} if config.ema else {})
 
 
 def _seeds(seed: int, role: str) -> Iterator[int]:

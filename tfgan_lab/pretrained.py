@@ -95,7 +95,7 @@ def load(name: str) -> Pretrained:
     try:
         if hashlib.sha256(content).hexdigest() != card["sha256"]:
             raise ValueError("its sha256 is not its card's")
-        arrays, generator = read_arrays(content), build_generator(config, config.data.shape)
+        arrays, generator = read_arrays(content), build_generator(config)
         for variable in generator.variables:
             variable.assign(_unpacked(arrays[variable.name]))
     except (KeyError, ValueError) as error:

@@ -50,9 +50,9 @@ def report(data_dir: str | None) -> Iterator[str]:
     yield f"  {', '.join(f'{name} {_version(name)}' for name, module in every.items() if _there(module))}"
     missing = [name for name, module in _REQUIRED.items() if not _there(module)]
     yield "devices"
-    yield f"  {_cores()}, {_bfloat16()}{'; ' + _gpus() if _there('tensorflow') else ''}"
+    yield f"  {_cores()}, {_bfloat16()}{'' if missing else '; ' + _gpus()}"
     yield "data"
-    if _there("numpy"):
+    if not missing:
         yield f"  MNIST: {_mnist(data_dir)}"
     yield "  montage: any .h5 file or folder of images by --data_dir; without one the package draws faces"
     yield "  gaussian, plane: drawn as they are needed"

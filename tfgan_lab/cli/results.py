@@ -142,7 +142,7 @@ def _export(values: Any, overrides: dict[str, str]) -> None:
     if not serving:
         refuse_no_export(out)
     run = restore_run(trained, values.raw)
-    network = drawn_from(run.networks) or run.networks["classifier"]
+    network = drawn_from(run.networks)
     facts = {"step": run.step, "seed": run.config.seed, "trained_on": run.trained_on} | (
         {"raw": True} if values.raw else {}
     )

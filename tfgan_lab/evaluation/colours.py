@@ -53,7 +53,7 @@ def two_halves(examples: Examples, most: int, seed: int) -> tuple[np.ndarray, np
         )
     half = min(most, examples.num // 2)
     rows = np.random.default_rng(seed).permutation(examples.num)[: 2 * half]
-    images = examples.images[rows].astype(np.float32) / np.float32(255)
+    images = examples.images[rows] / np.float32(255)
     return images[:half], images[half:]
 
 

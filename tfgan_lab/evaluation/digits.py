@@ -107,14 +107,14 @@ def real_digits(source: Source, judge: Judge, seed: int) -> RealDigits:
     # Last, because those that stand in for samples are the first: a width is never chosen on the samples themselves.
     train_rows = np.concatenate([train_rows[~np.isin(train_rows, widths)][:most], widths])
     test_rows = test_rows[:most]
-    test_images = _unit(test.images[test_rows])
+    test_images = test.images[test_rows] / np.float32(255)
     opinion = judge(test_images)
     fault = too_few(test.labels, opinion, train.num - len(widths))
     if fault:
         raise UserError(f"{test.provenance.source} cannot be evaluated on: {fault}. Name other data with --data_dir.")
     return RealDigits(
-        test_images, test.labels[test_rows], opinion, _unit(train.images[train_rows]), train.labels[train_rows],
-        _unit(train.images[widths]), which,
+        test_images, test.labels[test_rows], opinion, train.images[train_rows] / np.float32(255), train.labels[train_rows],
+        train.images[widths] / np.float32(255), which,
     )  # fmt: skip
 
 
@@ -221,7 +221,3 @@ def _copying(images: np.ndarray, real: RealDigits, seed: int) -> dict[str, Numbe
         "closer_than_unseen": bootstrap_interval(closer, *distances, resamples=200, seed=seed),
         "copied": found.copied,
     }
-
-
-def _unit(pixels: np.ndarray) -> np.ndarray:
-    return pixels.astype(np.float32) / np.float32(255)

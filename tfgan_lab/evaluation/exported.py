@@ -24,9 +24,10 @@ from tfgan_lab.evaluation.pieces import Sampler, draw, labels_of, untrained_samp
 from tfgan_lab.evaluation.rows import Number, in_text, lines, table
 from tfgan_lab.export.loader import load_saved_model
 from tfgan_lab.export.saved_model import load_generator, read_facts
+from tfgan_lab.networks import build_networks
 from tfgan_lab.randomness import sample_seed, stream_key
 from tfgan_lab.system.files import json_bytes, refuse_foreign, write_atomically
-from tfgan_lab.training.restored import fresh_networks, on_both_statistics
+from tfgan_lab.training.restored import on_both_statistics
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, drawn_from_which, of_post
 
@@ -316,7 +317,7 @@ MEASURES: dict[type[Data], Measure] = {
 def _classifier(subject: Subject, source: Any) -> dict[str, Any]:
     config: Any = subject.config
     answers, names = _answers_and_pictures(subject, source.test)
-    untrained = _accuracy(fresh_networks(config)["classifier"], config, source.test)
+    untrained = _accuracy(build_networks(config)["classifier"], config, source.test)
     columns = {
         "generated": accuracy.column(answers) | _on_both_statistics(subject, source.test), "untrained": untrained
     }  # fmt: skip

@@ -225,7 +225,7 @@ def _from_weights(path: Path) -> Judge:
         raise ValueError(f"its .json: {error}") from None
     if not isinstance(config, ClassifierConfig):
         raise ValueError(f"its .json is of a {config.kind}")
-    network = build_classifier(config, config.data.shape)
+    network = build_classifier(config)
     arrays = read_arrays(content)
     for variable in network.variables:
         variable.assign(arrays[variable.name])

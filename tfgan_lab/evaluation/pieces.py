@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfgan_lab.config import GanConfig
 from tfgan_lab.export.saved_model import GeneratorModule, spread_labels
+from tfgan_lab.networks import build_networks
 from tfgan_lab.randomness import stream_key
-from tfgan_lab.training.restored import fresh_networks
 
 # sample(num, seed) -> images [num, H, W, C] in [0, 1], or numbers [num, 1]; conditional ones take the labels in turn.
 Sampler = Callable[[int, int], np.ndarray]
@@ -33,7 +33,7 @@ def labels_of(num: int, num_labels: int, piece: int) -> np.ndarray:
 
 def untrained_sampler(config: GanConfig) -> Sampler:
     """Draws from the config's generator as it is before training."""
-    return sampler_of(fresh_networks(config)["generator"], config)
+    return sampler_of(build_networks(config)["generator"], config)
 
 
 def sampler_of(network: Any, config: GanConfig) -> Sampler:

@@ -280,9 +280,7 @@ def _compared(module: Any, config: Config, signature: Any) -> tuple[float, float
         images = tf.random.stateless_uniform([16, *config.data.shape], [0, 0])
         exported, live = signature(images=images)["scores"], module.classify(images)["scores"]
     else:
-        assert isinstance(config, GanConfig)
-        z = draw_latents(config.latents.distribution, config.latents.dim, 16, sample_seed(0))
-        labels = spread_labels(config.num_labels, 16) if config.num_labels else None
+        z, labels = module.inputs(0, 16)
         inputs = {"latents": z} | ({} if labels is None else {"labels": labels})
         exported, live = signature(**inputs)[module.output], module.draw(z, labels)
     return float(np.abs(exported - live).max()), float(np.abs(live).max())

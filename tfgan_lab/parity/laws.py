@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tfgan_lab.config import Config
+from tfgan_lab.networks import build_networks
 from tfgan_lab.parity.peers import make_peer
 from tfgan_lab.parity.weights import COUNTER, pairs_of
-from tfgan_lab.training.restored import fresh_networks
 
 _SEEDS = 4  # networks drawn: a single bias has four values
 _MOST = 20_000  # numbers of a tensor taken from each: enough to tell a normal from one that is cut at two deviations
@@ -43,7 +43,7 @@ def our_starts(config: Config) -> dict[str, dict[str, np.ndarray]]:
     """As many start values of ours, by role and tensor."""
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     for seed in range(_SEEDS):
-        for role, network in fresh_networks(dataclasses.replace(config, seed=seed)).items():
+        for role, network in build_networks(dataclasses.replace(config, seed=seed)).items():
             for pair in pairs_of(network, config.post):
                 found.setdefault(role, {}).setdefault(pair.name, []).append(_some(pair.read()))
     return {role: {name: np.concatenate(parts) for name, parts in tensors.items()} for role, tensors in found.items()}

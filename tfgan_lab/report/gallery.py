@@ -15,6 +15,7 @@ from tfgan_lab.data import Source
 from tfgan_lab.errors import UserError
 from tfgan_lab.figures import png, write_figure
 from tfgan_lab.gan import packed
+from tfgan_lab.networks import build_networks
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.randomness import draw_latents, step_seed, stream_key
 from tfgan_lab.records import last_row, numbers_of
@@ -22,7 +23,6 @@ from tfgan_lab.report import plots
 from tfgan_lab.report.drawings import drawing_of, evenly
 from tfgan_lab.system.files import refuse_foreign, write_atomically
 from tfgan_lab.training.experiment import Experiment
-from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.sampler import saved_samples
 from tfgan_lab.training.workdir import Workdir
 from tfgan_lab.words import counted, of_post
@@ -78,7 +78,7 @@ def write_untrained(folder: Workdir, experiment: Experiment) -> str:
     """
     config: Any = copy.deepcopy(experiment.config)
     config.g_init = config.d_init = Init(kernel="torch", bias="torch")
-    networks, latents = fresh_networks(config), config.latents
+    networks, latents = build_networks(config), config.latents
 
     def seed(stream: str, turn: int) -> Any:
         return step_seed(stream_key(config.seed, f"untrained/{stream}"), turn)

@@ -15,7 +15,7 @@ from tfgan_lab.config_files import load_config
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError, shown
 from tfgan_lab.figures import GREY
-from tfgan_lab.posts.claims import claims_with
+from tfgan_lab.posts.claims import Claim, claims_with
 from tfgan_lab.posts.reference import reference_of
 from tfgan_lab.report import page_charts
 from tfgan_lab.report.browser_net import browser_net
@@ -77,8 +77,13 @@ def claims_in_words(config: Config, path: Path) -> list[str]:
             verdicts |= {claim["id"]: with_seeds(claim) for claim in found}
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    unjudged = f"one run judges nothing: `tfgan-lab compare ledger --config={name}` asks many seeds"
-    return [f"{claim.id}: {claim.says} Verdict: {verdicts.get(claim.id, unjudged)}." for claim in claims_with(name)]
+
+    def unjudged(claim: Claim) -> str:
+        return f"one run judges nothing: `tfgan-lab compare ledger --config={claim.id}` asks many seeds"
+
+    return [
+        f"{claim.id}: {claim.says} Verdict: {verdicts.get(claim.id) or unjudged(claim)}." for claim in claims_with(name)
+    ]
 
 
 def _add_pictures(page: RunPage, config: GanConfig, folder: Workdir, parts: Parts, most: int) -> None:

@@ -10,7 +10,7 @@ from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.evaluation.exported import finish
 from tfgan_lab.export.saved_model import export_network, refuse_strange_ops
 from tfgan_lab.layer_base import every_node
-from tfgan_lab.networks import drawn_from
+from tfgan_lab.networks import build_networks, drawn_from
 from tfgan_lab.report import gallery
 from tfgan_lab.report.diagnosis import diagnose
 from tfgan_lab.report.drawings import draw_missing, drawing_of
@@ -18,7 +18,7 @@ from tfgan_lab.report.page import write_page
 from tfgan_lab.report.tensorboard import TensorBoard
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.experiment import Experiment
-from tfgan_lab.training.restored import copied, fresh_networks
+from tfgan_lab.training.restored import copied
 from tfgan_lab.training.run import Observer, Run
 from tfgan_lab.training.terminal import hint, say
 from tfgan_lab.training.workdir import Workdir
@@ -36,7 +36,10 @@ class Reporter(Observer):
     def begin(self, run: Run) -> list[str]:
         assert run.experiment is not None
         self.config, self.folder, self.experiment = run.config, run.workdir, run.experiment
-        if any(type(node.layer).__module__ != "tfgan_lab.layers" for node in every_node(self._drawn_from().nodes)):
+        if any(
+            type(node.layer).__module__ != "tfgan_lab.layers"
+            for node in every_node(drawn_from(run.experiment.networks).nodes)
+        ):
             refuse_strange_ops(self.config, self._network())  # before the training, not after it
         notes = draw_missing(self.folder.samples, self.config) if isinstance(self.config, GanConfig) else []
         if run.first == 0 or not (self.folder.path / "real.png").is_file():
@@ -44,7 +47,7 @@ class Reporter(Observer):
         if run.first == 0 and isinstance(self.config, GanConfig) and self.config.untrained:
             say(gallery.write_untrained(self.folder, run.experiment))
         self.board = TensorBoard(self.folder, run.rows)
-        self.board.describe(self.config, fresh_networks(self.config), self.config.data.shape)
+        self.board.describe(self.config, build_networks(self.config))
         return notes
 
     def row(self, row: dict[str, Any]) -> None:
@@ -88,11 +91,7 @@ class Reporter(Observer):
         if generator is not None:
             hint(f"next: tfgan-lab sample --workdir={folder.path} --num=64 --seed=7 --out=grid.png")
 
-    def _drawn_from(self) -> Any:
-        """The generator (with `ema` its average) or the classifier."""
-        return drawn_from(self.experiment.networks) or self.experiment.networks["classifier"]
-
     def _network(self) -> Any:
         """The same as it is now, on one device."""
         role = "generator" if isinstance(self.config, GanConfig) else "classifier"
-        return copied(self.config, role, self._drawn_from().variables)
+        return copied(self.config, role, drawn_from(self.experiment.networks).variables)

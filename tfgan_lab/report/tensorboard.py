@@ -47,8 +47,8 @@ class TensorBoard:
             if found and read_png(path) is not None:
                 self.samples(read_bytes(path), int(found[1]))
 
-    def describe(self, config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> None:
-        """Writes a run's config as hparams, and its networks, by role, as a graph; `image_shape` is one example's."""
+    def describe(self, config: Config, networks: dict[str, Any]) -> None:
+        """Writes a run's config as hparams, and its networks, by role, as a graph."""
         from tensorboard.plugins.hparams import api
 
         kept = {k: v for k, v in flattened(config).items() if what_changes(config, k) is not Changes.PRINTED}
@@ -57,7 +57,7 @@ class TensorBoard:
         with self._writing(0):
             api.hparams_config(hparams=[api.HParam(name) for name in fields], metrics=metrics)
             api.hparams(fields, trial_id=config.name)
-            tf.summary.graph(_graph_of(config, networks, image_shape))
+            tf.summary.graph(_graph_of(config, networks))
 
     def scalars(self, row: dict[str, Any]) -> None:
         """Writes every number of a metrics row under kind/name."""
@@ -103,9 +103,9 @@ class TensorBoard:
             raise UserError(f"{self._folder} cannot be written ({reason_of(error)}). {remedy}") from None
 
 
-def _graph_of(config: Config, networks: dict[str, Any], image_shape: Sequence[int]) -> Any:
+def _graph_of(config: Config, networks: dict[str, Any]) -> Any:
     """The forward pass of all networks of a run in one graph, named by their roles; nothing is computed."""
-    images = tf.TensorSpec([None, *image_shape], tf.float32, "images")
+    images = tf.TensorSpec([None, *config.data.shape], tf.float32, "images")
     if isinstance(config, ClassifierConfig):
 
         def classify(images: tf.Tensor) -> tf.Tensor:

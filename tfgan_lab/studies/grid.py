@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfgan_lab.config import Config, GanConfig, differences, flattened, override
+from tfgan_lab.config import Config, differences, flattened, override
 from tfgan_lab.errors import UserError, nearest
 from tfgan_lab.system.runtime import settings_of
 from tfgan_lab.training.workdir import Workdir
@@ -133,7 +133,7 @@ def try_all(
     from tfgan_lab.training.experiment import build
     from tfgan_lab.training.forks import Start
 
-    for config in [config for config in runs.values() if is_judged(config)][:1]:
+    for config in [config for config in runs.values() if config.is_judged][:1]:
         judge_for(config)
     sources: dict[str, Any] = {}
     for folder, config in runs.items():
@@ -146,8 +146,3 @@ def try_all(
             if start := (starts or {}).get(folder):
                 Start(start).into(built)
             make_engine(config.compile, built.strategy, built.task, built.batches)
-
-
-def is_judged(config: Config) -> bool:
-    """Whether a run's samples can be judged by a classifier."""
-    return isinstance(config, GanConfig) and config.is_judged

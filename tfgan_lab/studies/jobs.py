@@ -88,8 +88,7 @@ def alone_in(folder: Path, what: str) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(str(folder / f".{what}.lock"))
-        lock.acquire(timeout=0)
+        held = filelock.FileLock(str(folder / f".{what}.lock")).acquire(timeout=0)
     except filelock.Timeout:
         raise UserError(
             f"--workdir={folder} is in use by another {what}: wait for it, or name another folder."
@@ -98,7 +97,7 @@ def alone_in(folder: Path, what: str) -> Iterator[None]:
         raise UserError(
             f"--workdir={folder} cannot be written: {error.strerror or error}. Name another folder."
         ) from None
-    with lock:
+    with held:
         yield
 
 

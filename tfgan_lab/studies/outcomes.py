@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_lab import data as data_lib
-from tfgan_lab.config import ClassifierConfig, Config, Stacked
+from tfgan_lab.config import Config, Stacked
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation import modes
 from tfgan_lab.evaluation.judge import load_judge
@@ -126,7 +126,7 @@ def measure(experiment: Experiment) -> dict[str, float]:
     numbers = make_evaluator(experiment)(experiment.total_steps)
     if isinstance(config.data, Stacked):
         return numbers | _modes(experiment)
-    if isinstance(config, ClassifierConfig) or not config.is_judged:
+    if not config.is_judged:
         return numbers
     losses = tf.function(experiment.task.losses, autograph=False)
     found = []

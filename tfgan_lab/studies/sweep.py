@@ -13,7 +13,7 @@ import numpy as np
 from tfgan_lab.config import Config, GanConfig
 from tfgan_lab.errors import TrainingDiverged
 from tfgan_lab.records import last_row, numbers_of
-from tfgan_lab.studies.grid import Variant, finished, is_judged, try_all, variants
+from tfgan_lab.studies.grid import Variant, finished, try_all, variants
 from tfgan_lab.system.files import json_bytes, markdown_bytes, refuse_foreign, write_atomically
 from tfgan_lab.system.runtime import start_for
 from tfgan_lab.training.terminal import say
@@ -71,12 +71,11 @@ def sweep(
     folder = Path(workdir)
     refuse_foreign(*(folder / f"sweep.{ending}" for ending in ("json", "md", "svg", "png")))
     try_all({folder / one.folder: one.config for one in found}, data_dir)
-    write_atomically(
-        folder / "sweep.json", json_bytes({"config": config.name, "field": field, "runs": []})
-    )  # what it is
+    if not (folder / "sweep.json").exists():  # what it is, as long as it trains
+        write_atomically(folder / "sweep.json", json_bytes({"config": config.name, "field": field, "runs": []}))
     outcomes = [_run(one, folder, data_dir) for one in found]
     result: dict[str, Any] = {
-        "config": config.name, "post": config.post, "field": field, "rule": RULE if is_judged(config) else "",
+        "config": config.name, "post": config.post, "field": field, "rule": RULE if config.is_judged else "",
         "seed": config.seed, "data": Workdir(folder / outcomes[0].folder).read_record().get("data"),
         "runs": [{"value": o.value, "folder": o.folder, **o.numbers, **({"diverged": o.diverged} if o.diverged else {})} for o in outcomes],
     }  # fmt: skip
@@ -124,7 +123,7 @@ def _run(variant: Variant, folder: Path, data_dir: str | None) -> Outcome:
 
 
 def _judged(config: Config, run: Workdir, data_dir: str | None) -> dict[str, float]:
-    if not is_judged(config):
+    if not config.is_judged:
         return {}
     from tfgan_lab.data import open_source
     from tfgan_lab.evaluation.digits import classes_drawn

@@ -62,7 +62,7 @@ def build(config: Config, source: data_lib.Source) -> Experiment:
     strategy = make_strategy(config)
     batches = make_batches(config, source)
     with strategy.scope(), computing_in(config.precision), weights_that_fit():
-        networks = build_networks(config, config.data.shape)
+        networks = build_networks(config)
         optimizers, average = make_optimizers(config, networks), average_of(config, networks)
     task: Any
     if isinstance(config, ClassifierConfig):

@@ -16,10 +16,10 @@ from tfgan_lab import pretrained
 from tfgan_lab.config import Changes, differences
 from tfgan_lab.errors import UserError
 from tfgan_lab.layer_base import every_node
+from tfgan_lab.networks import build_networks
 from tfgan_lab.system.runtime import no_pattern
 from tfgan_lab.training.checkpoints import Checkpoints
 from tfgan_lab.training.experiment import OPTIMIZERS, Experiment
-from tfgan_lab.training.restored import fresh_networks
 from tfgan_lab.training.terminal import say
 from tfgan_lab.training.workdir import Workdir, checkpoint_steps, config_at, place_of
 
@@ -50,7 +50,7 @@ class Start:
             self.place, self.step = os.path.abspath(self.place), _step_in(folder.checkpoints, step, os.fspath(start))
             record = folder.read_record()
             self.data_dir, self.data = record.get("data_dir"), record.get("data", {})
-            self._held, networks = _checkpoint(folder.checkpoints, self.step), fresh_networks(self.config)
+            self._held, networks = _checkpoint(folder.checkpoints, self.step), build_networks(self.config)
             try:
                 for role, network in networks.items():
                     for variable, value in zip(network.variables, self._held[role], strict=True):

@@ -105,7 +105,7 @@ class ManySeeds:
         ]
         self.slot = build(configs[0], source)
         with weights_that_fit():
-            networks = build_networks(configs[0], config.data.shape, list(seeds))
+            networks = build_networks(configs[0], list(seeds))
         optimizers, average = make_optimizers(config, networks), average_of(config, networks)
         self.state = {role: [v.value for v in net.variables] for role, net in networks.items()}
         self.state |= {f"{role}_optimizer": optimizer.state for role, optimizer in optimizers.items()}

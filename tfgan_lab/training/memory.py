@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import UserError, first_line
 
 _COPIES = 4  # of a weight in training: itself, its gradient, and two numbers of its optimiser
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
@@ -61,7 +61,4 @@ def out_of_memory_in_one_line() -> Iterator[None]:
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        asked = (str(error).splitlines() or [""])[0][:200]
-        raise UserError(
-            f"out of memory: {asked or type(error).__name__}: use a smaller batch_size or smaller layers."
-        ) from None
+        raise UserError(f"out of memory: {first_line(error)}: use a smaller batch_size or smaller layers.") from None

@@ -29,14 +29,9 @@ class RestoredRun:
     notes: list[str]  # lines to tell the user: damaged checkpoints passed over
 
 
-def fresh_networks(config: Config) -> dict[str, Any]:
-    """The untrained networks of a config, by role, on one device."""
-    return build_networks(config, config.data.shape)
-
-
 def copied(config: Config, role: str, variables: Sequence[Any]) -> Any:
     """A network of a config with the values of these variables, on one device."""
-    network = fresh_networks(config)[role]
+    network = build_networks(config)[role]
     for new, old in zip(network.variables, variables, strict=True):
         new.assign(np.asarray(old))
     return network
@@ -64,7 +59,7 @@ def restore_run(path: str | os.PathLike[str], raw: bool = False) -> RestoredRun:
         return RestoredRun(
             workdir, config, {"generator": found.generator}, found.card["steps"], found.card["trained_on"], []
         )
-    networks = fresh_networks(config)
+    networks = build_networks(config)
     variables = {role: [v.value for v in network.variables] for role, network in networks.items()}
     step, notes = read_networks(workdir.checkpoints, variables)
     if step == 0:

@@ -112,7 +112,7 @@ class Observer:
         """The fixed latents have been drawn: uint8 [N, H, W, C], numbers float32 [N, 1] or points [N, 2]."""
 
     def stopped(self) -> None:
-        """Training was broken off, and all is saved."""
+        """Training was broken off: all is saved, or a loss became NaN."""
 
     def end(self, run: Run) -> None:
         """All steps are done; the folder is still this process' own."""

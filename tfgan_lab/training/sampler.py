@@ -53,9 +53,8 @@ class Sampler:
 
 def row_labels(config: GanConfig) -> tf.Tensor | None:
     """Labels of the fixed samples, a row per label; None for an unconditional generator."""
-    if not config.num_labels:
-        return None
-    return tf.repeat(tf.range(config.num_labels), max(1, config.num_samples // config.num_labels))
+    each = columns_of(config)
+    return None if each is None else tf.repeat(tf.range(config.num_labels), each)
 
 
 def columns_of(config: GanConfig) -> int | None:

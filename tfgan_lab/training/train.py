@@ -15,7 +15,7 @@ import numpy as np
 from tfgan_lab import data as data_lib
 from tfgan_lab.config import Config, GanConfig, validate
 from tfgan_lab.config_files import file_of
-from tfgan_lab.errors import UserError
+from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.export.saved_model import refuse_no_export
 from tfgan_lab.placement.team import Team, facts_to_agree_on, make_team
 from tfgan_lab.system.runtime import start_for
@@ -40,7 +40,7 @@ from tfgan_lab.training.memory import out_of_memory_in_one_line
 from tfgan_lab.training.run import Observer, Run
 from tfgan_lab.training.sampler import Sampler, saved_samples
 from tfgan_lab.training.terminal import progress_bar, say
-from tfgan_lab.training.workdir import Workdir, environment
+from tfgan_lab.training.workdir import Workdir, environment, place_of
 from tfgan_lab.words import counted, of_post
 
 Monitor = Callable[[Experiment], Callable[[], dict[str, float]]]
@@ -64,7 +64,7 @@ def train(
     with team.naming_the_lost(), out_of_memory_in_one_line():
         if team.is_chief:
             return _lead(config, Workdir(workdir), data_dir, team, observers, monitor, start)
-        return _follow(config, workdir, data_dir, team)
+        return _follow(config, workdir, data_dir, team, start)
 
 
 def say_what_is_lost(config: Config) -> None:
@@ -126,9 +126,12 @@ def facts_of(experiment: Experiment, data_dir: str | None, record: Mapping[str, 
     }  # fmt: skip
 
 
-def _follow(config: Config, workdir: Any, data_dir: str | None, team: Team) -> Run:
+def _follow(config: Config, workdir: Any, data_dir: str | None, team: Team, start: Any) -> Run:
     """What a process does that is not the chief: it computes, and needs the data but no workdir."""
-    source = data_lib.open_source(config.data, Workdir(workdir).data_dir(data_dir))
+    data_dir = Workdir(workdir).data_dir(data_dir)
+    if start and not data_dir:
+        data_dir = Workdir(place_of(start)[0]).data_dir(None)
+    source = data_lib.open_source(config.data, data_dir)
     experiment = build(config, source)
     team.compare(facts_to_agree_on(config, source))
     first = team.share_state([v for owned in experiment.state().values() for v in owned], 0)
@@ -204,31 +207,44 @@ class Training:
             self._sample(0)
         stop, started = StopRequest(), time.monotonic()
         with stop.listening():
-            done = run_loop(
-                self.engine, self.first, self.total, events, self.window, self._advance, stop, self.team,
-                self._keep_moments,
-            )  # fmt: skip
-            self.run.step, self.run.seconds = done, time.monotonic() - started
-            if done > self.first:
-                session = {"from": self.first, "to": done, "seconds": round(self.run.seconds, 2)}
-                folder.write_record(sessions=[*folder.read_record().get("sessions", []), session])
+            try:
+                done = run_loop(
+                    self.engine, self.first, self.total, events, self.window, self._advance, stop, self.team,
+                    self._keep_moments,
+                )  # fmt: skip
+            except TrainingDiverged:
+                self._note_session(started)
+                self._broken_off()
+                raise
+            self._note_session(started)
             if done < self.total:
                 self._save(done)
                 self.team.wait()
-        self.bar.close()
         if done < self.total:
-            for observer in self.observers:
-                observer.stopped()
+            self._broken_off()
             raise Interrupted(
                 f"stopped at step {done:,} of {self.total:,} and saved. Continue with `tfgan-lab train --workdir={folder.path}`.",
                 stop.signal,
             )
+        self.bar.close()
         for observer in self.observers:
             observer.end(self.run)
         return self.run
 
+    def _note_session(self, started: float) -> None:
+        self.run.seconds = time.monotonic() - started
+        if self.run.step > self.first:
+            session = {"from": self.first, "to": self.run.step, "seconds": round(self.run.seconds, 2)}
+            self.folder.write_record(sessions=[*self.folder.read_record().get("sessions", []), session])
+
+    def _broken_off(self) -> None:
+        self.bar.close()
+        for observer in self.observers:
+            observer.stopped()
+
     def _advance(self, steps: int) -> None:
         self.folder.refuse_deleted()
+        self.run.step += steps
         self.bar.update(steps)
 
     def _announce(self) -> None:

@@ -306,7 +306,7 @@ class Workdir:
         if (self.path / "metrics.jsonl").exists():
             write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
         for path in self.samples.iterdir() if self.samples.is_dir() else ():
-            found = re.fullmatch(r"step-(\d{8,})\.(npz|png)", path.name)
+            found = re.fullmatch(r"(?:step|surface)-(\d{8,})\.(npz|png)", path.name)
             if found and int(found[1]) > step:
                 path.unlink()
 
