@@ -41,7 +41,7 @@ flags.DEFINE_bool("rivals", True, "Also time the same games in tuned PyTorch and
 flags.DEFINE_bool("quick", False, "Two short rounds: a smoke test, not a measurement.")
 flags.DEFINE_string("json", "", "Also write the table to this file.")
 
-_HEAD = f"{'program':<23}{'post ms':>9}{'tuned':>8}{'JAX':>8}{'ours ms':>9}{'steps/s':>9}{'ratio':>8} {'spread':<13}{'best':>6}{'CPU':>7}{'bar':>6}{'peak':>6}"
+_HEAD = f"{'program':<23}{'post ms':>9}{'tuned':>8}{'JAX':>8}{'ours ms':>9}{'steps/s':>9}{'ratio':>8} {'spread':<13}{'best':>6}{'CPU':>7}{'peak':>6}"
 
 
 def timed(run: Run, steps: int) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def measure_steps(program: Program, peak: float) -> dict[str, Any]:
     return {
         **{f"{name}_ms": 1e3 * seconds for name, seconds in rival_ms.items()}, "best": statistics.median(best),
         "best_low": min(best), "best_high": max(best),
-        "rounds": rounds, "peer_ms": 1e3 * peer_ms, "our_ms": 1e3 * our_ms, "our_steps_per_second": 1 / our_ms, "bar": program.bar,
+        "rounds": rounds, "peer_ms": 1e3 * peer_ms, "our_ms": 1e3 * our_ms, "our_steps_per_second": 1 / our_ms,
         "ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios), "cpu_ratio": statistics.median(cpu),
         "gflop_per_step": work, "share_of_peak": work / our_ms / peak if work else None,
     }  # fmt: skip
@@ -91,7 +91,7 @@ def line(row: dict[str, Any]) -> str:
     rivals_ms = "".join(f"{row[key]:>8.3f}" if key in row else f"{'-':>8}" for key in ("tuned_ms", "jax_ms"))
     return (
         f"{row['program']:<23}{row['peer_ms']:>9.3f}{rivals_ms}{row['our_ms']:>9.3f}{row['our_steps_per_second']:>9,.0f}{row['ratio']:>7.2f}x {spread:<13}"
-        f"{row['best']:>5.2f}x{row['cpu_ratio']:>6.2f}x{row['bar']:>5g}x{share:>6}"
+        f"{row['best']:>5.2f}x{row['cpu_ratio']:>6.2f}x{share:>6}"
     )
 
 

@@ -94,6 +94,8 @@ def main(argv: list[str]) -> None:
         _one(next(program for program in PROGRAMS if program.name == name), side)
         return
     wanted = [name.replace(",", "") for name in FLAGS.programs]
+    if strange := {*wanted} - {program.name for program in _distinct()}:
+        sys.exit(f"--programs: no {', '.join(sorted(strange))}; there are: {', '.join(p.name for p in _distinct())}")
     for program in _distinct():
         if wanted and program.name not in wanted:
             continue

@@ -24,7 +24,6 @@ class Program:
       config: Ours, and `overrides` of its fields.
       peer: Name in `tfgan_lab.parity.posts_in_torch.PEERS`, or "tf1" for post P002's own kind of program.
       peer_numbers, peer_train: Keyword arguments of the peer's `Program` and `train`.
-      bar: The ratio to reach on one core.
       seeds: Trained at once by ours; a step is then one seed's.
       job_steps: Of a whole job (`benchmarks.jobs`).
     """
@@ -33,7 +32,6 @@ class Program:
     config: str
     peer: str
     batch: int
-    bar: float
     overrides: dict[str, str] = dataclasses.field(default_factory=dict)
     peer_numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
     peer_train: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -44,22 +42,22 @@ class Program:
 _BRANCH, _PAPER = {"generator": "branch"}, {"generator": "paper", "discriminator": "maxout"}
 _FACES = {"data.num_faces": "64"}
 PROGRAMS = [
-    Program("mlp_gan", "mlp_gan", "mlp_gan", 200, 2.2),
-    Program("mlp_gan DataLoader", "mlp_gan", "mlp_gan", 200, 3, peer_train={"loader": True}),
-    Program("mlp_gan_smoothed", "mlp_gan_smoothed", "learning_gan", 100, 2),
-    Program("mlp_gan_smoothed TF1", "mlp_gan_smoothed", "tf1", 100, 2),
-    Program("cgan_concat b4", "cgan_concat", "cgan", 4, 2.5),
-    Program("cgan_concat b100", "cgan_concat:batched", "cgan", 100, 2),
-    Program("cgan_branch b4", "cgan_branch", "cgan", 4, 2.5, peer_numbers=_BRANCH),
-    Program("cgan_branch b100", "cgan_branch:batched", "cgan", 100, 2, peer_numbers=_BRANCH),
-    Program("cgan_maxout b100", "cgan_maxout", "cgan", 100, 2, peer_numbers=_PAPER),
-    Program("cgan_layernorm b1", "cgan_layernorm", "cgan_layernorm", 1, 8),
-    Program("mnist_classifier b1", "mnist_classifier", "classifier", 1, 6),
-    Program("gaussian", "gaussian", "gaussian", 100, 10),
-    Program("gaussian, 32 seeds", "gaussian", "gaussian", 100, 20, seeds=32),
-    Program("dcgan_montage b1", "dcgan_montage", "montage", 1, 1, _FACES, job_steps=20),
-    Program("dcgan_montage b1 bf16", "dcgan_montage:bfloat16", "montage", 1, 1.8, _FACES, job_steps=20),
-    Program("dcgan_montage b8", "dcgan_montage", "montage", 8, 1.3, _FACES, job_steps=5),
+    Program("mlp_gan", "mlp_gan", "mlp_gan", 200),
+    Program("mlp_gan DataLoader", "mlp_gan", "mlp_gan", 200, peer_train={"loader": True}),
+    Program("mlp_gan_smoothed", "mlp_gan_smoothed", "learning_gan", 100),
+    Program("mlp_gan_smoothed TF1", "mlp_gan_smoothed", "tf1", 100),
+    Program("cgan_concat b4", "cgan_concat", "cgan", 4),
+    Program("cgan_concat b100", "cgan_concat:batched", "cgan", 100),
+    Program("cgan_branch b4", "cgan_branch", "cgan", 4, peer_numbers=_BRANCH),
+    Program("cgan_branch b100", "cgan_branch:batched", "cgan", 100, peer_numbers=_BRANCH),
+    Program("cgan_maxout b100", "cgan_maxout", "cgan", 100, peer_numbers=_PAPER),
+    Program("cgan_layernorm b1", "cgan_layernorm", "cgan_layernorm", 1),
+    Program("mnist_classifier b1", "mnist_classifier", "classifier", 1),
+    Program("gaussian", "gaussian", "gaussian", 100),
+    Program("gaussian, 32 seeds", "gaussian", "gaussian", 100, seeds=32),
+    Program("dcgan_montage b1", "dcgan_montage", "montage", 1, _FACES, job_steps=20),
+    Program("dcgan_montage b1 bf16", "dcgan_montage:bfloat16", "montage", 1, _FACES, job_steps=20),
+    Program("dcgan_montage b8", "dcgan_montage", "montage", 8, _FACES, job_steps=5),
 ]
 
 

@@ -38,22 +38,22 @@ flags.DEFINE_bool("quick", False, "The two smallest sizes of each table.")
 def batch(sizes: Sequence[int]) -> None:
     """Milliseconds a step by the examples of a batch."""
     for config in ("mlp_gan", "mlp_gan_smoothed"):
-        steps = [_milliseconds(Program(config, config, "", size, 0, overrides=_ALL_DIGITS)) for size in sizes]
+        steps = [_milliseconds(Program(config, config, "", size, overrides=_ALL_DIGITS)) for size in sizes]
         examples = [f"{1000 * step / size:.3g}" for step, size in zip(steps, sizes, strict=True)]
         _print(f"batch, {config}", sizes, {"ms a step": _numbers(steps), "µs an example": examples}, steps)
 
 
 def width(sizes: Sequence[int]) -> None:
-    """Milliseconds a step by the units of the hidden layers: the weights grow as they do, 1,684 of them a unit."""
+    """Milliseconds a step by the units of the hidden layers: the weights grow as they do, 1,671 of them a unit."""
     steps = [
-        _milliseconds(Program("width", f"mlp_gan_smoothed:hidden={size}", "", 100, 0)) for size in sizes
+        _milliseconds(Program("width", f"mlp_gan_smoothed:hidden={size}", "", 100)) for size in sizes
     ]  # fmt: skip
     _print("width, mlp_gan_smoothed", sizes, {"ms a step": _numbers(steps)}, steps)
 
 
 def seeds(sizes: Sequence[int]) -> None:
     """Milliseconds a step of all seeds that train in one graph."""
-    steps = [size * _milliseconds(Program("seeds", "gaussian", "", 100, 0, seeds=size), size) for size in sizes]
+    steps = [_milliseconds(Program("seeds", "gaussian", "", 100, seeds=size)) for size in sizes]
     each = [f"{1000 * step / size:.3g}" for step, size in zip(steps, sizes, strict=True)]
     _print("seeds, gaussian", sizes, {"ms a step": _numbers(steps), "µs a seed's step": each}, steps)
 
@@ -72,7 +72,7 @@ def replicas(sizes: Sequence[int]) -> None:
     _print("replicas, mlp_gan", sizes, {"ms a step": _numbers(steps)}, steps)
 
 
-def _milliseconds(program: Program, work: int = 1) -> float:
+def _milliseconds(program: Program) -> float:
     """A step's, warm: the median of three rounds of about a second."""
     run, _ = ours(program)
     run(4)
@@ -84,7 +84,7 @@ def _milliseconds(program: Program, work: int = 1) -> float:
     for _ in range(_ROUNDS):
         started = time.perf_counter()
         run(steps)
-        rounds.append(1000 * (time.perf_counter() - started) / steps / work)
+        rounds.append(1000 * (time.perf_counter() - started) / steps)
     return statistics.median(rounds)
 
 

@@ -78,6 +78,10 @@ class Net(nn.Module):
                     x = x.flatten(1)
                 case "Dense" | "Conv" | "BatchNorm" | "LayerNorm":
                     x = part(x)
+                case "Reshape":
+                    pass  # D flattens it again
+                case other:
+                    raise NotImplementedError(f"the tuned PyTorch peer has no {other}")
         return x
 
 

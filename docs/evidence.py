@@ -22,7 +22,7 @@ from tfgan_lab.posts.reference import reference_bytes
 from tfgan_lab.report.ledger_text import SIDES, bold_headline, markdown, with_seeds
 from tfgan_lab.studies.store import Store, own_store, read_store
 from tfgan_lab.studies.verdicts import judge, what_ran
-from tfgan_lab.system.files import json_bytes
+from tfgan_lab.system.files import json_bytes, write_atomically
 
 _COLUMNS = {
     "label_accuracy": "label accuracy", "nearest_neighbour_error": "1-NN error", "frechet_distance": "Fréchet",
@@ -157,7 +157,7 @@ def _losses(store: Store) -> str:
     numbers = ("d_loss_now", "g_loss_now", "p_real", "p_fake")
     lines = ["| run, least to most of its seeds | D's loss | G's loss | p_real | p_fake |", "|---|---|---|---|---|"]
     for arm, length in _NORMAL:
-        runs = [row["numbers"] for row in store.rows(arm, "posted").values()]
+        runs = [row["numbers"] for row in store.rows(arm, "posted").values() if "diverged" not in row]
         ends = [(min(run[name] for run in runs), max(run[name] for run in runs)) for name in numbers]
         cells = (f"{low:.2f} to {high:.2f}" for low, high in ends)
         lines.append(f"| `{arm.config}`, {length}, {len(runs)} seeds | {' | '.join(cells)} |")
@@ -191,7 +191,7 @@ def _cards() -> str:
         found = {metric["name"]: metric for metric in card["metrics"]}
         if "parzen_log_likelihood" not in found or not card["judge"]:
             continue
-        real |= {name: _estimate(metric["real"]) for name, metric in found.items()}
+        real = {name: _estimate(metric["real"]) for name, metric in found.items()} | real  # of the first card
         cells = [_estimate(found[name]["generated"]) if name in found else "" for name in _COLUMNS]
         count = card["trained_on"]["train"]["count"]
         lines.append(
@@ -236,7 +236,7 @@ def _smoothing(store: Store) -> str:
     """P002's early training with label smoothing and without it, seed by seed."""
     claim = next(claim for claim in CLAIMS if claim.id == "C002f")
     found = [store.rows(claim.arms[name], "posted") for name in ("smoothed", "unsmoothed")]
-    seeds = sorted(set.intersection(*(set(rows) for rows in found)))
+    seeds = sorted(set.intersection(*({seed for seed in rows if rows[seed]["numbers"]} for rows in found)))
     lines = [
         f"| {len(seeds)} seeds, median [least, most] | with | without | smaller with it |", "|---|---|---|---|"
     ]  # fmt: skip
@@ -247,7 +247,7 @@ def _smoothing(store: Store) -> str:
             f"| {label} | {' | '.join(_spread(list(side)) for side in zip(*pairs, strict=True))} | {smaller} |"
         )
     early = {"d_loss_early": max(d for d, _ in P002_EARLY), "g_loss_early": max(g for _, g in P002_EARLY)}
-    less = [sum(row["numbers"][name] < posts for row in found[0].values()) for name, posts in early.items()]
+    less = [sum(row["numbers"].get(name, posts) < posts for row in found[0].values()) for name, posts in early.items()]
     lines += [
         "",
         "C002a.2 asks whether most seeds spike as the post's run does. That one is ordinary: its largest early D loss",
@@ -382,11 +382,11 @@ def main() -> None:
 
     store = read_store(own_store())
     for path, content in texts(store).items():
-        path.write_bytes(content)
+        write_atomically(path, content)
     result = judge(store)
     images = _ROOT / "docs" / "images"
-    (images / "ledger.png").write_bytes(png(ledger_plots.ledger(result)))
-    (images / "peers.png").write_bytes(png(ledger_plots.peers(result["peers"])))
+    write_atomically(images / "ledger.png", png(ledger_plots.ledger(result)))
+    write_atomically(images / "peers.png", png(ledger_plots.peers(result["peers"])))
 
 
 if __name__ == "__main__":

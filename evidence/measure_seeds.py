@@ -68,8 +68,10 @@ def main() -> None:
     given = parser.parse_args()
     start_tensorflow(threads=1)
     for arm in given.arms:
-        outcomes = sorted((given.workdir / arm).glob("seed=*/outcome.json"))
-        for run in [None] if arm == REAL else [path.parent for path in outcomes]:
+        exported = sorted((given.workdir / arm).glob("seed=*/export/saved_model.pb"))
+        if not exported and arm != REAL:
+            parser.error(f"{given.workdir / arm} has no run seed=N with a generator in export/.")
+        for run in [None] if arm == REAL else [path.parents[1] for path in exported]:
             key = arm, int(run.name.partition("=")[2]) if run else 0
             if key in rows():
                 continue

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tfgan_lab.config import Config, override, validate
+from tfgan_lab.config import SGD, Config, override, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import UserError
 from tfgan_lab.parity import peer_weights
@@ -56,6 +56,10 @@ def _train_arm(arm: str, values: Any) -> None:
         raise UserError(f"{arm}: {wrong[0]!r} is no FIELD=VALUE, such as epochs=2.")
     base = {"placement": "one", **dict(change.split("=", 1) for change in changes)}
     configs = [override(validate(load_config(name)), {**base, "seed": str(seed)}) for seed in _seeds(values)]
+    if values.device != "cpu" and (
+        configs[0].post == "P002" or isinstance(getattr(configs[0], "g_optimizer", None), SGD)
+    ):
+        raise UserError(f"{arm}: its optimiser changes at every step, which a recorded step cannot: say --device=cpu.")
     if configs[0].data.is_endless:
         raise UserError(
             f"{arm}: its numbers are drawn, which takes seconds on a CPU: tfgan-lab compare ledger --peers."

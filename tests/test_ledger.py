@@ -433,6 +433,24 @@ def test_the_ledger_of_one_config_shows_its_claims_and_says_what_to_do_next(
     assert "| C001a |" in (whole := (tmp_path / "ledger.md").read_text()) and "| C004 |" in whole
 
 
+def test_a_claim_with_a_shorter_budget_is_judged_on_both_sides(tmp_path: Path) -> None:
+    trial = next(trial for trial in claims.PEER_TRIALS if trial.config == "cgan_layernorm")
+    (claim,) = [claim for claim in claims.CLAIMS if claim.id == "C001b"]
+    middle = {gauge.number: (gauge.low + gauge.high) / 2 for gauge in claim.gauges}
+    for prefix in ("seed=", "peer,seed="):
+        folder = tmp_path / trial.arm().folder("posted") / f"{prefix}0"
+        keep_outcome(folder, store.config_of(trial.arm(), "posted", 0), middle, 0, {"data": {"train": MNIST}})
+    judged = verdicts.judge_trial(trial, store.of_runs(tmp_path))
+    assert {"id": "C001b", "shown": [1, 1]} in judged["claims"]
+
+
+def test_the_ledger_of_a_claim_shows_its_peers(tmp_path: Path) -> None:
+    invent_trial(tmp_path, [1.0, 1.1, 0.9], [1.0, 1.05, 0.95], MNIST)
+    for asked, shown in (("C004", ["gaussian"]), ("C001a", [])):
+        result = ledger.write_ledger(tmp_path, store.of_runs(tmp_path), asked)
+        assert [trial["config"] for trial in result["peers"]] == shown
+
+
 @pytest.mark.parametrize("asked", ["cgan_branch", "C003b.1"])
 def test_the_peers_of_a_config_and_of_its_claims_are_the_same(
     asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

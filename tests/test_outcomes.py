@@ -28,6 +28,15 @@ def test_a_conditional_runs_outcome(tmp_path: Path) -> None:
     )
 
 
+def test_the_losses_of_a_game_with_a_fresh_real_batch_for_each_update_are_of_the_first() -> None:
+    from tfgan_lab.training.experiment import build
+
+    config: Any = offline("hinge:smoke")
+    assert config.game.real_batches > 1
+    numbers = outcomes.measure(build(config, open_source(config.data, None)))
+    assert {"d_loss_now", "g_loss_now", "frechet"} <= set(numbers)
+
+
 @pytest.mark.parametrize(("turn", "low", "high"), [(0, 0.95, 1.0), (1, 0.0, 0.05)])
 def test_label_accuracy_is_of_the_labels_asked_for(turn: int, low: float, high: float) -> None:
     """A generator that looks real digits of the asked class up; and one that is a class off."""

@@ -71,13 +71,14 @@ def test_outcomes_of_another_config_do_not_count_and_are_replaced(tmp_path: Path
     older = store.of_runs(tmp_path)
     name = ARM.folder("posted")
     older.configs[name].steps = 7
+    older.curves[ARM.config] = {"epochs": 9.0, "seeds": 9, "bands": {}}
     older.write(tmp_path / "kept.jsonl")
     older = store.read_store(tmp_path / "kept.jsonl")
     assert older.outcomes[name, "ours"]
     assert verdicts.judge_claim(GAUSSIAN, older)["verdict"] == "not run"
     invent(tmp_path / "new", {7: RIGHT})
     older.add(store.of_runs(tmp_path / "new"))
-    assert list(older.rows(ARM, "posted")) == [7]
+    assert list(older.rows(ARM, "posted")) == [7] and older.curves == {}
 
 
 def test_longer_curves_of_more_seeds_stay() -> None:

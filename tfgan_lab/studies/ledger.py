@@ -68,12 +68,13 @@ def write_ledger(folder: str | os.PathLike[str], store: Store, config: str | Non
 
 def _of_config(result: dict[str, Any], config: str) -> dict[str, Any]:
     claims = claims_of(config)
+    tested = {claim.config for claim in claims}
     arms = [arm for claim in claims for arm in claim.arms.values()]
-    arms += [trial.arm() for trial in PEER_TRIALS if trial.config.partition(":")[0] == config]
+    arms += [trial.arm() for trial in PEER_TRIALS if trial.config.partition(":")[0] in tested]
     names = {arm.folder(budget) for arm in arms for budget in ("posted", "short")}
     return result | {
         "claims": [claim for claim in result["claims"] if claim["id"] in {one.id for one in claims}],
-        "peers": [trial for trial in result["peers"] if trial["config"].partition(":")[0] == config],
+        "peers": [trial for trial in result["peers"] if trial["config"].partition(":")[0] in tested],
         "ran": [row for row in result["ran"] if row["arm"] in names],
     }
 

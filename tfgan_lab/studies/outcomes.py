@@ -87,8 +87,9 @@ def peer_outcome(config: Config, folder: Path, data_dir: str | None) -> dict[str
         facts |= about
     else:
         train: Any = None if config.data.is_endless else source.train
-        arrays = () if train is None else (train.images, train.labels)
+        arrays, begun = () if train is None else (train.images, train.labels), time.perf_counter()
         states = peer_weights.train_peer(config, experiment.total_steps, *arrays)
+        facts["train_seconds"] = round(time.perf_counter() - begun, 2)
     if not all(np.isfinite(array).all() for state in states.values() for array in state.values()):
         return keep_outcome(folder, config, {}, started, {**facts, "diverged": "a weight became NaN or infinite"})
     for role, network in experiment.networks.items():
@@ -131,6 +132,8 @@ def measure(experiment: Experiment) -> dict[str, float]:
     losses = tf.function(experiment.task.losses, autograph=False)
     found = []
     for step, (images, labels) in enumerate(experiment.batches.dataset(0).take(_LOSS_BATCHES)):
+        if config.game.real_batches > 1:  # the one of D's first update
+            images, labels = images[:, 0], labels[:, 0]
         found.append(losses(tf.constant(step, tf.int64), images, labels))
     for name in ("d_loss", "g_loss"):
         numbers[f"{name}_now"] = statistics.fmean(float(batch[name]) for batch in found)

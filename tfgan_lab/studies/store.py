@@ -60,6 +60,7 @@ class Store:
             kept = self.configs.get(name)
             self.configs[name] = config
             if kept is not None and drift_of(kept, override(config, {"seed": str(kept.seed)})):
+                self.curves.pop(config.name, None)
                 for side in PREFIXES:
                     self.outcomes.pop((name, side), None)
         for key, rows in other.outcomes.items():

@@ -85,7 +85,7 @@ def _write(
     from tfgan_lab.report.page import write_study_page
     from tfgan_lab.report.page_run import repeat_command
 
-    store, rows, data, commands = Store(), [], "", []
+    store, rows, used, commands = Store(), [], [], []
     for one in found:
         outcomes = {}
         for seed in seeds:
@@ -96,11 +96,11 @@ def _write(
                 outcomes[seed] = row_of(kept[1])
         store.outcomes[one.folder, "ours"] = outcomes
         rows.append({"values": one.values, "folder": one.folder, **_summary(outcomes)})
-        data = data or data_words(outcome["data"] for outcome in outcomes.values())
+        used += [outcome["data"] for outcome in outcomes.values()]
         run = _job(one, seeds[0], folder)
         commands.append(repeat_command(run.config, Workdir(run.folder).read_record(), run.folder))
     result: dict[str, Any] = {
-        "config": config.name, "post": config.post, "seeds": [*seeds], "data": data or "; ".join(dict.fromkeys(str(one.config.data) for one in found)), "rule": RULE,
+        "config": config.name, "post": config.post, "seeds": [*seeds], "data": data_words(used) or "; ".join(dict.fromkeys(str(one.config.data) for one in found)), "rule": RULE,
         "fields": [*found[0].values], "numbers": list(dict.fromkeys(name for row in rows for name in row["numbers"])), "rows": rows,
     }  # fmt: skip
     store.write(folder / "outcomes.jsonl")

@@ -110,7 +110,7 @@ def judge_trial(trial: PeerTrial, store: Store) -> dict[str, Any]:
         "config": trial.config, "arm": trial.name, "length": _length(arm, "posted"), "ours": len(ours), "peers": len(peers), "data": _data_words(used),
         "claims": [
             _on_both(claim, sides) for claim in CLAIMS
-            if list(claim.arms.values()) == [arm] and all(_has_all(claim, side) for side in sides)
+            if [one.folder("posted") for one in claim.arms.values()] == [arm.folder("posted")] and all(_has_all(claim, side) for side in sides)
         ],
         "same_data": same, "diverged": [sum("diverged" in outcome for outcome in side.values()) for side in sides],
         "rows": [
