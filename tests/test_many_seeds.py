@@ -96,6 +96,19 @@ def test_the_folder_of_all_seeds_stands_for_its_runs_in_a_report(two_seeds: Path
 
 
 @pytest.mark.slow
+def test_each_seed_of_images_leaves_an_ordinary_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its losses are logged after the update, all seeds' at once; it is judged on its test split."""
+    name, changes = "mlp_gan_smoothed:smoke", {"metrics__steps": "10"}
+    folder = train_small(name, tmp_path / "many", num_seeds="2", **changes) / "seed=1"
+    assert "of many seeds none is judged during the training" in capsys.readouterr().out
+    theirs = [row for row in rows(train_bare(name, tmp_path / "alone", seed="1", **changes)) if row["kind"] != "metrics"]
+    for row, expected in zip(rows(folder), theirs, strict=True):
+        assert row.pop("kind") == expected.pop("kind")
+        assert row == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert sample(folder, 4, seed=3)[0].shape == (4, 28, 28, 1)
+
+
+@pytest.mark.slow
 def test_one_seed_can_be_gone_on_with_alone(two_seeds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = override(offline("gaussian:smoke"), {"placement": "one"})
     train(config, two_seeds / "seed=0")
