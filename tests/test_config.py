@@ -14,6 +14,7 @@ import pytest
 from catalogue import REFERENCES
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refusal
 
 from tfgan_lab import config as config_lib
 from tfgan_lab.config import (
@@ -33,16 +34,6 @@ from tfgan_lab.training.workdir import Workdir
 
 BASE: Any = validate(load_config("mlp_gan:smoke"))
 VALUES = dataclasses.asdict(BASE)
-
-
-def refusal(call: Any, *arguments: Any) -> str:
-    """The one line with which a call is refused."""
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    message = str(caught.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 @pytest.mark.parametrize("reference", REFERENCES)

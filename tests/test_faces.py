@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import python_avatars
-from montages import refusal
+from refusals import refusal
 
 from tfgan_lab.data import face_files, faces
 from tfgan_lab.data.face_files import kept_faces, write_montage

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refusal
 from users_files import FILE_KINDS, FOLDER_KINDS, ODD_NAMES, fill, make, state
 
 from tfgan_lab.errors import UserError
@@ -26,13 +25,6 @@ from tfgan_lab.system.files import (
 )
 
 PARTS, SIGNS = {"model", "facts.json", "deep", "deep/weights"}, {"model", "facts.json"}
-
-
-def refusal(call: Callable[..., Any], *arguments: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def write_folder(folder: Path, content: str = "new") -> None:

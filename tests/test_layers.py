@@ -385,7 +385,7 @@ def test_whether_the_label_counts_is_true(name: str) -> None:
 def test_layers_that_do_not_fit_are_one_line(layers: Any, inputs: Shape, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         Plain(layers, inputs)
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
 
 
 # A kind of layer from outside the package.

@@ -76,7 +76,7 @@ def test_weights_are_counted_with_what_training_keeps_of_each(
 def test_memory_that_runs_out_is_one_line(error: Exception) -> None:
     with pytest.raises(UserError, match="out of memory: .*smaller batch_size") as caught, out_of_memory_in_one_line():
         raise error
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

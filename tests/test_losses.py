@@ -198,6 +198,6 @@ def test_what_makes_no_sense_is_refused_in_one_line() -> None:
         with pytest.raises(UserError) as refused:
             override(config, fields)
         assert words in str(refused.value)
-        assert "\n" not in str(refused.value)
+        assert "\\n" not in str(refused.value)
     for harmless in ({"game.d_steps": "3"}, {"game.fresh_real": "true"}):
         assert override(config, {"log_losses": "after_update"} | harmless)

@@ -177,7 +177,7 @@ def test_where_all_seeds_diverge_the_exit_code_says_so(tmp_path: Path, monkeypat
     with pytest.raises(TrainingDiverged, match=r"all 2 seeds diverged.*--config.g_optimizer.learning_rate") as caught:
         train_small("gaussian:smoke", tmp_path, num_seeds="2")
     assert caught.value.code == 3
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
     assert [run["diverged"] for run in json.loads((tmp_path / "seeds.json").read_text())["runs"]] == [6, 6]
     with pytest.raises(TrainingDiverged):  # and so it does when it is started again
         train_small("gaussian:smoke", tmp_path, num_seeds="2")

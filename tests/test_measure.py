@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from montages import refusal, stored
+from montages import stored
+from refusals import refusal
 from scipy import integrate, optimize, stats
 
 from tfgan_lab.config import Gaussian

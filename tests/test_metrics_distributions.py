@@ -177,4 +177,4 @@ def test_ks_properties(x, seed):
 def test_refusals_are_one_line(call, message):
     with pytest.raises(UserError, match=message) as caught:
         call()
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)

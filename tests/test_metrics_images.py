@@ -192,4 +192,4 @@ def test_sharpness_of_known_images():
 def test_refusals_are_one_line(call, message):
     with pytest.raises(UserError, match=message) as caught:
         call()
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)

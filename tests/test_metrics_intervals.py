@@ -157,7 +157,7 @@ def test_jackknife_of_a_frechet_distance_covers_its_spread():
 def test_refusals_are_one_line(call, message):
     with pytest.raises(UserError, match=message) as caught:
         call()
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
 
 
 def test_a_count_has_a_bootstrap_interval() -> None:

@@ -186,4 +186,4 @@ def test_images_are_flattened():
 def test_refusals_are_one_line(call, message):
     with pytest.raises(UserError, match=message) as caught:
         call()
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)

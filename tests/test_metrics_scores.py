@@ -131,4 +131,4 @@ def test_mode_histogram_properties(counts, factor):
 def test_refusals_are_one_line(call, message):
     with pytest.raises(UserError, match=message) as caught:
         call()
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)

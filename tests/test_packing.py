@@ -139,7 +139,7 @@ def test_what_makes_no_sense_is_refused_in_one_line() -> None:
     ]:
         with pytest.raises(UserError, match="config") as refused:
             override(offline(reference), fields)
-        assert words in str(refused.value) and "\n" not in str(refused.value)
+        assert words in str(refused.value) and "\\n" not in str(refused.value)
     config = override(
         offline("mlp_gan"), {"game.pack": "2", "batch_size": "30", "placement": "mirrored", "replicas": "2"}
     )

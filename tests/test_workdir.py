@@ -18,6 +18,7 @@ import pytest
 from catalogue import offline
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refusal
 
 from tfgan_lab.config import override
 from tfgan_lab.errors import UserError
@@ -40,13 +41,6 @@ def trained(path: Path) -> Workdir:
     folder = started(path)
     (folder.checkpoints / "ckpt-10.index").write_bytes(b"")
     return folder
-
-
-def refusal(call: Any, *arguments: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Who may write it.
