@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from catalogue import offline
 
 from tfgan_lab.config import Mnist
 from tfgan_lab.data import open_source
+from tfgan_lab.studies import outcomes
 from tfgan_lab.studies.outcomes import course_of_training, digit_like
+from tfgan_lab.training.experiment import build
 
 
 def test_the_end_of_a_trace() -> None:
@@ -37,3 +41,46 @@ def test_noise_does_not_look_like_a_digit_however_sure_the_judge_is(rng: np.rand
         (np.concatenate([rest, noise]), 0.475, 0.5),
     ):  # fmt: skip
         assert low <= digit_like(samples, train, half) <= high
+
+
+class StubMonitor:
+    """Ten samples, of which the judge reads seven as a 1 and three as a 3."""
+
+    def __init__(self, experiment: Any) -> None:
+        assert experiment.config.is_judged
+
+    def __call__(self) -> dict[str, float]:
+        return {"digits": 2.0}
+
+    def samples(self) -> np.ndarray:
+        return np.zeros([10, 28, 28, 1], np.float32)
+
+    def judge(self, samples: np.ndarray) -> Any:
+        assert samples.shape == (10, 28, 28, 1)
+        return SimpleNamespace(labels=np.array([1] * 7 + [3] * 3))
+
+
+def test_the_top_digit_and_the_losses_of_the_networks_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator draws one image whatever its latents, so that NumPy needs no random numbers to follow it."""
+    monkeypatch.setattr(outcomes, "Monitor", StubMonitor)
+    config: Any = offline("mlp_gan:smoke", discriminator__3__rate="0", discriminator__6__rate="0", batch_size="30")
+    experiment = build(config, open_source(config.data, None))
+    g_kernel, g_bias = experiment.networks["generator"].variables[-2:]
+    g_kernel.assign(np.zeros(g_kernel.shape))
+    found = outcomes.measure(experiment)
+    assert (found["digits"], found["top_digit"], found["top_share"]) == (2, 1, 0.7)
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        x = images.reshape(-1, 784).astype(np.float64)
+        layers = [np.float64(variable.numpy()) for variable in experiment.networks["discriminator"].variables]
+        for kernel, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
+            x = x @ kernel + bias
+            x = np.where(x > 0, x, 0.01 * x)
+        return x @ layers[-2] + layers[-1]
+
+    real = logits(np.concatenate([images for images, _ in experiment.batches.dataset(0).take(20)]))
+    fake = logits(np.tanh(g_bias.numpy()))
+    assert found["g_loss_now"] == pytest.approx(np.log1p(np.exp(-fake)).item(), rel=1e-5)
+    assert found["d_loss_now"] == pytest.approx(
+        np.log1p(np.exp(-real)).mean() + np.log1p(np.exp(fake)).item(), rel=1e-5
+    )
