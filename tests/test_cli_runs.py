@@ -17,6 +17,7 @@ from runs import fingerprint, nothing_drawn
 
 from tfgan_lab import cli
 from tfgan_lab.export.saved_model import load_generator
+from tfgan_lab.parity import steps
 from tfgan_lab.report.sample import sample_run, write_samples
 
 GAN, LABELLED, NUMBERS, CLASSIFIER = "mlp_gan:smoke", "cgan_layernorm:smoke", "gaussian:smoke", "mnist_classifier:smoke"
@@ -199,3 +200,14 @@ def test_divergence_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert " at step " in error
     assert "learning_rate" in error
     assert error.count("\n") == 1
+
+
+def test_parity_that_does_not_hold_ends_with_2_and_keeps_its_rows(
+    refuse: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [steps.Row("update 1", "weight", 0.0, 0.0, 1e-10), steps.Row("update 2", "bias", 0.5, 0.5, 1e-10)]
+    monkeypatch.setattr(steps, "run_parity", lambda *_: rows)
+    line = refuse("compare", "parity", "--config=gaussian", f"--json={tmp_path}/rows.json")
+    assert "first in update 2: bias" in line
+    written = json.loads((tmp_path / "rows.json").read_text())
+    assert not written["same"] and [row["ok"] for row in written["rows"]] == [True, False]
