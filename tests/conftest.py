@@ -133,6 +133,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
+def nothing_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No TFDS copy in the usual place (which it returns), and a host that does not answer."""
+    from tfgan_lab.data import mnist
+
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    monkeypatch.setattr(mnist, "download_host_answers", lambda *_: False)
+    return tmp_path / "tfds"
+
+
+@pytest.fixture
 def unprivileged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """File permissions count: root gives up its rights for the test."""
     tmp_path_factory.getbasetemp()  # made while it may be made

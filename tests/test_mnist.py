@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -343,14 +343,6 @@ def test_the_cache_is_used_and_a_damaged_one_made_again_in_one_line(
 
 
 # What `auto` takes.
-
-
-@pytest.fixture
-def nothing_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """No TFDS copy in the usual place, and a host that does not answer."""
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    monkeypatch.setattr(mnist, "download_host_answers", lambda *_: False)
-    return tmp_path / "tfds"
 
 
 def test_auto_falls_back_to_the_embedded_digits_and_says_why(nothing_prepared: Path) -> None:
