@@ -124,8 +124,8 @@ def test_a_longer_run_goes_on_from_a_shorter_one(trained: Any, tmp_path: Path) -
     assert fingerprint(tmp_path) == fingerprint(trained("gaussian:smoke"))
 
 
-def test_training_a_finished_run_again_changes_nothing(trained: Any) -> None:
-    workdir = trained("mlp_gan:smoke")
+def test_training_a_finished_run_again_changes_nothing(trained: Any, tmp_path: Path) -> None:
+    workdir = shutil.copytree(trained("mlp_gan:smoke"), tmp_path / "run")
     before = fingerprint(workdir)
     train_bare("mlp_gan:smoke", workdir)
     assert fingerprint(workdir) == before
