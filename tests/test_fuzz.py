@@ -145,9 +145,10 @@ def try_idx(counts: Counts, folder: Path, content: bytes, shape: tuple[int, ...]
     counts.read("idx", lambda: read_idx(folder / "idx", shape))
 
 
-def test_a_gzip_bomb_is_not_unpacked(counts: Counts, folder: Path) -> None:
+def test_a_gzip_bomb_is_not_unpacked(folder: Path) -> None:
     header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (2, 28, 28))
-    (folder / "bomb").write_bytes(gzip.compress(header + bytes(2**28), 1))
+    # Its end is missing: whoever unpacked all of it would say so, and not that it is too long.
+    (folder / "bomb").write_bytes(gzip.compress(header + bytes(2**20), 1)[:-100])
     with pytest.raises(UserError, match="longer than its header says"):
         read_idx(folder / "bomb", (28, 28))
 
