@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from catalogue import offline
+from refusals import refusal
 from runs import command, fingerprint, finish
 
 import tfgan_lab
-from tfgan_lab import trainer
+from tfgan_lab import cli, trainer
 from tfgan_lab.errors import UserError, as_arguments
 from tfgan_lab.system.runtime import as_started, settings_of, start_tensorflow
 from tfgan_lab.training import terminal
@@ -125,6 +126,24 @@ def test_train_takes_a_name_or_a_config(tmp_path: Path, monkeypatch: pytest.Monk
         tfgan_lab.train("mlp_gna", tmp_path)
     with pytest.raises(UserError, match="workdir is empty"):
         tfgan_lab.train("mlp_gan", "")
+
+
+def test_a_data_dir_that_is_not_read_is_refused_at_both_doors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "--data_dir=X"]) == 2
+    fault = "data_dir=X is not read, as this config's data come with the package: "
+    assert capsys.readouterr().err == f"tfgan-lab: --{fault}set --config.data.source=auto, or omit it.\n"
+    assert refusal(tfgan_lab.train, "first_gan", "run", "X") == f"{fault}set data.source=auto, or omit it."
+    assert refusal(tfgan_lab.train, "gaussian", "run", "X") == f"{fault}omit it."
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_classifier_takes_no_models_of_a_gan(tmp_path: Path) -> None:
+    told = refusal(tfgan_lab.train, "mnist_classifier:smoke", tmp_path / "run", generator="any")
+    assert told == "mnist_classifier:smoke is a classifier: generator= and discriminator= are for GANs."
+    assert not [*tmp_path.iterdir()]
 
 
 def test_muted_a_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
