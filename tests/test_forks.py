@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from catalogue import offline
 from numpy.testing import assert_array_equal
+from refusals import refusal
 from runs import rows, weights
 from test_training import stop_at
 
@@ -202,6 +203,17 @@ def test_mistakes_are_one_line(start: str, changes: dict[str, str], said: str, s
         train_and_report(config_of(**changes), tmp_path / "fork", start=start.format(source=source))
     assert "\\n" not in str(caught.value)
     assert not (tmp_path / "fork" / "config.json").exists()
+
+
+def test_a_damaged_checkpoint_is_no_start_and_another_of_its_run_is(source: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(source, tmp_path / "source")
+    (data,) = (damaged / "checkpoints").glob("ckpt-20.data-*")
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    told = refusal(train, config_of(steps="21"), tmp_path / "fork", start=damaged)
+    assert told.startswith(f"{damaged / 'checkpoints' / 'ckpt-20'} is damaged (")
+    assert told.endswith("): start from another step.")
+    assert not (tmp_path / "fork" / "config.json").exists()
+    train(config_of(steps="15"), tmp_path / "fork", start=f"{damaged}@14")
 
 
 def test_other_data_and_other_runs_are_refused(source: Path, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from catalogue import offline
 from tfgan_lab import cli
 from tfgan_lab.config import from_json
 from tfgan_lab.errors import UserError
-from tfgan_lab.studies import grid
+from tfgan_lab.studies import grid, ledger
 from tfgan_lab.studies import study as study_lib
+from tfgan_lab.studies.jobs import alone_in
 from tfgan_lab.studies.outcome_files import keep_outcome
 from tfgan_lab.studies.store import read_store
 from tfgan_lab.studies.study import markdown, study
@@ -164,6 +165,22 @@ def test_a_folder_with_runs_of_another_config_is_refused(studied: Any) -> None:
     with pytest.raises(UserError, match="holds a run of another config.*batch_size"):
         study(offline("plane:smoke", batch_size="60"), {"loss": ["hinge"]}, range(1), folder)
     assert len(todo) == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "command"),
+    [("study", ["study", "--config=gaussian:smoke", "--vary=steps=2"]), ("ledger", ["compare", "ledger", "--config=gaussian"])],
+)  # fmt: skip
+def test_a_folder_of_runs_is_one_commands_at_a_time(
+    what: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (study_lib, ledger):
+        monkeypatch.setattr(module, "run_jobs", lambda *_: pytest.fail("somebody else is at work here"))
+    with alone_in(tmp_path, what):
+        assert cli.main([*command, f"--workdir={tmp_path}"]) == 2
+    assert capsys.readouterr().err == (
+        f"tfgan-lab: --workdir={tmp_path} is in use by another {what}: wait for it, or name another folder.\n"
+    )
 
 
 @pytest.mark.slow
