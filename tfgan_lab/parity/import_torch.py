@@ -136,6 +136,8 @@ def under_posts_names(state: Mapping[str, Any], network: Any, post: str) -> dict
             own = dict(zip(places, modules, strict=True))
             parts = {name: short.split(".") for name, short in names.items()}
             names = {name: f"{own[int(place)]}.{tensor}" for name, (place, tensor) in parts.items()}
+    if not set(expected) & set(names.values()):
+        return dict(state)
     return {names[name]: value for name, value in state.items()}
 
 
