@@ -20,6 +20,7 @@ from tfgan_lab import data as data_lib
 from tfgan_lab.errors import TrainingDiverged, UserError
 from tfgan_lab.evaluation.judge import load_judge
 from tfgan_lab.evaluation.pieces import draw
+from tfgan_lab.metrics import classifier_score
 from tfgan_lab.studies import sweep as sweep_lib
 from tfgan_lab.studies.grid import folder_name
 from tfgan_lab.studies.sweep import markdown, sweep
@@ -55,9 +56,9 @@ def test_the_numbers_are_the_runs_own(swept: Any) -> None:
         assert (run["p_real"], run["p_fake"]) == (last["p_real"], last["p_fake"])
         from tfgan_lab.export.saved_model import load_generator
 
-        labels = load_judge()(draw(load_generator(folder / run["folder"]).sample, 1000, 0, 1000)).labels
-        assert run["digits"] == (np.bincount(labels, minlength=10) > 10).sum()
-        assert 1 <= run["classifier_score"] <= 10
+        opinion = load_judge()(draw(load_generator(folder / run["folder"]).sample, 1000, 0, 1000))
+        assert run["digits"] == (np.bincount(opinion.labels, minlength=10) > 10).sum()
+        assert run["classifier_score"] == classifier_score(opinion.probabilities)
 
 
 def test_a_judge_that_does_not_know_the_data_counts_nothing(
