@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -12,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from processes import children_of
 
 from tfgan_lab import cli
 from tfgan_lab.errors import UserError
@@ -30,12 +29,8 @@ def cluster() -> Iterator[Any]:
 
 def processes(cluster: Any) -> list[int]:
     """Those in which the cluster's workers make calls."""
-    found = []
-    for nanny in cluster.workers.values():
-        for child in psutil.Process(nanny.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
-                found += [child.pid] if "LokyProcess" in " ".join(child.cmdline()) else []
-    return found
+    lines = {pid: line for nanny in cluster.workers.values() for pid, line in children_of(nanny.pid).items()}
+    return [pid for pid, line in lines.items() if "LokyProcess" in line]
 
 
 def test_a_call_runs_in_a_process_of_its_own_on_a_worker(cluster: Any, tmp_path: Path) -> None:

@@ -8,16 +8,15 @@ import threading
 import time
 from typing import Any
 
-import psutil
 import pytest
+from processes import children_of
 
 from tfgan_lab.studies import worker_pool
 
 
-def children() -> list[psutil.Process]:
+def children() -> list[int]:
     """This process' own, but for the one in which joblib cleans up after all of them."""
-    found = psutil.Process().children(recursive=True)
-    return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
+    return [pid for pid, line in children_of(recursive=True).items() if "resource_tracker" not in line]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
