@@ -62,11 +62,9 @@ def test_conv_is_the_same_game_on_the_conv_net(name: str) -> None:
         assert getattr(ours, field) == getattr(nets, field), field
 
 
-@pytest.mark.parametrize("reference", REFERENCES)
-def test_a_config_is_named_after_its_file_and_has_a_post(reference: str) -> None:
-    config = load_config(reference)
-    assert config.name == reference
-    assert config.post in {"P000", "P001", "P002", "P003", "P004", "-"}  # -: the judge is of no post
+def test_every_config_has_a_post() -> None:
+    posts = {"P000", "P001", "P002", "P003", "P004", "-"}  # -: the judge is of no post
+    assert [reference for reference in REFERENCES if load_config(reference).post not in posts] == []
 
 
 def test_the_wheel_lists_every_package() -> None:

@@ -259,8 +259,3 @@ def test_values_that_all_diverge_stand_in_the_table() -> None:
         "field": "g_optimizer.learning_rate",
     }
     assert "| 9 | diverged: d_loss |" in markdown(result | {"config": "c", "post": "P000", "seed": 0, "rule": ""})
-
-
-def test_the_command_asks_for_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["sweep", "--config=mlp_gan:smoke", "--values=1"]) == 2
-    assert "--field is missing" in capsys.readouterr().err
