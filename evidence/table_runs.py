@@ -22,7 +22,7 @@ import numpy as np
 from tfgan_lab.config import Plane, from_dict
 from tfgan_lab.figures import STYLE
 from tfgan_lab.report.plane_plots import panel
-from tfgan_lab.studies.jobs import drift_of
+from tfgan_lab.studies.outcome_files import drift_of
 from tfgan_lab.system.files import write_atomically
 from tfgan_lab.training.workdir import Workdir
 

@@ -47,7 +47,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "configs" not in path.r
 
 
 def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
-    """(module, inside a function) of every import of a file; names taken from a package are modules too if they are."""
+    """(module, inside a function) of every import of a file; a name taken from a package is a module if it is one."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {
         id(child)
@@ -61,10 +61,16 @@ def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
                 yield alias.name, id(node) in inside
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module or "", id(node) in inside
-            if node.module == "tfgan_lab":
-                for alias in node.names:
-                    yield f"tfgan_lab.{alias.name}", id(node) in inside
+            for alias in node.names:
+                # A module that is taken from a package is imported; nothing of the package's own is.
+                name = f"{node.module}.{alias.name}"
+                yield name if is_module(name) else node.module or "", id(node) in inside
+
+
+def is_module(name: str) -> bool:
+    """Whether it is a module, or a package, of ours."""
+    path = ROOT.joinpath(*name.split("."))
+    return name.startswith("tfgan_lab.") and (path.with_suffix(".py").exists() or (path / "__init__.py").exists())
 
 
 def where(path: Path) -> str:

@@ -101,7 +101,9 @@ def test_each_seed_of_images_leaves_an_ordinary_run(tmp_path: Path, capsys: pyte
     name, changes = "mlp_gan_smoothed:smoke", {"metrics__steps": "10"}
     folder = train_small(name, tmp_path / "many", num_seeds="2", **changes) / "seed=1"
     assert "of many seeds none is judged during the training" in capsys.readouterr().out
-    theirs = [row for row in rows(train_bare(name, tmp_path / "alone", seed="1", **changes)) if row["kind"] != "metrics"]
+    theirs = [
+        row for row in rows(train_bare(name, tmp_path / "alone", seed="1", **changes)) if row["kind"] != "metrics"
+    ]
     for row, expected in zip(rows(folder), theirs, strict=True):
         assert row.pop("kind") == expected.pop("kind")
         assert row == pytest.approx(expected, rel=1e-3, abs=1e-5)

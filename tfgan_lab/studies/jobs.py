@@ -16,11 +16,11 @@ from pathlib import Path
 import filelock
 from tqdm import tqdm
 
-from tfgan_lab.config import Changes, Config, GanConfig, differences, from_json, override, to_json
+from tfgan_lab.config import Config, GanConfig, from_json, override, to_json
 from tfgan_lab.config_checks import many_seeds_faults
 from tfgan_lab.config_files import load_config
 from tfgan_lab.errors import TrainingDiverged, UserError
-from tfgan_lab.studies.outcome_files import read_outcome
+from tfgan_lab.studies.outcome_files import drift_of, read_outcome
 from tfgan_lab.studies.worker_pool import Stopped, run_calls
 from tfgan_lab.system.files import make_log, refuse_foreign
 from tfgan_lab.training.workdir import Workdir
@@ -51,11 +51,6 @@ class Job:
                 f"{self.folder} holds a run of another config ({'; '.join(drift[:4])}): use another --workdir."
             )
         return True
-
-
-def drift_of(found: Config, wanted: Config) -> list[str]:
-    """Fields that change a run's weights or evaluations, and in which a finished one differs from what is wanted."""
-    return differences(found, wanted, Changes.PRINTED, Changes.ASIDE, Changes.PICTURES, Changes.PLACE, Changes.ROUNDING)
 
 
 def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:

@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from tfgan_lab import __version__
-from tfgan_lab.config import Config, from_json, to_json
+from tfgan_lab.config import Changes, Config, differences, from_json, to_json
 from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.system.files import json_bytes, read_bytes, refuse_foreign, write_atomically
 
 _FILE = "outcome.json"
+
+
+def drift_of(found: Config, wanted: Config) -> list[str]:
+    """Fields that change a run's weights or evaluations, and in which a finished one differs from what is wanted."""
+    return differences(found, wanted, Changes.PRINTED, Changes.ASIDE, Changes.PICTURES, Changes.PLACE, Changes.ROUNDING)
 
 
 def keep_outcome(

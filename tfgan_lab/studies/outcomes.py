@@ -20,8 +20,7 @@ from tfgan_lab.evaluation.monitor import Monitor
 from tfgan_lab.evaluation.pieces import draw, sampler_of
 from tfgan_lab.networks import drawn_from
 from tfgan_lab.studies.grid import finished
-from tfgan_lab.studies.jobs import drift_of
-from tfgan_lab.studies.outcome_files import keep_outcome
+from tfgan_lab.studies.outcome_files import drift_of, keep_outcome
 from tfgan_lab.training.evaluator import make_evaluator
 from tfgan_lab.training.experiment import Experiment, build
 from tfgan_lab.training.restored import restore_run

@@ -20,8 +20,7 @@ from tfgan_lab.data.examples import Provenance
 from tfgan_lab.errors import UserError
 from tfgan_lab.posts.claims import BUDGETS, CLAIMS, PEER_TRIALS, Arm
 from tfgan_lab.posts.reference import curves_of
-from tfgan_lab.studies.jobs import drift_of
-from tfgan_lab.studies.outcome_files import is_whole, read_outcome
+from tfgan_lab.studies.outcome_files import drift_of, is_whole, read_outcome
 from tfgan_lab.system.files import refuse_foreign, shipped, write_atomically
 
 PREFIXES = {"ours": "seed=", "peer": "peer,seed="}
